@@ -1,0 +1,48 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The four words that end a run. They yield and are never resumed.
+
+local state = { verified = 0, skipped = 0, sent = 0, unverified = 0 }
+
+--- Ends the run: outcome, reason, and a text for people.
+local function finish(outcome, reason, text, extra)
+  local args = { reason = reason, text = text or "" }
+  for k, v in pairs(extra or {}) do args[k] = v end
+  host.finish("end", { { name = outcome, args = args } })
+end
+
+local function words(verb, text)
+  if text ~= nil and type(text) ~= "string" then
+    host.fail(string.format("%s wants a text, got a %s", verb, type(text)))
+  end
+  return text or ""
+end
+
+local verbs = {}
+
+--- resolve "text": done, and proven. Refused while an effect of this run is not verified.
+function verbs.resolve(text)
+  text = words("resolve", text)
+  if state.unverified > 0 then
+    host.fail("resolve: an effect of this run is not verified (its remedy failed); escalate or no_action say so")
+  end
+  finish("resolved", state.verified > 0 and "verified" or state.skipped > 0 and "recovered" or "runbook", text)
+end
+
+--- no_action "text": nothing needed to be done.
+function verbs.no_action(text)
+  text = words("no_action", text)
+  if state.sent > 0 then host.fail("no_action: this run has changed something; resolve or escalate say so") end
+  finish("no_action", "runbook", text)
+end
+
+--- refuse "text": this is not a request to be carried out; nobody is paged.
+function verbs.refuse(text)
+  text = words("refuse", text)
+  if state.sent > 0 then host.fail("refuse: this run has changed something; escalate says so") end
+  finish("no_action", "refused", text)
+end
+
+--- escalate "text": hand over to a person, with the evidence.
+function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
+
+return { public = verbs, finish = finish, state = state }

@@ -1,0 +1,238 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Faces: the pure constructors of read and effect values that a runbook sees as `kubernetes`,
+-- `prometheus`, ... They are generated from a plugin's declarations; nothing here touches the world.
+
+local units = host.module("units")
+
+local face = {}
+
+local reads, effects, things = {}, {}, {}       -- opaque value -> its data
+
+--- The data of a read value, or nil.
+function face.read_of(v) return reads[v] end
+--- The data of an effect value, or nil.
+function face.effect_of(v) return effects[v] end
+--- True for reads, effects and the things they are made on.
+function face.is_value(v) return (reads[v] or effects[v] or things[v]) ~= nil end
+
+--- What v is, for messages.
+function face.describe(v)
+  if reads[v] then return "the read " .. reads[v].text end
+  if effects[v] then return "the effect " .. effects[v].text end
+  if things[v] then return "a " .. things[v].kind end
+  return v == nil and "nothing" or "a " .. type(v)
+end
+
+local function list_of(t)
+  local names = {}
+  for name in pairs(t or {}) do names[#names + 1] = name end
+  return names
+end
+
+local function unknown_name(what, name, candidates)
+  local near = host.nearest(tostring(name), candidates)
+  host.fail(string.format("%s has no '%s'%s", what, tostring(name),
+    near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(candidates, ", ") .. ")"))
+end
+
+-- A short spelling of an argument for printed texts: strings quoted, tables as {k = v}.
+local function spell(v)
+  if type(v) == "string" then return string.format("%q", v) end
+  if type(v) ~= "table" then return tostring(v) end
+  local parts = {}
+  for k, x in pairs(v) do
+    parts[#parts + 1] = type(k) == "number" and spell(x) or k .. " = " .. spell(x)
+  end
+  return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+local checks = {
+  string = function(v) return type(v) == "string" end,
+  number = function(v) return type(v) == "number" and v == v and v < math.huge and v > -math.huge end,
+  integer = function(v) return math.type(v) == "integer" or (type(v) == "number" and v % 1 == 0 and math.abs(v) < 2 ^ 53) end,
+  boolean = function(v) return type(v) == "boolean" end,
+  duration = function(v) return type(v) == "number" or type(v) == "string" end,
+  list = function(v) return type(v) == "table" end,
+  any = function(v) return v ~= nil end,
+  labels = function(v)
+    if type(v) ~= "table" then return false end
+    for k, x in pairs(v) do
+      if type(k) ~= "string" or (type(x) ~= "string" and type(x) ~= "number") then return false end
+    end
+    return true
+  end,
+}
+
+local compare = {
+  [">="] = function(a, b) return a >= b end, ["<="] = function(a, b) return a <= b end,
+  [">"] = function(a, b) return a > b end, ["<"] = function(a, b) return a < b end,
+}
+
+-- A schema is "integer >= 0", "string?", "labels?": type, optional mark, one bound.
+local function checked(what, name, schema, v)
+  local kind, optional, op, bound = string.match(schema, "^(%a+)(%??)%s*([<>]?=?)%s*(%-?[%d.]*)$")
+  if v == nil then
+    if optional == "?" then return nil end
+    host.fail(string.format("%s: '%s' is missing (%s)", what, name, schema))
+  end
+  if not checks[kind](v) then
+    host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
+  end
+  if kind == "integer" then v = math.tointeger(v) end
+  if kind == "duration" then v = units.duration(v, what .. ": " .. name) end
+  if op ~= "" and not compare[op](v, tonumber(bound)) then
+    host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
+  end
+  return v
+end
+
+-- Positional arguments -> a table by name; what is left over comes back as a list.
+local function bind(what, spec, first, given)
+  local args, order = {}, spec.args or {}
+  for k, v in pairs(first) do args[k] = v end
+  for i = 1, #order do
+    local value = checked(what, order[i], spec.params and spec.params[order[i]] or "any", given[i])
+    args[order[i]] = value
+  end
+  local rest = {}
+  for i = #order + 1, given.n do rest[#rest + 1] = given[i] end
+  return args, rest
+end
+
+local function print_call(name, subject, spec, args, rest)
+  local parts = { subject }
+  for _, key in ipairs(spec.args or {}) do
+    if args[key] ~= nil then parts[#parts + 1] = spell(args[key]) end
+  end
+  for _, v in ipairs(rest) do parts[#parts + 1] = spell(v) end
+  return name .. "(" .. table.concat(parts, ", ") .. ")"
+end
+
+local read_options = { "absent", "max_age", "window" }
+
+local function read_data(context, verb, spec, name, thing, given)
+  local args, rest = bind(name, spec, thing and thing.set or {}, given)
+  local opts = {}
+  if #rest > 0 and type(rest[#rest]) == "table" and not face.is_value(rest[#rest]) then opts = table.remove(rest) end
+  if spec.rest then
+    args[spec.rest] = host.array(rest)
+  elseif #rest > 0 then
+    host.fail(string.format("%s: too many arguments", name))
+  end
+  for key in pairs(opts) do
+    if host.nearest(tostring(key), read_options) ~= key then unknown_name(name .. ": the options", key, read_options) end
+  end
+  local window = spec.window and units.duration(opts.window or context.window or 300, name .. ": window") or nil
+  if opts.window and not spec.window then host.fail(name .. " has no window") end
+  local max_age = opts.max_age and units.duration(opts.max_age, name .. ": max_age") or spec.max_age
+  args.window = window
+  local text = print_call(name, thing and thing.text, spec, args, rest)
+  return {
+    name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent, returns = spec.returns,
+    unit = spec.unit, text = text,
+    request = { args = args, max_age = max_age, absent = opts.absent, text = text },
+  }
+end
+
+local function make_read(context, verb, spec, thing)
+  local name = context.alias .. "." .. verb
+  return function(...)
+    local value = host.readonly({ read = name }, "a read (observe it first)")
+    reads[value] = read_data(context, verb, spec, name, thing, table.pack(...))
+    return value
+  end
+end
+
+local function make_effect(context, verb, spec, thing)
+  local name = context.alias .. "." .. verb
+  return function(...)
+    local args, rest = bind(name, spec, thing and thing.set or {}, table.pack(...))
+    if #rest > 0 then host.fail(name .. ": too many arguments") end
+    local value = host.readonly({ effect = name }, "an effect (give it to remedy)")
+    effects[value] = {
+      name = name, instance = context.instance, text = print_call(name, thing and thing.text, spec, args, {}),
+      request = { args = args },
+    }
+    return value
+  end
+end
+
+-- The methods that plugin declarations give to things of a kind, `receiver` being dropped.
+local function methods_of(context, declared, kind, thing)
+  local methods = {}
+  for verb, spec in pairs(declared.reads) do
+    if spec.on == kind then methods[verb] = make_read(context, verb, spec, thing) end
+  end
+  for verb, spec in pairs(declared.effects) do
+    if spec.on == kind then methods[verb] = make_effect(context, verb, spec, thing) end
+  end
+  return methods
+end
+
+local function make_thing(context, declared, kind_name, spec)
+  local name = context.alias .. "." .. kind_name
+  return function(...)
+    local args, rest = bind(name, spec, spec.set or {}, table.pack(...))
+    if #rest > 0 then host.fail(name .. ": too many arguments") end
+    local words = { kind_name }
+    for _, key in ipairs(spec.args or {}) do words[#words + 1] = tostring(args[key]) end
+    local thing = { kind = kind_name, set = args, text = table.concat(words, "/") }
+    local methods = methods_of(context, declared, spec.is, thing)
+    local proxy = setmetatable({}, {
+      __index = function(_, key)
+        local method = methods[key]
+        if not method then unknown_name("a " .. kind_name, key, list_of(methods)) end
+        return function(_, ...) return method(...) end
+      end,
+      __newindex = function() host.fail("a " .. kind_name .. " is read-only") end,
+    })
+    things[proxy] = thing
+    return proxy
+  end
+end
+
+--- The global of one alias, from the declarations of its plugin. context: alias, instance, window.
+function face.make(context, declared)
+  local members = {}
+  for verb, spec in pairs(declared.reads) do
+    if not spec.on then members[verb] = make_read(context, verb, spec) end
+  end
+  for verb, spec in pairs(declared.effects) do
+    if not spec.on then members[verb] = make_effect(context, verb, spec) end
+  end
+  for kind_name, spec in pairs(declared.things) do
+    members[kind_name] = make_thing(context, declared, kind_name, spec)
+  end
+  return setmetatable({}, {
+    __index = function(_, key)
+      local member = members[key]
+      if not member then unknown_name(context.alias, key, list_of(members)) end
+      return member
+    end,
+    __newindex = function() host.fail(context.alias .. " is read-only") end,
+  })
+end
+
+local function strict_record(value, fields, what)
+  local copy = {}
+  for name in pairs(fields) do
+    if value[name] ~= nil and value[name] ~= host.null then copy[name] = value[name] end
+  end
+  return host.readonly(copy, what, list_of(fields))
+end
+
+--- A list or record of an answer as the runbook may see it: read-only, and strict about fields.
+function face.strict(value, read, what)
+  local returns = read.returns
+  if type(returns) ~= "table" then return value end
+  if returns.list then
+    local fields, out = returns.list, {}
+    for i = 1, #value do
+      out[i] = type(fields) == "table" and strict_record(value[i], fields, what .. "[" .. i .. "]") or value[i]
+    end
+    return host.array(out)
+  end
+  return strict_record(value, returns, what)
+end
+
+return face

@@ -1,0 +1,41 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What a runbook sees: the verbs, the helpers, its parameters and the faces of what it uses. The
+-- setup comes from the run's START row, so a replay sees the same.
+
+local setup = ...
+local prelude = host.module("prelude")
+local face = host.module("face")
+
+local globals = {
+  try = prelude.try, any = prelude.any, all = prelude.all, none = prelude.none,
+  observe = host.module("observe").observe, known = host.module("observe").known,
+  list = host.readonly(host.module("list"), "list"), text = host.readonly(host.module("text"), "text"),
+  now = function() return host.now() / 1000 end,
+}
+
+local function publish(name)
+  for key, value in host.rawpairs(host.module(name).public) do globals[key] = value end
+end
+publish "units"
+publish "ending"
+publish "diagnose"
+publish "wait"
+publish "record"
+publish "remedy"
+
+globals.params = host.readonly(setup.params, "params", setup.param_names)
+globals.run = host.readonly(setup.run, "run")
+local trigger = { kind = setup.trigger.kind, labels = host.readonly(setup.trigger.labels or {}, "trigger.labels") }
+function trigger.firing()
+  local answers = host.gate("read", { { name = "trigger.firing", args = { args = {}, text = "trigger.firing()" } } })
+  local o = answers[1].o
+  if o.unknown then prelude.inconclusive("trigger.firing()", o.unknown, o.why) end
+  return o.value
+end
+globals.trigger = host.readonly(trigger, "trigger")
+
+for _, use in ipairs(setup.uses) do
+  globals[use.alias] = face.make(use, use.declared)
+end
+
+return globals

@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- observe: reads pass the gate here and come back as plain values, or raise inconclusive when their
+-- group is asked for something that is not known.
+
+local prelude = host.module("prelude")
+local face = host.module("face")
+
+local observe = {}
+
+-- What has been consulted since the last mark: the evidence of hypotheses and intents.
+local consulted = {}
+-- Longest window of the reads made since observe.watch began, in seconds; nil = nobody watches.
+local window
+-- Samples older than this do not count (Unix ms); set while a remedy is verified.
+local not_before
+local names = {}                -- group names are unique per run
+local groups = {}               -- group proxy -> its data
+
+local function consult(entry, line)
+  consulted[#consulted + 1] = { name = entry.name, row = entry.row, line = line }
+end
+
+--- Takes what was consulted since the last call, as a list for a row.
+function observe.evidence()
+  local taken = consulted
+  consulted = {}
+  return host.array(taken)
+end
+
+--- Puts evidence back in front: what a caller consulted still counts for what follows.
+function observe.keep(evidence)
+  for i = 1, #consulted do evidence[#evidence + 1] = consulted[i] end
+  consulted = evidence
+end
+
+--- Runs fn with samples before `since_ms` counted as stale and returns what prelude.look says, with
+-- the longest window of the reads it made.
+function observe.verifying(since_ms, fn)
+  local outer_window, outer_since = window, not_before
+  window, not_before = 0, since_ms
+  local ok, verdict, detail = host.pcall(prelude.look, fn)
+  local longest = window
+  window, not_before = outer_window and math.max(outer_window, longest), outer_since
+  if not ok then host.error(verdict) end
+  return verdict, detail, longest
+end
+
+local function settle(read, answer, name)
+  local o = answer.o
+  local entry = { name = name, row = answer.row, value = o.value, unknown = o.unknown, why = o.why, unit = read.unit,
+    at = o.at }
+  if read.absent ~= nil and entry.unknown == "no_data" then entry.value, entry.unknown = read.absent, nil end
+  if not entry.unknown and not_before and o.at and o.at < not_before then
+    entry.unknown, entry.why = "stale", "its sample is older than the change"
+  end
+  if not entry.unknown and type(entry.value) == "table" then
+    entry.value = face.strict(entry.value, read, name)
+  end
+  return entry
+end
+
+local function access(entry)
+  local _, line = host.where()
+  consult(entry, line)
+  if entry.unknown then prelude.inconclusive(entry.name, entry.unknown, entry.why) end
+  return entry.value
+end
+
+local function has_list(entries)
+  local list = {}
+  for name in pairs(entries) do list[#list + 1] = name end
+  return list
+end
+
+local group_meta = {
+  __index = function(group, key)
+    local entries = groups[group]
+    local entry = entries[key]
+    if not entry then
+      local near = type(key) == "string" and host.nearest(key, has_list(entries))
+      host.fail(string.format("nothing observed under the name '%s'%s", tostring(key),
+        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(has_list(entries), ", ") .. ")"))
+    end
+    return access(entry)
+  end,
+  __newindex = function() host.fail("what was observed is read-only") end,
+}
+
+local function as_call(read, label)
+  if read.window and window then window = math.max(window, read.window) end
+  return { label = label, name = read.name, instance = read.instance, args = read.request }
+end
+
+local function observe_one(read)
+  local answers = host.gate("read", { as_call(read) })
+  return access(settle(read, answers[1], read.text))
+end
+
+local function observe_group(reads)
+  local list, calls = {}, {}
+  for name, value in pairs(reads) do
+    if type(name) ~= "string" or not string.match(name, "^[%a_][%w_]*$") then
+      host.fail("observe: give every read a name: observe { p95 = ..., ... }")
+    end
+    local read = face.read_of(value)
+    if not read then host.fail(string.format("observe: '%s' is %s, not a read", name, face.describe(value))) end
+    list[#list + 1] = { name = name, read = read }
+    calls[#calls + 1] = as_call(read, name)
+  end
+  if #calls == 0 then host.fail("observe: an empty list of reads") end
+  local answers = host.gate("read", calls)
+  local entries, group = {}, {}
+  for i = 1, #list do
+    local name = list[i].name
+    entries[name] = settle(list[i].read, answers[i], name)
+    names[name] = true
+  end
+  groups[group] = entries
+  return setmetatable(group, group_meta)
+end
+
+--- observe(read): the value, or inconclusive. observe{name = read, ...}: a group whose fields are values.
+function observe.observe(what)
+  local read = face.read_of(what)
+  if read then return observe_one(read) end
+  if type(what) ~= "table" or face.is_value(what) then
+    host.fail("observe wants a read or a table of reads, got " .. face.describe(what))
+  end
+  return observe_group(what)
+end
+
+local function entry_of(group, name, verb)
+  local entries = groups[group]
+  if not entries then host.fail(verb .. " wants what observe{...} returned, got " .. face.describe(group)) end
+  local entry = entries[name]
+  if not entry then host.fail(string.format("%s: nothing observed under the name '%s'", verb, tostring(name))) end
+  return entry
+end
+
+--- known(group, name): true if it has a value. Asking counts as evidence.
+function observe.known(group, name)
+  local entry = entry_of(group, name, "known")
+  local _, line = host.where()
+  consult(entry, line)
+  return entry.unknown == nil
+end
+
+--- The entry of a group for text.of: {value, unit, unknown}.
+function observe.entry(group, name) return entry_of(group, name, "text.of") end
+
+--- Names that groups of this run used, and rows by name, for `evidence = {...}` of hypotheses.
+function observe.rows_named(wanted)
+  local found = {}
+  for _, entries in host.rawpairs(groups) do
+    for name, entry in host.rawpairs(entries) do
+      if wanted[name] then found[#found + 1] = { name = name, row = entry.row } end
+    end
+  end
+  prelude.sort(found, function(a, b) return a.row < b.row or (a.row == b.row and a.name < b.name) end)
+  return found
+end
+
+return observe

@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The ground of a plugin: its declaration, and the primitives of its body. It runs in the plugin's
+-- own Lua state; only canonical JSON crosses to a run. The primitives pass requests to the host,
+-- which refuses them where no body may act (describe, want, test, map).
+
+local declared
+local instance = { name = "", dir = ".", settings = {} }
+
+local plugin = {}
+
+local function raise(kind, why, more)
+  local e = more or {}
+  e.kind, e.why = kind, tostring(why)
+  host.error(e)
+end
+
+local primitives = {}
+
+--- unknown(kind, why): the observation is not known: no_data, error, stale, ambiguous.
+function primitives.unknown(kind, why) raise("unknown", why, { unknown = kind }) end
+--- refused(why): the other side said no, and nothing was changed.
+function primitives.refused(why) raise("refused", why) end
+--- maybe(why): the other side may have acted or not.
+function primitives.maybe(why) raise("maybe", why) end
+--- moved(why): somebody else changed the target.
+function primitives.moved(why) raise("moved", why) end
+
+--- answer(value, {at = unix seconds, source = "...", unit = "s"}): a value with more to say about it.
+function primitives.answer(value, more) return { answer_value = value, more = more or {} } end
+
+local function ask(op, args) return host.gate(op, { { name = op, args = args } }) end
+
+--- http{method, url, headers, body, timeout, bearer, basic, ca, cert, key, server_name, insecure,
+-- stores_nothing, max_body}: {status, headers, body}. A request that did not come back raises
+-- `maybe` where it may have arrived, else `unreachable`.
+function primitives.http(request)
+  local answer = ask("http", request)
+  if answer.error then
+    raise(answer.sent == "maybe" and "maybe" or "unreachable", answer.error)
+  end
+  return answer
+end
+
+--- exec{argv, input, timeout, env, cwd, changes}: {code, signal, out, err, timed_out, truncated}.
+function primitives.exec(request)
+  local answer = ask("exec", request)
+  if answer.error then raise("unreachable", answer.error) end
+  return answer
+end
+
+--- file(path): the text of a regular file; relative paths start where the configuration lies.
+function primitives.file(path)
+  local answer = ask("file", { path = path, dir = instance.dir })
+  if answer.error then raise("unreachable", answer.error) end
+  return answer.text
+end
+
+--- secret(text): a handle for http{bearer =}; the text is never journaled or shown from now on.
+function primitives.secret(value) return ask("secret", { value = value }).handle end
+
+--- pause(seconds): lets the loop go on meanwhile.
+function primitives.pause(s) ask("pause", { ms = math.ceil(s * 1000) }) end
+
+--- now(): Unix seconds, of the host's clock.
+function primitives.now() return ask("now", {}).ms / 1000 end
+
+primitives.json = { encode = host.encode, decode = host.decode, null = host.null, array = host.array }
+primitives.yaml = { decode = function(text)
+  local answer = ask("yaml", { text = text })
+  if answer.error then raise("unreachable", answer.error) end
+  return answer.value
+end }
+primitives.instance = instance
+primitives.try = function(fn, ...) return host.pcall(fn, ...) end
+primitives.base64 = function(text)
+  local answer = ask("base64", { text = text })
+  if answer.error then raise("unreachable", answer.error) end
+  return answer.text
+end
+
+--- plugin "name" { things, reads, effects }
+primitives.plugin = function(name)
+  return function(spec)
+    spec.name, spec.things, spec.reads, spec.effects = name, spec.things or {}, spec.reads or {}, spec.effects or {}
+    return spec
+  end
+end
+
+for name, f in host.rawpairs(primitives) do host.rawset(_ENV, name, f) end
+
+local function without_functions(spec)
+  local out = {}
+  for k, v in host.rawpairs(spec) do
+    if type(v) ~= "function" then out[k] = v end
+  end
+  return out
+end
+
+--- Takes the table that the plugin's text returned.
+function plugin.declare(spec) declared = spec end
+
+--- Sets the instance that this body serves.
+function plugin.configure(settings)
+  instance.name, instance.dir, instance.settings = settings.name, settings.dir, settings.settings
+  if declared.configure then declared.configure(instance) end
+  return true
+end
+
+--- The declarations as data: for faces, schemas and policy.
+function plugin.describe()
+  local reads, effects = {}, {}
+  for verb, spec in host.rawpairs(declared.reads) do reads[verb] = without_functions(spec) end
+  for verb, spec in host.rawpairs(declared.effects) do
+    effects[verb] = without_functions(spec)
+    effects[verb].has_check = spec.check ~= nil
+    effects[verb].has_state = spec.state ~= nil
+  end
+  return { name = declared.name, things = declared.things, reads = reads, effects = effects }
+end
+
+local function effect(verb)
+  local spec = declared.effects[verb]
+  if not spec then host.error("no effect '" .. tostring(verb) .. "'") end
+  return spec
+end
+
+--- The absolute end state of an effect; pure.
+function plugin.want(verb, args, now, history)
+  return effect(verb).want(args, now, history)
+end
+
+local function observed(value)
+  if type(value) == "table" and value.more then
+    local o = {}
+    for k, v in host.rawpairs(value.more) do o[k] = v end
+    o.value = value.answer_value
+    if o.at then o.at = math.floor(o.at * 1000) end
+    return o
+  end
+  if value == nil then return { unknown = "no_data", why = "no answer" } end
+  return { value = value }
+end
+
+local kinds = {}
+
+function kinds.read(verb, args)
+  local spec = declared.reads[verb]
+  if not spec then host.error("no read '" .. tostring(verb) .. "'") end
+  return observed(spec.read(args))
+end
+
+function kinds.state(verb, args) return { value = effect(verb).state(args) } end
+
+function kinds.check(verb, args, extra)
+  return { verdict = effect(verb).check(args, extra.from, extra.to, extra.key) }
+end
+
+function kinds.apply(verb, args, extra)
+  return { outcome = "sent", result = effect(verb).apply(args, extra.from, extra.to, extra.key) }
+end
+
+local function failed(kind, e)
+  local what = type(e) == "table" and e.kind or "error"
+  local why = type(e) == "table" and e.why or tostring(e)
+  if kind == "apply" then
+    if what == "refused" or what == "moved" then return { outcome = what, why = why } end
+    if what == "unreachable" then return { outcome = "refused", why = why, unreachable = true } end
+    return { outcome = what == "maybe" and "unknown" or "broken", why = why }
+  end
+  if what == "unknown" then return { unknown = e.unknown, why = why } end
+  return { unknown = "error", why = why }
+end
+
+--- One call of the body: kind is read, state, check or apply.
+function plugin.call(kind, verb, args, extra)
+  local ok, result = host.pcall(kinds[kind], verb, args, extra)
+  if ok then return result end
+  return failed(kind, result)
+end
+
+return plugin

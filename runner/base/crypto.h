@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SHA-256 and hex. One digest context per process thread is kept warm, because
+ * the journal hashes three times per row. */
+#ifndef MIDWATCH_BASE_CRYPTO_H
+#define MIDWATCH_BASE_CRYPTO_H
+
+#include "base/str.h"
+
+#define HASH_BYTES 32
+
+struct hash {
+    unsigned char bytes[HASH_BYTES];
+};
+
+struct hash hash_of(struct str data);
+/* Hash over the parts, each preceded by its length as 8 bytes little endian, so
+ * that ("ab","c") and ("a","bc") differ. */
+struct hash hash_parts(const struct str *parts, size_t n);
+bool hash_eq(const struct hash *a, const struct hash *b);
+/* 64 lower-case hex digits and NUL into out. Returns out. */
+const char *hash_hex(const struct hash *h, char out[2 * HASH_BYTES + 1]);
+int hash_from_hex(struct str hex, struct hash *out);
+/* Lower-case base32 without padding of the first 20 bytes: keys of effects (32 characters and NUL). */
+const char *hash_key(const struct hash *h, char out[33]);
+
+#endif

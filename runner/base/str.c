@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slices, UTF-8 and what a terminal may see. */
+#include "base/str.h"
+
+struct str str_of(const char *s)
+{
+    return (struct str){s ? s : "", s ? strlen(s) : 0};
+}
+
+bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool str_is(struct str a, const char *s)
+{
+    return str_eq(a, str_of(s));
+}
+
+bool str_starts(struct str s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return s.n >= n && memcmp(s.p, prefix, n) == 0;
+}
+
+/* Length of the well-formed UTF-8 sequence at s, or 0. */
+static size_t utf8_at(const unsigned char *s, size_t n)
+{
+    size_t len, i;
+    unsigned low = 0x80, high = 0xbf;
+
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf)
+        len = 2;
+    else if (s[0] >= 0xe0 && s[0] <= 0xef)
+        len = 3;
+    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+        len = 4;
+    else
+        return 0;
+    if (n < len)
+        return 0;
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (i = 2; i < len; i++) {
+        if (s[i] < 0x80 || s[i] > 0xbf)
+            return 0;
+    }
+    return len;
+}
+
+bool str_is_utf8(const char *s, size_t n)
+{
+    size_t i = 0, len;
+
+    while (i < n) {
+        len = utf8_at((const unsigned char *)s + i, n - i);
+        if (len == 0)
+            return false;
+        i += len;
+    }
+    return true;
+}
+
+bool str_add_utf8(struct buf *out, const char *s, size_t n)
+{
+    size_t i = 0, len;
+    bool bad = false;
+
+    while (i < n) {
+        len = utf8_at((const unsigned char *)s + i, n - i);
+        if (len == 0) {
+            buf_add(out, "\xef\xbf\xbd", 3);
+            bad = true;
+            len = 1;
+        } else {
+            buf_add(out, s + i, len);
+        }
+        i += len;
+    }
+    return bad;
+}
+
+void str_add_printable(struct buf *out, const char *s, size_t n)
+{
+    size_t i = 0, len;
+
+    while (i < n) {
+        const unsigned char *c = (const unsigned char *)s + i;
+
+        len = utf8_at(c, n - i);
+        if (len == 0 || *c < 0x20 || *c == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0)) {
+            /* Bad bytes, C0, DEL and C1 controls: what could steer a terminal. */
+            if (*c == '\n')
+                buf_adds(out, "\\n");
+            else if (*c == '\t')
+                buf_adds(out, "\\t");
+            else
+                buf_addf(out, "\\x%02x", len == 2 ? c[1] : *c);
+            i += len ? len : 1;
+        } else {
+            buf_add(out, s + i, len);
+            i += len;
+        }
+    }
+}
+
+static size_t distance(struct str a, const char *b, size_t nb)
+{
+    size_t row[65], i, k;
+
+    if (a.n > 64 || nb > 64)
+        return 64;
+    for (k = 0; k <= nb; k++)
+        row[k] = k;
+    for (i = 1; i <= a.n; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (k = 1; k <= nb; k++) {
+            size_t cost = diagonal + (a.p[i - 1] != b[k - 1]);
+            size_t best = row[k] < row[k - 1] ? row[k] + 1 : row[k - 1] + 1;
+
+            diagonal = row[k];
+            row[k] = cost < best ? cost : best;
+        }
+    }
+    return row[nb];
+}
+
+const char *str_nearest(struct str s, const char *const *names, size_t n)
+{
+    const char *best = NULL;
+    size_t i, found = 1 + s.n / 3 + 1;
+
+    for (i = 0; i < n; i++) {
+        size_t d = distance(s, names[i], strlen(names[i]));
+
+        if (d < found) {
+            found = d;
+            best = names[i];
+        }
+    }
+    return best;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A bundle is a manifest: every source a run was started with (runbook, its
+ * modules, the language, the plugins' text) by path and SHA-256, and the abi.
+ * Its id is the hash of the manifest. The text goes into the journal, so that
+ * a run resumes without git, the working tree or an older program. */
+#ifndef MIDWATCH_BOOK_BUNDLE_H
+#define MIDWATCH_BOOK_BUNDLE_H
+
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Number of the C primitives, the canonical encoding and the Lua release together. A program runs
+ * MIDWATCH_ABI and the one before it. */
+#define MIDWATCH_ABI 1
+
+struct bundle_file {
+    char *path;         /* "runbook.md", "lua/remedy.lua", "plugins/shell.lua" */
+    struct hash sha256;
+    char *data;         /* owned copy */
+    size_t len;
+};
+struct bundle {
+    struct bundle_file *files;      /* sorted by path */
+    size_t nfiles;
+    char *repo, *commit;            /* or NULL: recorded for people */
+    bool dirty;
+    int abi;
+    char lua_release[32];
+    char id[2 * HASH_BYTES + 1];    /* set by bundle_seal */
+};
+
+struct bundle *bundle_new(void);
+void bundle_free(struct bundle *b);
+/* Copies. ERR_LIMIT above MODULE_BYTES_MAX (RUNBOOK_BYTES_MAX for *.md). */
+int bundle_add(struct bundle *b, const char *path, struct str data, struct err *e);
+/* Sorts, hashes, sets id. No files may be added afterwards. */
+void bundle_seal(struct bundle *b, const char *lua_release);
+/* The manifest as canonical JSON (abi, commit, dirty, files, lua, repo). */
+void bundle_manifest(const struct bundle *b, struct buf *out);
+/* Borrowed; empty if there is no such file. */
+struct str bundle_get(const struct bundle *b, const char *path);
+/* From a manifest and its files as the journal gives them; checks every hash and the abi
+ * (ERR_INVALID names both abis). */
+int bundle_open(struct str manifest, struct bundle **out, struct err *e);
+int bundle_restore_file(struct bundle *b, const char *path, struct str data, struct err *e);
+
+#endif

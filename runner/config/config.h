@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* midwatch.yaml: what the operator decides, strictly read. Instances name the
+ * configured systems; commands are what `shell` may run. */
+#ifndef MIDWATCH_CONFIG_CONFIG_H
+#define MIDWATCH_CONFIG_CONFIG_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/yaml.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct instance {
+    char *name;             /* unique: "prod-eu" */
+    char *plugin;           /* "kubernetes" */
+    json_t *settings;       /* everything but `plugin`, as written; paths stay relative to config.dir */
+    bool implicit;          /* made from the environment, not written by the operator */
+    int line, column;
+};
+
+struct config {
+    char *file;             /* NULL = none found */
+    char *dir;              /* directory of file, "." without one */
+    char *state_dir;        /* `state:`, or NULL */
+    struct instance *instances;
+    size_t ninstances;
+    json_t *commands;       /* {name: declaration} checked: DESIGN section 3, shell; an empty object without */
+};
+
+/* Search order: explicit, $MIDWATCH_CONFIG, ./midwatch.yaml, the user's, /etc/midwatch/midwatch.yaml. A file
+ * that was named must exist; of the others the first that exists counts, and none is fine. *out is owned. */
+int config_load(const char *explicit_file, struct config **out, struct err *e);
+/* Parses text (tests, and config_load). */
+int config_read(struct str text, const char *file, struct config **out, struct err *e);
+void config_free(struct config *c);
+/* The instance by name, or the implicit one of a plugin that exists without a file: `kubernetes` ($KUBECONFIG or
+ * ~/.kube/config), `prometheus` ($PROMETHEUS_URL), `shell`. NULL if there is none. Borrowed from c. */
+const struct instance *config_instance(struct config *c, const char *name);
+/* --state, then `state:`, then $MIDWATCH_STATE, then ~/.local/state/midwatch (root: /var/lib/midwatch). Owned text. */
+char *config_state_dir(const struct config *c, const char *explicit_dir);
+
+#endif

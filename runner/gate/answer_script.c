@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The script answerer: a scenario stands for the world. A read is answered under the
+ * name it has in a group, else under the name that the same read had before, else
+ * under its printed text; `after` changes the answers once an effect was applied. */
+#include "gate/gate.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMES_MAX 1024
+
+struct named {
+    struct hash hash;
+    char *label;
+};
+
+struct pending {                /* an answer on its way: delivered by a timer, never inside ask */
+    struct script *script;
+    struct question *q;
+    struct host_op *timer;
+    struct buf answer;
+};
+
+struct script {
+    struct answerer base;
+    struct host *host;
+    json_t *given;              /* what holds now: file, scenario, then each `after` */
+    json_t *after, *effects, *state;
+    json_t *counts;             /* how often a {then: [..]} was asked */
+    struct named names[NAMES_MAX];
+    size_t nnames;
+    int64_t started;            /* for {at: {10m: ..}} */
+    struct buf complaint;
+};
+
+static void answer_json(struct pending *p, json_t *take)
+{
+    json_add_value(&p->answer, take);
+    json_decref(take);
+}
+
+static json_t *unknown(const char *kind, const char *why)
+{
+    return json_pack("{s:s s:s}", "unknown", kind, "why", why);
+}
+
+/* Which of {then: [a, b, c]} it is this time; the last one stays. */
+static const json_t *one_of_then(struct script *s, const char *key, const json_t *list)
+{
+    int64_t n = json_get_int(s->counts, key, 0);
+
+    json_object_set_new(s->counts, key, json_integer(n + 1));
+    if ((size_t)n >= json_array_size(list))
+        n = (int64_t)json_array_size(list) - 1;
+    return json_array_get(list, (size_t)n);
+}
+
+/* {at: {0s: a, 10m: b}}: the latest that has begun. */
+static const json_t *one_of_at(struct script *s, const json_t *times)
+{
+    int64_t passed = s->host->ops->wall_ms(s->host) - s->started, best = -1, at;
+    const json_t *found = NULL;
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)times, key, v) {
+        if (str_duration_ms(str_of(key), &at) == 0 && at <= passed && at > best) {
+            best = at;
+            found = v;
+        }
+    }
+    return found;
+}
+
+static const json_t *resolve(struct script *s, const char *key, const json_t *v)
+{
+    const json_t *then = json_object_get(v, "then"), *at = json_object_get(v, "at");
+
+    if (json_object_size(v) == 1 && json_is_array(then))
+        return one_of_then(s, key, then);
+    if (json_object_size(v) == 1 && json_is_object(at))
+        return one_of_at(s, at);
+    return v;
+}
+
+static json_t *observation(const json_t *v)
+{
+    static const char *const kinds[] = {"no_data", "error", "stale", "ambiguous"};
+    size_t i;
+
+    for (i = 0; json_is_string(v) && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(json_string_value(v), kinds[i]) == 0)
+            return unknown(kinds[i], "the scenario says so");
+    }
+    return json_pack("{s:O}", "value", v);
+}
+
+static void remember_label(struct script *s, const struct question *q)
+{
+    if (q->label.n == 0 || s->nnames == NAMES_MAX)
+        return;
+    s->names[s->nnames++] = (struct named){q->args_hash, xstrndup(q->label.p, q->label.n)};
+}
+
+static const char *label_of(const struct script *s, const struct hash *h)
+{
+    size_t i;
+
+    for (i = s->nnames; i > 0; i--) {
+        if (hash_eq(&s->names[i - 1].hash, h))
+            return s->names[i - 1].label;
+    }
+    return NULL;
+}
+
+/* The printed text of a read arrives as JSON, quotes and all. */
+static char *plain(struct str json)
+{
+    json_error_t error;
+    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
+    char *text = xstrdup(json_is_string(v) ? json_string_value(v) : "");
+
+    json_decref(v);
+    return text;
+}
+
+static void answer_read(struct script *s, struct question *q, struct pending *p)
+{
+    char *text = plain(q->text), *label = q->label.n ? xstrndup(q->label.p, q->label.n) : NULL;
+    const char *earlier = label ? NULL : label_of(s, &q->args_hash);
+    const char *key = label ? label : earlier ? earlier : text;
+    const json_t *v = json_object_get(s->given, key);
+
+    if (!v && !label)
+        v = json_object_get(s->given, key = text);
+    remember_label(s, q);
+    v = v ? resolve(s, key, v) : NULL;
+    if (v) {
+        answer_json(p, observation(v));
+    } else {
+        if (s->complaint.len == 0)
+            buf_addf(&s->complaint, "the scenario does not answer the read %s; add under given:  \"%s\": ...", text,
+                     label ? label : text);
+        answer_json(p, unknown("error", "the scenario does not answer this read"));
+    }
+    free(text);
+    free(label);
+}
+
+static void answer_state(struct script *s, struct question *q, struct pending *p)
+{
+    char *full = xstrndup(q->target.p, q->target.n), *target = strchr(full, ':');
+    const json_t *v = json_object_get(s->state, target ? target + 1 : full);
+
+    if (!v)
+        v = json_object_get(s->state, full);
+    if (v)
+        answer_json(p, json_pack("{s:O}", "value", v));
+    else
+        answer_json(p, json_pack("{s:b s:{}}", "assumed", 1, "value"));
+    free(full);
+}
+
+static const char *word_of(struct script *s, struct question *q)
+{
+    char *name = xstrndup(q->name.p, q->name.n);
+    const json_t *v = json_object_get(s->effects, name);
+    const char *word = "applied";
+
+    if (v) {
+        v = resolve(s, name, v);
+        word = json_is_string(v) ? json_string_value(v) : json_is_integer(v) ? "409" : "applied";
+    }
+    free(name);
+    return word;
+}
+
+/* What an applied effect changes in the answers. */
+static void apply_after(struct script *s, struct question *q)
+{
+    char *name = xstrndup(q->name.p, q->name.n), *full, *target;
+    json_t *to = NULL, *extra = NULL;
+    struct err e = {0};
+
+    json_object_update(s->given, json_object_get(s->after, name));
+    free(name);
+    full = xstrndup(q->target.p, q->target.n);
+    target = strchr(full, ':') ? strchr(full, ':') + 1 : full;
+    if (json_object_get(s->state, target) && json_read(q->extra, &extra, &e) == 0) {
+        to = json_object_get(extra, "to");
+        json_object_update(json_object_get(s->state, target), to);
+    }
+    json_decref(extra);
+    free(full);
+}
+
+static void answer_apply(struct script *s, struct question *q, struct pending *p)
+{
+    const char *word = word_of(s, q);
+
+    if (strcmp(word, "applied") == 0) {
+        apply_after(s, q);
+        answer_json(p, json_pack("{s:s}", "outcome", "sent"));
+    } else if (strcmp(word, "409") == 0) {
+        answer_json(p, json_pack("{s:s s:s}", "outcome", "moved", "why", "409 conflict"));
+    } else if (strcmp(word, "refused") == 0) {
+        answer_json(p, json_pack("{s:s s:s}", "outcome", "refused", "why", "the scenario says so"));
+    } else {
+        if (strcmp(word, "cut") == 0)
+            apply_after(s, q);
+        answer_json(p, json_pack("{s:s s:s}", "outcome", "unknown", "why", "no answer came"));
+    }
+}
+
+static void answer_check(struct script *s, struct question *q, struct pending *p)
+{
+    const char *word = word_of(s, q);
+
+    if (strcmp(word, "timeout") == 0)
+        answer_json(p, unknown("error", "nothing can be read back"));
+    else
+        answer_json(p, json_pack("{s:s}", "verdict", strcmp(word, "cut") == 0 ? "applied" : word));
+}
+
+static void deliver(void *ctx)
+{
+    struct pending *p = ctx;
+    struct question *q = p->q;
+    struct buf answer = p->answer;
+
+    q->in_flight = NULL;
+    free(p);
+    q->done(q->ctx, (struct str){answer.data, answer.len});
+    buf_free(&answer);
+}
+
+static void (*const by_kind[])(struct script *, struct question *, struct pending *) = {
+    [ASK_READ] = answer_read, [ASK_STATE] = answer_state, [ASK_CHECK] = answer_check, [ASK_APPLY] = answer_apply,
+};
+
+static int ask(struct answerer *a, struct question *q, struct err *e)
+{
+    struct script *s = (struct script *)a;
+    struct pending *p = xcalloc(1, sizeof(*p));
+
+    p->script = s;
+    p->q = q;
+    buf_init(&p->answer, 4u << 20);
+    by_kind[q->kind](s, q, p);
+    if (s->host->ops->timer(s->host, 0, deliver, p, &p->timer, e) < 0) {
+        buf_free(&p->answer);
+        free(p);
+        return e->code;
+    }
+    q->in_flight = p;
+    return 0;
+}
+
+static void cancel(struct answerer *a, struct question *q)
+{
+    struct script *s = (struct script *)a;
+    struct pending *p = q->in_flight;
+
+    if (!p)
+        return;
+    s->host->ops->cancel(s->host, p->timer);
+    buf_free(&p->answer);
+    free(p);
+    q->in_flight = NULL;
+}
+
+static void script_free(struct answerer *a)
+{
+    struct script *s = (struct script *)a;
+    size_t i;
+
+    for (i = 0; i < s->nnames; i++)
+        free(s->names[i].label);
+    json_decref(s->given);
+    json_decref(s->after);
+    json_decref(s->effects);
+    json_decref(s->state);
+    json_decref(s->counts);
+    buf_free(&s->complaint);
+    free(s);
+}
+
+static const struct answerer_ops script_ops = {
+    .name = "script", .answers_checks = true, .ask = ask, .cancel = cancel, .free = script_free,
+};
+
+static json_t *section(const json_t *scenario, const char *key)
+{
+    json_t *v = json_deep_copy(json_object_get(scenario, key));
+
+    return v ? v : json_object();
+}
+
+struct answerer *answer_script_new(const json_t *scenario, struct host *host)
+{
+    struct script *s = xcalloc(1, sizeof(*s));
+
+    s->base.ops = &script_ops;
+    s->host = host;
+    s->given = section(scenario, "given");
+    s->after = section(scenario, "after");
+    s->effects = section(scenario, "effects");
+    s->state = section(scenario, "state");
+    s->counts = json_object();
+    s->started = host->ops->wall_ms(host);
+    buf_init(&s->complaint, 4096);
+    return &s->base;
+}
+
+const char *answer_script_complaint(const struct answerer *a)
+{
+    return buf_text(&((const struct script *)a)->complaint);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `may` is a list of permissions; an effect needs one that names it, whose target
+ * pattern equals its target, and whose bounds hold. Anything that cannot be decided
+ * is a refusal. */
+#include "gate/policy.h"
+
+#include "base/json.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+
+static const char *const refusals[] = {
+    "halted", "revoked", "not_allowed", "frozen", "stale_trigger", "no_data", "target_busy", "cooling_down",
+    "over_budget", "ineffective", "flapping", "needs_approval", "denied", "expired",
+};
+
+bool policy_is_refusal(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (strcmp(refusals[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool policy_halted(struct host *h, const char *state_dir)
+{
+    char path[4096];
+
+    if (!state_dir)
+        return false;
+    /* A path that does not fit cannot be looked at: refuse. */
+    if ((size_t)snprintf(path, sizeof(path), "%s/halt", state_dir) >= sizeof(path))
+        return true;
+    return h->ops->exists(h, path);
+}
+
+static bool in_list(const char *s, char *const *list, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (strcmp(list[i], s) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One bound on one argument; false says why. */
+static bool bound_holds(const struct may_bound *b, const json_t *args, struct buf *why)
+{
+    const json_t *v = json_object_get(args, b->arg);
+    char text[64];
+
+    if (!v) {
+        buf_addf(why, "may bounds '%s', which the effect does not have", b->arg);
+        return false;
+    }
+    if ((b->has_min || b->has_max) && !json_is_number(v)) {
+        buf_addf(why, "'%s' is not a number", b->arg);
+        return false;
+    }
+    if (b->has_min && json_number_value(v) < b->min) {
+        buf_addf(why, "%s = %g is below the minimum %g in may", b->arg, json_number_value(v), b->min);
+        return false;
+    }
+    if (b->has_max && json_number_value(v) > b->max) {
+        buf_addf(why, "%s = %g is above the maximum %g in may", b->arg, json_number_value(v), b->max);
+        return false;
+    }
+    if (b->none_of == 0)
+        return true;
+    if (json_is_integer(v))
+        snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(v));
+    if (in_list(json_is_string(v) ? json_string_value(v) : json_is_integer(v) ? text : "", b->one_of, b->none_of))
+        return true;
+    buf_addf(why, "'%s' is not one of those in may", b->arg);
+    return false;
+}
+
+static bool target_matches(const struct may *m, const json_t *params, struct str target, struct buf *why)
+{
+    struct buf pattern = BUF_INIT(1024), text = BUF_INIT(1024);
+    struct err e = {0};
+    bool matches = false;
+
+    buf_add(&text, target.p, target.n);
+    if (template_fill(str_of(m->target), params, true, &pattern, &e) < 0)
+        buf_addf(why, "may: %s", e.msg);
+    else if (m->at_most > 0)
+        matches = fnmatch(buf_text(&pattern), buf_text(&text), FNM_PATHNAME) == 0;
+    else
+        matches = strcmp(buf_text(&pattern), buf_text(&text)) == 0;
+    buf_free(&pattern);
+    buf_free(&text);
+    return matches;
+}
+
+static bool permits(const struct may *m, const json_t *params, const struct policy_effect *x, struct buf *why)
+{
+    size_t i;
+
+    if (!str_is(x->name, m->effect) || !target_matches(m, params, x->target, why))
+        return false;
+    for (i = 0; i < m->nbounds; i++) {
+        if (!bound_holds(&m->bounds[i], x->args, why))
+            return false;
+    }
+    return true;
+}
+
+const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
+                           struct buf *why)
+{
+    struct buf reason = BUF_INIT(2048);
+    const char *refusal = "not_allowed";
+    size_t i;
+
+    for (i = 0; i < book->nmay; i++) {
+        buf_reset(&reason);
+        if (permits(&book->may[i], params, x, &reason)) {
+            refusal = NULL;
+            break;
+        }
+        if (reason.len && why->len == 0)
+            buf_add(why, reason.data, reason.len);
+    }
+    if (refusal && why->len == 0)
+        buf_addf(why, "may has no { effect: %.*s, target: \"%.*s\" }", (int)x->name.n, x->name.p, (int)x->target.n,
+                 x->target.p);
+    if (!refusal && json_get_bool(x->declared, "irreversible", false)) {
+        buf_reset(why);
+        buf_adds(why, "it cannot be undone, and nobody can be asked to approve it here");
+        refusal = "needs_approval";
+    }
+    buf_free(&reason);
+    return refusal;
+}

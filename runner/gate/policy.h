@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What may happen, as far as it is decided outside the journal's transaction:
+ * the runbook's `may`, approval that an effect would need, and the halt file.
+ * Every refusal has a name that people see (DESIGN section 6). Pure but for the
+ * halt file's stat. An error in here refuses. */
+#ifndef MIDWATCH_GATE_POLICY_H
+#define MIDWATCH_GATE_POLICY_H
+
+#include "base/err.h"
+#include "book/book.h"
+#include "io/host.h"
+
+struct policy_effect {
+    struct str name;            /* "kubernetes.scale" */
+    struct str target;          /* "deployment/prod/api" */
+    const json_t *args;
+    const json_t *declared;     /* the effect's declaration: class, undo, irreversible */
+};
+
+/* NULL if the effect is permitted, else the refusal's name; `why` then says what would be right. */
+const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
+                           struct buf *why);
+/* True if state_dir/halt exists: nothing may be sent. */
+bool policy_halted(struct host *h, const char *state_dir);
+/* True if name is the name of a refusal (exit code 4). */
+bool policy_is_refusal(const char *name);
+
+#endif

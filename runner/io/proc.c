@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Children on the loop. The end is seen on a pidfd, and while the leader is
+ * still unreaped its number cannot be reused, so the group is always killed
+ * before waitid. After KILL nothing is waited for longer than the grace: a
+ * process stuck in the kernel is answered for and reaped when it goes. */
+#include "io/proc.h"
+
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    TIMEOUT_MS = 60 * 1000,
+    GRACE_MS = 2000,
+    READ_CHUNK = 64 * 1024,
+    DRAIN_READS = 64,           /* of READ_CHUNK after the end: more than a pipe can hold */
+    ENV_MINIMAL = 4,
+};
+
+enum stage { RUNNING, TERMINATED, KILLED, GIVEN_UP };
+
+struct stream {
+    struct proc *proc;
+    uv_poll_t poll;
+    int fd;                     /* ours; -1 when closed */
+    struct buf data;            /* what was read */
+};
+
+struct proc {
+    struct host_op op;
+    host_spawn_fn done;         /* NULL once answered or cancelled */
+    void *ctx;
+    pid_t pid;
+    int pidfd;                  /* -1 once reaped */
+    uv_poll_t ended;
+    uv_timer_t timer;
+    enum stage stage;
+    int64_t grace_ms;
+    struct stream out[2];
+    struct stream in;
+    char *input;
+    size_t input_len, input_sent;
+    int handles;                /* open uv handles; the object goes with the last */
+    struct spawn_answer answer;
+};
+
+static char read_chunk[READ_CHUNK];     /* loop thread only */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct proc *p = handle->data;
+
+    if (--p->handles > 0)
+        return;
+    buf_free(&p->out[0].data);
+    buf_free(&p->out[1].data);
+    free(p->input);
+    free(p);
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, on_closed);
+}
+
+static void close_stream(struct stream *s)
+{
+    if (s->fd < 0)
+        return;
+    close_handle((uv_handle_t *)&s->poll);
+    close(s->fd);
+    s->fd = -1;
+}
+
+/* Lets go of everything but the watch on a child that is not reaped yet. */
+static void release(struct proc *p)
+{
+    for (int i = 0; i < 2; i++)
+        close_stream(&p->out[i]);
+    close_stream(&p->in);
+    close_handle((uv_handle_t *)&p->timer);
+}
+
+static void deliver(struct proc *p)
+{
+    host_spawn_fn done = p->done;
+
+    p->done = NULL;
+    op_remove(&p->op);
+    p->answer.out = (struct str){buf_text(&p->out[0].data), p->out[0].data.len};
+    p->answer.errout = (struct str){buf_text(&p->out[1].data), p->out[1].data.len};
+    if (done)
+        done(p->ctx, &p->answer);
+}
+
+/* Returns true while there may be more to read at once. */
+static bool read_some(struct stream *s)
+{
+    struct buf *b = &s->data;
+    ssize_t n = read(s->fd, read_chunk, sizeof read_chunk);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return errno == EINTR;
+    if (n <= 0) {
+        close_stream(s);
+        return false;
+    }
+    if ((size_t)n > b->max - b->len) {
+        s->proc->answer.truncated = true;
+        n = (ssize_t)(b->max - b->len);
+    }
+    buf_add(b, read_chunk, (size_t)n);
+    return true;
+}
+
+static void on_output(uv_poll_t *poll, int status, int events)
+{
+    struct proc *p = poll->data;
+
+    (void)status;       /* an error shows in read */
+    (void)events;
+    read_some(poll == &p->out[0].poll ? &p->out[0] : &p->out[1]);
+}
+
+static void send_input(struct proc *p)
+{
+    while (p->input_sent < p->input_len) {
+        ssize_t n = write(p->in.fd, p->input + p->input_sent, p->input_len - p->input_sent);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0)
+            break;      /* a child that does not want its input is no error */
+        p->input_sent += (size_t)n;
+    }
+    close_stream(&p->in);
+}
+
+static void on_input(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    send_input(poll->data);
+}
+
+static void reap(struct proc *p)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED) != 0)
+        info.si_status = SIGKILL;
+    p->answer.exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
+    p->answer.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    close_handle((uv_handle_t *)&p->ended);
+    close(p->pidfd);
+    p->pidfd = -1;
+}
+
+static void on_ended(uv_poll_t *poll, int status, int events)
+{
+    struct proc *p = poll->data;
+
+    (void)status;
+    (void)events;
+    kill(-p->pid, SIGKILL);
+    for (int i = 0; i < 2; i++)
+        for (int reads = 0; p->out[i].fd >= 0 && reads < DRAIN_READS && read_some(&p->out[i]); reads++)
+            ;
+    reap(p);
+    if (p->done)
+        deliver(p);
+    release(p);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct proc *p = timer->data;
+
+    p->stage++;
+    p->answer.timed_out = true;
+    if (p->stage == GIVEN_UP) {
+        p->answer.exit_code = -1;
+        p->answer.signal = SIGKILL;
+        deliver(p);
+        release(p);
+        return;
+    }
+    kill(-p->pid, p->stage == TERMINATED ? SIGTERM : SIGKILL);
+    uv_timer_start(timer, on_timer, (uint64_t)p->grace_ms, 0);
+}
+
+/* The end of a child that could not be watched: it was killed and reaped at its start. */
+static void on_unwatched(uv_timer_t *timer)
+{
+    struct proc *p = timer->data;
+
+    p->answer.exit_code = -1;
+    p->answer.signal = SIGKILL;
+    deliver(p);
+    release(p);
+}
+
+static void cancel(struct host_op *op)
+{
+    struct proc *p = (struct proc *)op;
+
+    op_remove(op);
+    p->done = NULL;
+    if (p->pidfd >= 0)
+        kill(-p->pid, SIGKILL);
+    release(p);
+}
+
+/* A pipe whose ends are above stderr: lower numbers are overwritten on the way into the child. */
+static int make_pipe(int ends[2])
+{
+    int low[2];
+    int r = -1;
+
+    if (pipe2(low, O_CLOEXEC) != 0)
+        return -1;
+    if (low[0] > 2 && low[1] > 2) {
+        ends[0] = low[0];
+        ends[1] = low[1];
+        return 0;
+    }
+    ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, 3);
+    ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, 3);
+    if (ends[0] >= 0 && ends[1] >= 0) {
+        r = 0;
+    } else {
+        if (ends[0] >= 0)
+            close(ends[0]);
+        if (ends[1] >= 0)
+            close(ends[1]);
+    }
+    close(low[0]);
+    close(low[1]);
+    return r;
+}
+
+/* One pipe to or from the child: `ours` is watched without blocking, the other end goes to *theirs. */
+static int open_stream(struct proc *p, struct stream *s, bool to_child, uv_loop_t *loop, int *theirs)
+{
+    int ends[2];
+
+    if (make_pipe(ends) != 0)
+        return -1;
+    s->fd = ends[to_child ? 1 : 0];
+    *theirs = ends[to_child ? 0 : 1];
+    s->proc = p;
+    s->poll.data = p;
+    if (uv_poll_init(loop, &s->poll, s->fd) != 0) {
+        close(s->fd);
+        s->fd = -1;
+        errno = ENOMEM;
+        return -1;
+    }
+    p->handles++;
+    return 0;
+}
+
+/* PATH, HOME and LANG=C: what a program needs to find itself, nothing of ours. */
+static char **minimal_env(void)
+{
+    char **env = xcalloc(ENV_MINIMAL, sizeof *env);
+    const char *path = getenv("PATH");
+    const char *home = getenv("HOME");
+    struct buf b;
+
+    buf_init(&b, 64 * KIB);
+    buf_addf(&b, "PATH=%s", path ? path : "/usr/local/bin:/usr/bin:/bin");
+    env[0] = buf_take(&b, NULL);
+    buf_init(&b, 64 * KIB);
+    buf_addf(&b, "HOME=%s", home ? home : "/");
+    env[1] = buf_take(&b, NULL);
+    env[2] = xstrdup("LANG=C");
+    return env;
+}
+
+static void free_env(char **env)
+{
+    for (int i = 0; env && env[i]; i++)
+        free(env[i]);
+    free(env);
+}
+
+static int spawn(struct proc *p, const struct spawn_request *r, const int theirs[3])
+{
+    char **own_env = r->env ? NULL : minimal_env();
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
+    sigset_t all, none;
+    int rc;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&attr, 0);
+    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawn_file_actions_init(&fa);
+    rc = theirs[0] < 0 ? posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0)
+                       : posix_spawn_file_actions_adddup2(&fa, theirs[0], 0);
+    for (int i = 1; rc == 0 && i < 3; i++)
+        rc = posix_spawn_file_actions_adddup2(&fa, theirs[i], i);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_addclosefrom_np(&fa, 3);
+    if (rc == 0 && r->cwd)
+        rc = posix_spawn_file_actions_addchdir_np(&fa, r->cwd);
+    if (rc == 0)
+        rc = posix_spawnp(&p->pid, r->argv[0], &fa, &attr, (char *const *)r->argv,
+                          own_env ? own_env : (char *const *)r->env);
+    posix_spawn_file_actions_destroy(&fa);
+    posix_spawnattr_destroy(&attr);
+    free_env(own_env);
+    return rc;
+}
+
+static int spawn_failed(const struct spawn_request *r, int errnum, struct err *e)
+{
+    const char *name = r->argv[0];
+    struct stat st;
+
+    if (r->cwd && (stat(r->cwd, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return err_set(e, ERR_IO, "run %s: no directory %s", name, r->cwd);
+    if (errnum == ENOENT)
+        return err_set(e, ERR_IO, "run %s: not found", name);
+    if (errnum == ENOEXEC)
+        return err_set(e, ERR_IO, "run %s: not a program (a script needs a #! line)", name);
+    return err_set(e, ERR_IO, "run %s: %s", name, strerror(errnum));
+}
+
+/* From here on the child runs: whatever fails, the caller hears of its end. */
+static void watch(struct proc *p, uv_loop_t *loop, int64_t timeout_ms)
+{
+    p->ended.data = p;
+    p->pidfd = pidfd_open(p->pid, 0);
+    uv_update_time(loop);
+    if (p->pidfd < 0 || uv_poll_init(loop, &p->ended, p->pidfd) != 0) {
+        kill(-p->pid, SIGKILL);
+        while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        if (p->pidfd >= 0)
+            close(p->pidfd);
+        p->pidfd = -1;
+        uv_timer_start(&p->timer, on_unwatched, 0, 0);
+        return;
+    }
+    p->handles++;
+    uv_poll_start(&p->ended, UV_READABLE, on_ended);
+    uv_timer_start(&p->timer, on_timer, (uint64_t)timeout_ms, 0);
+    for (int i = 0; i < 2; i++)
+        uv_poll_start(&p->out[i].poll, UV_READABLE, on_output);
+    if (p->in.fd >= 0)
+        uv_poll_start(&p->in.poll, UV_WRITABLE, on_input);
+}
+
+int proc_start(uv_loop_t *loop, struct host_op **list, const struct spawn_request *r, host_spawn_fn done, void *ctx,
+               struct host_op **out, struct err *e)
+{
+    int theirs[3] = {-1, -1, -1};
+    struct proc *p;
+    int rc = 0;
+
+    if (!r->argv || !r->argv[0] || !r->argv[0][0])
+        return err_set(e, ERR_INVALID, "run: no program named");
+    p = xcalloc(1, sizeof *p);
+    p->pidfd = p->in.fd = p->out[0].fd = p->out[1].fd = -1;
+    p->grace_ms = r->grace_ms > 0 ? r->grace_ms : GRACE_MS;
+    for (int i = 0; i < 2; i++)
+        buf_init(&p->out[i].data, r->max_output ? r->max_output : PROC_OUTPUT_MAX);
+    uv_timer_init(loop, &p->timer);
+    p->timer.data = p;
+    p->handles = 1;
+
+    if (open_stream(p, &p->out[0], false, loop, &theirs[1]) != 0 ||
+        open_stream(p, &p->out[1], false, loop, &theirs[2]) != 0 ||
+        (r->input.n > 0 && open_stream(p, &p->in, true, loop, &theirs[0]) != 0))
+        rc = errno;
+    else
+        rc = spawn(p, r, theirs);
+    for (int i = 0; i < 3; i++)
+        if (theirs[i] >= 0)
+            close(theirs[i]);
+    if (rc != 0) {
+        release(p);
+        return spawn_failed(r, rc, e);
+    }
+    if (r->input.n > 0) {
+        p->input = xmemdup(r->input.p, r->input.n);
+        p->input_len = r->input.n;
+    }
+    p->done = done;
+    p->ctx = ctx;
+    p->op.cancel = cancel;
+    watch(p, loop, r->timeout_ms > 0 ? r->timeout_ms : TIMEOUT_MS);
+    op_add(list, &p->op);
+    *out = &p->op;
+    return 0;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal: one append-only log of everything that passed the gate, and the
+ * projections (run, effect, lock, ...) that follow from it. Writers hand in
+ * batches of items; the items of one batch share one transaction and one fsync
+ * and each has its own savepoint: it comes back committed, refused by a named
+ * guard, or fenced by a newer epoch, without touching the others.
+ *
+ * Implementations: journal/sqlite (one connection writes and checkpoints, one
+ * process owns the file) and journal/memory (the reference model; `midwatch test`).
+ * Thread: one thread per struct journal; journal/writer gives it a thread of its own. */
+#ifndef MIDWATCH_JOURNAL_JOURNAL_H
+#define MIDWATCH_JOURNAL_JOURNAL_H
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a row records. The names are what is stored and shown. */
+enum row_kind {
+    ROW_START,          /* the run's inputs: runbook, params, trigger, uses, abi, seed */
+    ROW_OBS,            /* answer to a read */
+    ROW_PLAN,           /* of one effect: from, to, target */
+    ROW_INTENT,         /* durable before the effect is sent */
+    ROW_RESULT,         /* the effect's answer, with the state read after it */
+    ROW_UNKNOWN,        /* the effect's outcome is not known */
+    ROW_CHECK,          /* what was read back: applied, absent, moved, no answer */
+    ROW_SETTLE,         /* a person said what is true */
+    ROW_SKIP,           /* nothing was sent: already so, or recovered */
+    ROW_REFUSED,        /* policy said no; name = the refusal */
+    ROW_VERIFY,         /* verdict on a remedy: holds, refuted, inconclusive */
+    ROW_WAIT,           /* a durable wait begins */
+    ROW_TIMER,          /* a pause inside a wait, or sleep, is over */
+    ROW_VERDICT,        /* a hypothesis: supported, refuted, inconclusive */
+    ROW_CAUSE,          /* what diagnose concluded */
+    ROW_NOTE,           /* note, measure, follow_up */
+    ROW_ESCALATION,     /* opened or closed */
+    ROW_RESUME,         /* somebody took the run up again */
+    ROW_END,            /* outcome and reason */
+    ROW_SYSTEM,         /* run 0: halt, release, configuration */
+    ROW_KINDS
+};
+const char *row_kind_name(enum row_kind k);                 /* "OBS" */
+int row_kind_of(struct str name, enum row_kind *out);       /* 0 or ERR_NOT_FOUND */
+
+struct row {
+    int64_t seq;            /* 1.. per run, without gaps */
+    int64_t epoch;
+    enum row_kind kind;
+    struct str path;        /* identity of the gate call: "4", "4.p95", "4.b2.1" */
+    struct str name;        /* "prometheus.quantile", or the refusal, or the outcome */
+    struct hash args_hash;  /* over name, instance and args; zero where there are none */
+    struct str args;        /* canonical JSON or "" */
+    struct str payload;     /* canonical JSON or "" */
+    int64_t at;             /* Unix milliseconds */
+    struct hash chain;      /* set by the journal */
+};
+
+/* Conditions on shared rows, evaluated inside the transaction; a false one refuses its item. */
+enum guard_kind {
+    GUARD_HALT,             /* no halt row is open: `halted` */
+    GUARD_REVOKED,          /* the run's bundle commit is not revoked: `revoked` */
+    GUARD_LOCK,             /* target is free or held by this run: `target_busy` */
+    GUARD_COOLDOWN,         /* cool_until of target is past, or set by this run: `cooling_down` */
+    GUARD_RUN_BUDGET,       /* effects of this run with a distinct target or remedy < n: `over_budget` */
+    GUARD_KINDS
+};
+struct guard {
+    enum guard_kind kind;
+    struct str target;      /* LOCK, COOLDOWN */
+    int64_t now;            /* COOLDOWN: Unix ms */
+    int64_t max;            /* RUN_BUDGET: highest allowed number of locks (targets) that this run may hold, counting target */
+};
+const char *guard_refusal(enum guard_kind k);
+
+enum run_state {
+    RUN_RUNNING,            /* an owner executes it, or did when it died: interrupted */
+    RUN_WAITING_TIME,       /* parked until wake_at */
+    RUN_WAITING_PERSON,     /* parked on a named unknown effect (later: questions) */
+    RUN_LEFT,               /* somebody left it; resume goes on */
+    RUN_ENDED,
+};
+const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended" */
+
+enum effect_state {
+    EFFECT_INTENDED, EFFECT_APPLIED, EFFECT_UNKNOWN, EFFECT_ABSENT, EFFECT_MOVED, EFFECT_FAILED,
+    EFFECT_VERIFIED, EFFECT_UNVERIFIED, EFFECT_UNDONE,
+};
+const char *effect_state_name(enum effect_state s);
+
+/* Changes to projections that go with an item's rows. */
+enum change_kind {
+    CHANGE_RUN_NEW,         /* run row; uuid, runbook, command, bundle, params, trigger, dedup */
+    CHANGE_RUN_STATE,       /* state, wake_at */
+    CHANGE_RUN_END,         /* outcome, reason; state becomes ended */
+    CHANGE_RUN_EPOCH,       /* epoch := n (taking a run over); ignores the item's own epoch check */
+    CHANGE_LOCK,            /* take target for this run, fence + 1 if newly taken */
+    CHANGE_UNLOCK,          /* free target, cool_until */
+    CHANGE_UNLOCK_ALL,      /* free every lock of this run, cool_until */
+    CHANGE_EFFECT_NEW,      /* intent_seq, key, path, action, target */
+    CHANGE_EFFECT_STATE,    /* key: state, result_seq */
+    CHANGE_ESCALATION,      /* open (text) or close */
+    CHANGE_HALT,            /* run 0: on = 1 or 0, text = why */
+};
+struct change {
+    enum change_kind kind;
+    struct str target, key, path, action, text;     /* as the kind says */
+    struct str uuid, runbook, command, bundle, params, trigger, dedup, outcome, reason;
+    enum run_state run_state;
+    enum effect_state effect_state;
+    int64_t seq;            /* intent_seq or result_seq */
+    int64_t n;              /* wake_at, cool_until, epoch, on: Unix ms or number */
+};
+
+enum item_result { ITEM_COMMITTED, ITEM_REFUSED, ITEM_FENCED };
+
+struct journal_item {
+    int64_t run;            /* 0 = the system's own journal */
+    int64_t epoch;          /* must equal the run's, else fenced */
+    const struct row *rows; /* in ascending seq, the first = the run's next_seq (else ERR_CORRUPT: our bug) */
+    size_t nrows;
+    const struct guard *guards;
+    size_t nguards;
+    const struct change *changes;
+    size_t nchanges;
+    int64_t at;             /* Unix ms, for created_at, ended_at */
+    /* out */
+    enum item_result result;
+    const char *refusal;    /* if refused */
+};
+
+struct run_info {
+    int64_t id;
+    char uuid[40];
+    char runbook[256];
+    char command[32];
+    char bundle[65];
+    enum run_state state;
+    char outcome[24], reason[40];   /* "" until ended */
+    int64_t wake_at, epoch, next_seq, created_at, ended_at;
+    struct hash chain;
+    char *params, *trigger;         /* canonical JSON; owned: run_info_deinit */
+};
+void run_info_deinit(struct run_info *r);
+
+struct lock_info {
+    char target[512];
+    int64_t run;            /* 0 = free */
+    int64_t fence, cool_until;
+};
+struct effect_info {
+    int64_t run, intent_seq, result_seq;
+    char key[33];
+    char path[64], action[128], target[512];
+    enum effect_state state;
+};
+struct blob_ref {
+    const char *path;       /* "runbook.md", "lua/remedy.lua", "plugins/shell.lua" */
+    struct str data;
+};
+
+/* Return false to stop. Everything passed is borrowed for the call. */
+typedef bool (*row_fn)(void *ctx, const struct row *r);
+typedef bool (*run_fn)(void *ctx, const struct run_info *r);
+typedef bool (*lock_fn)(void *ctx, const struct lock_info *l);
+typedef bool (*effect_fn)(void *ctx, const struct effect_info *x);
+typedef bool (*blob_fn)(void *ctx, const char *path, struct str data);
+
+struct journal;
+struct journal_ops {
+    /* All items in one transaction. 0 = the batch is durable, look at each result. ERR_DISK: nothing of it
+     * happened and the journal is dead (a failed fsync is never retried): stop acting. */
+    int (*commit)(struct journal *j, struct journal_item *items, size_t n, struct err *e);
+    /* The id the next new run gets (ids are handed out in memory; the owner is alone). */
+    int64_t (*next_run)(struct journal *j);
+    /* Stores a bundle content-addressed if it is new; part of the next commit. `id`: 64 hex digits of the manifest. */
+    int (*put_bundle)(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
+                      struct err *e);
+    int (*get_bundle)(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e);
+    int (*get_run)(struct journal *j, int64_t id, struct run_info *out, struct err *e);      /* ERR_NOT_FOUND */
+    int (*find_run)(struct journal *j, struct str uuid_prefix, int64_t *id, struct err *e);  /* ERR_NOT_FOUND, ERR_INVALID = several */
+    int (*runs)(struct journal *j, bool open_only, run_fn fn, void *ctx, struct err *e);     /* newest first */
+    int (*rows)(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e);
+    int (*locks)(struct journal *j, lock_fn fn, void *ctx, struct err *e);                   /* by target */
+    int (*effects)(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e);  /* by intent_seq; run -1 = all */
+    int (*halted)(struct journal *j, bool *on, struct buf *why, struct err *e);
+    void (*free)(struct journal *j);
+};
+struct journal {
+    const struct journal_ops *ops;
+};
+
+struct journal_options {
+    bool read_only;         /* any number of readers at any time; never checkpoints */
+    /* Called before and after each durable step ("begin", "commit", "committed"): crash and fault tests
+     * kill here or return a negative code to fail it. NULL = nobody. */
+    int (*point)(void *ctx, const char *step);
+    void *ctx;
+};
+
+/* `dir` is the state directory (made with mode 0700 if missing); the file is dir/journal.db, its lock
+ * dir/journal.lock, flocked for the owner's life. ERR_BUSY names the owner's pid and what it runs
+ * (the lock file holds both). ERR_CORRUPT: not ours, or from a newer version, by name. */
+int journal_sqlite_open(const char *dir, const char *what_for, const struct journal_options *o, struct journal **out,
+                        struct err *e);
+int journal_memory_open(const struct journal_options *o, struct journal **out, struct err *e);
+
+/* chain = H(previous, kind, path, name, args_hash, at, seq, H(payload)). */
+struct hash journal_chain(const struct hash *previous, const struct row *r);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plugins: for each configured instance one Lua state that holds the plugin's
+ * text. Its declarations make the face that a runbook sees; its functions are
+ * the body that does the work through the primitives http, exec, file, ... Only
+ * canonical JSON crosses. Where no body may act (test, map, replay) the registry is
+ * sealed: describing and `want` work, every primitive is refused.
+ *
+ * Loop thread only. Callbacks as in io/host.h: once, never before the starting
+ * function has returned, never after a cancel. */
+#ifndef MIDWATCH_PLUGIN_PLUGIN_H
+#define MIDWATCH_PLUGIN_PLUGIN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "config/config.h"
+#include "io/host.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct registry;
+struct body_call;       /* a call of a body in flight */
+
+struct registry_options {
+    struct host *host;
+    struct config *config;          /* borrowed; may be NULL when sealed */
+    bool sealed;                    /* no primitives, ever */
+    bool reads_only;                /* apply is refused, http lets through only what stores nothing (plan) */
+    const char *plugin_dir;         /* the operator's plugins, or NULL: only the shipped ones */
+    /* Text of a plugin as a bundle pinned it ("plugins/shell.lua"); empty = take the shipped or operator's one. NULL = none. */
+    struct str (*pinned)(void *ctx, const char *path);
+    void *ctx;
+};
+int registry_new(const struct registry_options *o, struct registry **out, struct err *e);
+void registry_free(struct registry *r);
+
+/* Makes sure instance `instance` of the config is loaded, and returns its declarations
+ * ({name, things, reads, effects}), borrowed. Errors: ERR_NOT_FOUND no such instance or plugin (names the
+ * nearest), ERR_INVALID the plugin's text is broken. `plugin` is used when sealed or the config has no such
+ * instance: the plugin to describe under that instance name; NULL otherwise. */
+int registry_describe(struct registry *r, const char *instance, const char *plugin, const json_t **declared,
+                      struct err *e);
+/* The plugin's name and text behind an instance (for the bundle); borrowed. */
+int registry_source(struct registry *r, const char *instance, const char **plugin, struct str *text, struct err *e);
+/* SHA-256 of the instance's non-secret settings, hex: recorded at start, compared at resume. */
+int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e);
+/* The instance's setting `window` in seconds (0 = not set): default of reads over a window. */
+double registry_window(struct registry *r, const char *instance);
+
+/* The effect's absolute end state, pure and at once. `state` may be empty (unknown). history: JSON list or empty. */
+int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,
+                struct str history, struct buf *out, struct err *e);
+
+enum body_kind { BODY_READ, BODY_STATE, BODY_CHECK, BODY_APPLY };
+
+struct body_request {
+    enum body_kind kind;
+    const char *instance;
+    const char *verb;               /* "replicas", "scale" */
+    struct str args;                /* canonical JSON object of arguments */
+    struct str extra;               /* APPLY, CHECK: {"from":..,"key":..,"to":..}; else empty */
+    int64_t timeout_ms;             /* whole call; 0 = 30 s. After it the call is ended and answered */
+};
+
+/* answer: canonical JSON. READ, STATE: {"value":..} or {"unknown":kind,"why":..}; CHECK: {"verdict":
+ * "applied"|"absent"|"moved"} or unknown; APPLY: {"outcome":"sent"|"refused"|"moved"|"unknown","why":..,"result":..}.
+ * A body that broke or timed out answers error, or for APPLY "unknown" if a changing request may have left,
+ * else "refused". */
+typedef void (*body_fn)(void *ctx, struct str answer);
+int body_start(struct registry *r, const struct body_request *q, body_fn done, void *ctx, struct body_call **out,
+               struct err *e);
+void body_cancel(struct registry *r, struct body_call *c);
+
+/* Steps bodies that are ready; delivers answers. To be called from the loop's turn. Returns true if there is more
+ * to do at once. */
+bool registry_turn(struct registry *r);
+
+#endif

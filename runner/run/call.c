@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gate calls in flight. A call has a path (its place in the order of the run's
+ * calls: the identity that a replay checks) and one or more parts; when every part
+ * is answered, Lua gets the list and the call is gone. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void part_deinit(struct part *p)
+{
+    const struct engine_options *o = engine_opts(p->call->run->engine);
+
+    if (p->asking && o->answerer)
+        o->answerer->ops->cancel(o->answerer, &p->question);
+    life_free(p);
+    json_decref(p->request);
+    json_decref(p->from);
+    buf_free(&p->answer);
+    buf_free(&p->text);
+    buf_free(&p->extra);
+}
+
+static void call_free(struct call *c)
+{
+    struct host *h = engine_host(c->run->engine);
+    size_t i;
+
+    if (c->timer)
+        h->ops->cancel(h, c->timer);
+    for (i = 0; i < c->nparts; i++)
+        part_deinit(&c->parts[i]);
+    free(c->parts);
+    free(c);
+}
+
+void call_free_all(struct run *r)
+{
+    struct call *c, *next;
+
+    for (c = r->calls; c; c = next) {
+        next = c->next;
+        call_free(c);
+    }
+    r->calls = NULL;
+}
+
+static void unlink_call(struct call *c)
+{
+    struct call **at = &c->run->calls;
+
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+}
+
+static struct hash hash_call(const struct vm_call *v)
+{
+    struct str parts[] = {v->name, v->instance, v->args};
+
+    return hash_parts(parts, 3);
+}
+
+static void part_init(struct part *p, struct call *c, size_t i, const struct vm_call *v)
+{
+    p->call = c;
+    p->index = i;
+    p->label = v->label;
+    p->name = v->name;
+    p->instance = v->instance;
+    p->args = v->args;
+    p->hash = hash_call(v);
+    buf_init(&p->answer, VALUE_BYTES_MAX + 256);
+    buf_init(&p->text, VALUE_BYTES_MAX);
+    buf_init(&p->extra, 3 * VALUE_BYTES_MAX);
+    if (v->label.n)
+        snprintf(p->path, sizeof(p->path), "%s.%.*s", c->path, (int)(v->label.n > 60 ? 60 : v->label.n), v->label.p);
+    else if (c->nparts > 1)
+        snprintf(p->path, sizeof(p->path), "%s.%zu", c->path, i + 1);
+    else
+        snprintf(p->path, sizeof(p->path), "%s", c->path);
+}
+
+int call_begin(struct run *r, const struct vm_request *q, struct err *e)
+{
+    const struct op *op = op_find(q->op);
+    struct call *c;
+    size_t i;
+    int rc;
+
+    if (!op)
+        return err_set(e, ERR_INTERNAL, "no gate call is named '%.*s'", (int)q->op.n, q->op.p);
+    if (q->ncalls == 0 || q->ncalls > GATE_READS_MAX)
+        return err_set(e, ERR_LIMIT, "line %d: %zu reads or effects at once, at most %d", q->line, q->ncalls,
+                       GATE_READS_MAX);
+    c = xcalloc(1, sizeof(*c));
+    *c = (struct call){.run = r, .op = op, .branch = q->branch, .generation = q->generation, .line = q->line,
+                       .begun_at = r->last_at, .nparts = q->ncalls};
+    snprintf(c->path, sizeof(c->path), "%llu", (unsigned long long)++r->next_path);
+    c->parts = xcalloc(q->ncalls, sizeof(*c->parts));
+    for (i = 0; i < q->ncalls; i++)
+        part_init(&c->parts[i], c, i, &q->calls[i]);
+    c->next = r->calls;
+    r->calls = c;
+    rc = op->begin ? op->begin(c, e) : 0;
+    if (rc < 0)
+        return rc;
+    if (r->phase == PHASE_LIVE)
+        op->live(c);
+    return 0;
+}
+
+struct call *call_find(struct run *r, struct str path, struct part **part)
+{
+    struct call *c;
+    size_t i;
+
+    *part = NULL;
+    for (c = r->calls; c; c = c->next) {
+        for (i = 0; i < c->nparts; i++) {
+            if (str_is(path, c->parts[i].path)) {
+                *part = &c->parts[i];
+                return c;
+            }
+        }
+    }
+    return NULL;
+}
+
+void call_answer(struct call *c, struct str json)
+{
+    struct run *r = c->run;
+    struct err e = {0};
+
+    unlink_call(c);
+    if (!c->finishing && vm_answer(r->vm, c->branch, c->generation, json, &e) < 0)
+        run_fail(r, &e);
+    call_free(c);
+}
+
+/* The list of the parts' answers. */
+static void answer_list(struct call *c)
+{
+    struct buf list;
+    size_t i;
+
+    buf_init(&list, (size_t)c->nparts * (VALUE_BYTES_MAX + 256));
+    buf_addc(&list, '[');
+    for (i = 0; i < c->nparts; i++) {
+        if (i)
+            buf_addc(&list, ',');
+        buf_add(&list, c->parts[i].answer.data, c->parts[i].answer.len);
+    }
+    buf_addc(&list, ']');
+    call_answer(c, (struct str){list.data, list.len});
+    buf_free(&list);
+}
+
+void part_answer(struct part *p, struct str json)
+{
+    struct call *c = p->call;
+
+    buf_reset(&p->answer);
+    buf_add(&p->answer, json.p, json.n);
+    p->answered = true;
+    if (++c->nanswered == c->nparts)
+        answer_list(c);
+}
+
+static void answered(void *ctx, struct str answer)
+{
+    struct part *p = ctx;
+
+    p->asking = false;
+    p->question.in_flight = NULL;
+    p->then(p, answer);
+}
+
+/* An answer that could not even be asked for, delivered as one. */
+static void not_asked(struct part *p, enum question_kind kind, const struct err *e)
+{
+    struct buf b = BUF_INIT(2048);
+    struct json_object o;
+
+    json_open(&o, &b);
+    if (kind == ASK_APPLY)
+        json_put_string(&o, "outcome", STR("refused"));
+    else
+        json_put_string(&o, "unknown", STR("error"));
+    json_put_string(&o, "why", str_of(e->msg));
+    json_close(&o);
+    answered(p, (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+void part_ask(struct part *p, enum question_kind kind, struct str args, struct str extra, struct str target,
+              int64_t timeout_ms, void (*done)(void *part, struct str answer))
+{
+    struct answerer *a = engine_opts(p->call->run->engine)->answerer;
+    struct err e = {0};
+
+    p->question = (struct question){
+        .kind = kind, .label = p->label, .name = p->name, .instance = p->instance, .args = args, .text = str_of(""),
+        .args_hash = p->hash, .target = target, .extra = extra, .timeout_ms = timeout_ms, .done = answered,
+        .ctx = p,
+    };
+    p->then = done;
+    if (p->text.len)
+        p->question.text = (struct str){p->text.data, p->text.len};
+    p->asking = true;
+    if (a->ops->ask(a, &p->question, &e) < 0)
+        not_asked(p, kind, &e);
+}
+
+struct str payload_inner(struct str payload)
+{
+    const char *at = memmem(payload.p, payload.n, ",\"o\":", 5);
+
+    if (!at || payload.n < 2)
+        return STR("null");
+    at += 5;
+    return (struct str){at, (size_t)(payload.p + payload.n - 1 - at)};
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of one effect between its plan and its outcome, as a table of states and
+ * rows. Its promise: nothing is sent before its INTENT is durable; what may have
+ * arrived is UNKNOWN until it has been read back; an unknown effect is never sent
+ * again, never called done, and keeps its lock until a check or a person settles it. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+#include "run/life.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Which row may follow in which state, and where it leads; 0 = none. */
+static const enum life_state next_state[LIFE_STATES][ROW_KINDS] = {
+    [LIFE_NEW] = {[ROW_INTENT] = LIFE_INTENDED, [ROW_SKIP] = LIFE_DONE, [ROW_REFUSED] = LIFE_DONE,
+                  [ROW_CHECK] = LIFE_DONE},
+    [LIFE_INTENDED] = {[ROW_RESULT] = LIFE_DONE, [ROW_UNKNOWN] = LIFE_UNKNOWN},
+    [LIFE_UNKNOWN] = {[ROW_CHECK] = LIFE_CHECKED, [ROW_SETTLE] = LIFE_CHECKED},
+    [LIFE_CHECKED] = {[ROW_RESULT] = LIFE_DONE, [ROW_INTENT] = LIFE_INTENDED, [ROW_SETTLE] = LIFE_CHECKED,
+                      [ROW_CHECK] = LIFE_CHECKED, [ROW_REFUSED] = LIFE_DONE},
+};
+
+/* What lives on in state s when it is live; NULL = nothing to do. */
+static void (*const act[LIFE_STATES])(struct part *p) = {
+    [LIFE_NEW] = life_look,
+    [LIFE_INTENDED] = life_lost,
+    [LIFE_UNKNOWN] = life_probe,
+    [LIFE_CHECKED] = life_take_up,
+};
+
+struct effect *effect_find(struct run *r, const char *path)
+{
+    struct effect *x;
+
+    for (x = r->effects; x && path; x = x->next) {
+        if (strcmp(x->path, path) == 0)
+            return x;
+    }
+    return NULL;
+}
+
+struct effect *effect_add(struct run *r, const char *path)
+{
+    struct effect *x = xcalloc(1, sizeof(*x));
+
+    snprintf(x->path, sizeof(x->path), "%s", path);
+    x->next = r->effects;
+    r->effects = x;
+    return x;
+}
+
+void effect_free_all(struct run *r)
+{
+    struct effect *x, *next;
+
+    for (x = r->effects; x; x = next) {
+        next = x->next;
+        free(x->name);
+        free(x->instance);
+        free(x->target);
+        json_decref(x->args);
+        json_decref(x->from);
+        json_decref(x->to);
+        json_decref(x->after);
+        free(x);
+    }
+    r->effects = NULL;
+}
+
+void life_free(struct part *p)
+{
+    struct life *l = p->life;
+    struct host *h = engine_host(p->call->run->engine);
+
+    if (!l)
+        return;
+    if (l->timer)
+        h->ops->cancel(h, l->timer);
+    json_decref(l->args);
+    json_decref(l->from);
+    json_decref(l->to);
+    json_decref(l->state_after);
+    buf_free(&l->target);
+    buf_free(&l->intent_args);
+    free(l);
+    p->life = NULL;
+}
+
+/* The idempotency key: of run, path, action and arguments; no attempt in it. */
+static void make_key(struct part *p, struct life *l)
+{
+    struct run *r = p->call->run;
+    struct str parts[] = {str_of(r->uuid), str_of(p->path), p->name, p->instance, {l->intent_args.data, l->intent_args.len}};
+    struct hash h = hash_parts(parts, 5);
+
+    hash_key(&h, l->key);
+}
+
+static struct life *life_new(struct part *p, struct err *e)
+{
+    struct life *l = xcalloc(1, sizeof(*l));
+
+    p->life = l;
+    l->state = LIFE_NEW;
+    buf_init(&l->target, 1024);
+    buf_init(&l->intent_args, 3 * VALUE_BYTES_MAX);
+    l->declared = part_effect(p, e);
+    if (!l->declared)
+        return NULL;
+    l->kind = json_get_string(l->declared, "class", "never_twice");
+    l->timeout_ms = 1000 * json_get_int(l->declared, "timeout", 30);
+    return l;
+}
+
+int op_apply_begin(struct call *c, struct err *e)
+{
+    struct part *p = &c->parts[0];
+    struct life *l = life_new(p, e);
+
+    if (!l || json_read(p->args, &p->request, e) < 0)
+        return e->code;
+    l->args = json_incref(json_object_get(p->request, "args"));
+    l->from = json_incref(json_object_get(p->request, "from"));
+    l->to = json_incref(json_object_get(p->request, "to"));
+    buf_adds(&l->target, json_get_string(p->request, "target", ""));
+    buf_add(&l->intent_args, p->args.p, p->args.n);
+    make_key(p, l);
+    return 0;
+}
+
+/* The fields of `from` that `to` names: what an undo puts back. */
+static json_t *project(const json_t *from, const json_t *to)
+{
+    json_t *out = json_object(), *v;
+    const char *key;
+
+    json_object_foreach((json_t *)to, key, v) {
+        if (json_object_get(from, key))
+            json_object_set(out, key, json_object_get(from, key));
+    }
+    return out;
+}
+
+int op_undo_begin(struct call *c, struct err *e)
+{
+    struct part *p = &c->parts[0];
+    struct life *l = life_new(p, e);
+    struct effect *x;
+    json_t *args;
+
+    if (!l || json_read(p->args, &p->request, e) < 0)
+        return e->code;
+    x = effect_find(c->run, json_get_string(p->request, "effect", ""));
+    if (!x)
+        return err_set(e, ERR_INTERNAL, "line %d: nothing to undo at '%s'", c->line,
+                       json_get_string(p->request, "effect", ""));
+    l->undo_of = x;
+    l->args = json_incref(x->args);
+    l->from = json_incref(x->after);
+    l->to = project(x->from, x->to);
+    buf_adds(&l->target, x->target);
+    args = json_pack("{s:O s:[] s:O? s:i s:s s:s s:O s:s}", "args", l->args, "evidence", "from", l->from, "remedy", 0,
+                     "target", x->target, "title", json_get_string(p->request, "title", ""), "to", l->to, "undo_of",
+                     x->path);
+    add_json(&l->intent_args, args);
+    json_decref(args);
+    make_key(p, l);
+    return 0;
+}
+
+void op_apply_live(struct call *c)
+{
+    struct part *p = &c->parts[0];
+    struct life *l = p->life;
+
+    if (l->busy)
+        return;
+    if (act[l->state])
+        act[l->state](p);
+}
+
+void op_apply_drop(struct call *c)
+{
+    life_free(&c->parts[0]);
+}
+
+static void remember_intent(struct part *p, const struct row *row)
+{
+    struct run *r = p->call->run;
+    struct life *l = p->life;
+    struct effect *x = effect_find(r, p->path);
+
+    if (!x) {
+        x = effect_add(r, p->path);
+        x->name = xstrndup(p->name.p, p->name.n);
+        x->instance = xstrndup(p->instance.p, p->instance.n);
+        x->target = xstrdup(buf_text(&l->target));
+        x->args = json_incref(l->args);
+        x->from = json_incref(l->from);
+        x->to = json_incref(l->to);
+    }
+    snprintf(x->key, sizeof(x->key), "%s", l->key);
+    x->state = EFFECT_INTENDED;
+    x->intent_seq = row->seq;
+    l->effect = x;
+    l->attempt = (int)json_slice_int(row->payload, "attempt", 1);
+    l->deadline = json_slice_int(row->payload, "deadline", row->at);
+}
+
+static const struct {
+    const char *outcome;
+    enum effect_state state;
+} outcomes[] = {
+    {"applied", EFFECT_APPLIED}, {"absent", EFFECT_ABSENT}, {"moved", EFFECT_MOVED}, {"failed", EFFECT_FAILED},
+};
+
+static void remember_result(struct part *p, const json_t *payload)
+{
+    struct life *l = p->life;
+    struct effect *x = l->effect;
+    const char *outcome = json_get_string(payload, "outcome", "");
+    size_t i;
+
+    for (i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        if (strcmp(outcome, outcomes[i].outcome) == 0)
+            x->state = outcomes[i].state;
+    }
+    json_decref(x->after);
+    x->after = json_incref(json_object_get(payload, "state"));
+    if (l->undo_of && x->state == EFFECT_APPLIED) {
+        x->state = EFFECT_VERIFIED;
+        l->undo_of->state = EFFECT_UNDONE;
+    }
+}
+
+static void answer_lua(struct part *p, const struct row *row, const json_t *payload)
+{
+    struct buf b = BUF_INIT(VALUE_BYTES_MAX);
+    const char *outcome = json_get_string(payload, "outcome", "");
+    json_t *a = json_pack("{s:I s:s s:s s:I}", "at", (json_int_t)row->at, "outcome", outcome, "path", p->path, "row",
+                          (json_int_t)row->seq);
+
+    if (row->kind == ROW_SKIP)
+        json_object_set_new(a, "outcome", json_string(p->life->undo_of ? json_get_string(payload, "outcome", "already")
+                                                                       : "already"));
+    if (row->kind == ROW_CHECK)
+        json_object_set_new(a, "outcome", json_string("moved"));
+    if (row->kind == ROW_REFUSED) {
+        json_object_set_new(a, "outcome", json_string("refused"));
+        json_object_set_new(a, "refused", json_stringn(row->name.p, row->name.n));
+    }
+    if (json_object_get(payload, "refused"))
+        json_object_set(a, "refused", json_object_get(payload, "refused"));
+    if (json_object_get(payload, "why"))
+        json_object_set(a, "why", json_object_get(payload, "why"));
+    if (json_object_get(payload, "state"))
+        json_object_set(a, "state", json_object_get(payload, "state"));
+    add_json(&b, a);
+    json_decref(a);
+    call_answer(p->call, (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+/* What a verdict or a person's word means for the rest of the life. */
+static void remember_check(struct life *l, const struct row *row, const json_t *payload)
+{
+    snprintf(l->verdict, sizeof(l->verdict), "%s", json_get_string(payload, "verdict", "no_answer"));
+    snprintf(l->settled_by, sizeof(l->settled_by), "%s", row->kind == ROW_SETTLE ? json_get_string(payload, "by", "a person") : "");
+}
+
+int op_apply_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    struct life *l = p->life;
+    enum life_state next = next_state[l->state][row->kind];
+    json_t *payload = NULL;
+
+    if (next == 0)
+        return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s where the effect %.*s is %s", p->path, c->line,
+                       row_kind_name(row->kind), (int)p->name.n, p->name.p, life_state_name(l->state));
+    if (row->kind == ROW_INTENT && !str_eq(row->args, (struct str){l->intent_args.data, l->intent_args.len}))
+        return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal intends %.*s, the code %.*s", p->path, c->line,
+                       (int)row->args.n, row->args.p, (int)l->intent_args.len, buf_text(&l->intent_args));
+    if (row->payload.n && json_read(row->payload, &payload, e) < 0)
+        return e->code;
+    l->state = next;
+    switch (row->kind) {
+    case ROW_INTENT:
+        remember_intent(p, row);
+        break;
+    case ROW_UNKNOWN:
+        l->effect->state = EFFECT_UNKNOWN;
+        break;
+    case ROW_CHECK:
+    case ROW_SETTLE:
+        remember_check(l, row, payload);
+        break;
+    case ROW_RESULT:
+        remember_result(p, payload);
+        break;
+    default:
+        if (row->kind == ROW_SKIP && l->undo_of)
+            l->undo_of->state = EFFECT_UNDONE;
+        break;
+    }
+    if (next == LIFE_DONE)
+        answer_lua(p, row, payload);
+    json_decref(payload);
+    return 0;
+}

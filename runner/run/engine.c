@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine: it starts, takes up and replays runs, and turns them until all are
+ * settled. A dead journal or a broken invariant stops everything at once: nothing
+ * more is sent, and what was durable is what is true. */
+#include "run/run.h"
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct engine {
+    struct engine_options o;
+    struct run *runs;
+    struct err failure;
+};
+
+struct host *engine_host(const struct engine *n)
+{
+    return n->o.host;
+}
+
+const struct engine_options *engine_opts(const struct engine *n)
+{
+    return &n->o;
+}
+
+const struct err *engine_failure(const struct engine *n)
+{
+    return n->failure.code ? &n->failure : NULL;
+}
+
+int engine_new(const struct engine_options *o, struct engine **out, struct err *e)
+{
+    (void)e;
+    *out = xcalloc(1, sizeof(**out));
+    (*out)->o = *o;
+    return 0;
+}
+
+static void run_free(struct run *r)
+{
+    struct host *h = engine_host(r->engine);
+
+    if (!r)
+        return;
+    call_free_all(r);
+    if (r->escalate_timer)
+        h->ops->cancel(h, r->escalate_timer);
+    effect_free_all(r);
+    vm_free(r->vm);
+    batch_reset(&r->pending);
+    batch_reset(&r->barrier.batch);
+    arena_free(r->recorded.arena);
+    free(r->recorded.rows);
+    book_free(r->book);
+    bundle_free(r->bundle);
+    json_decref(r->start);
+    free(r->text);
+    free(r->elsewhere);
+    free(r);
+}
+
+void engine_free(struct engine *n)
+{
+    struct run *r, *next;
+
+    if (!n)
+        return;
+    for (r = n->runs; r; r = next) {
+        next = r->next;
+        run_free(r);
+    }
+    free(n);
+}
+
+void engine_fatal(struct engine *n, const struct err *e)
+{
+    struct run *r;
+
+    if (n->failure.code == 0)
+        n->failure = *e;
+    for (r = n->runs; r; r = r->next) {
+        call_free_all(r);
+        run_settle_phase(r);
+    }
+    n->o.host->ops->stop(n->o.host);
+}
+
+static struct run *run_new(struct engine *n)
+{
+    struct run *r = xcalloc(1, sizeof(*r));
+    struct host *h = n->o.host;
+
+    r->engine = n;
+    r->registry = n->o.registry;
+    r->phase = PHASE_LIVE;
+    r->state = RUN_RUNNING;
+    r->base_at = r->started_at = h->ops->wall_ms(h);
+    r->base_mono = h->ops->mono_ms(h);
+    r->last_at = r->started_at;
+    r->next_seq = 1;
+    r->epoch = 1;
+    return r;
+}
+
+static void changes_of_new(struct run *r, const struct run_request *q)
+{
+    struct buf b = BUF_INIT(VALUE_BYTES_MAX);
+    struct change *c = run_change(r, CHANGE_RUN_NEW);
+
+    c->uuid = run_keep(r, str_of(r->uuid));
+    c->runbook = run_keep(r, str_of(r->book->name));
+    c->command = run_keep(r, str_of(q->command));
+    c->bundle = run_keep(r, str_of(r->bundle->id));
+    json_add_value(&b, r->params);
+    c->params = run_keep(r, (struct str){b.data, b.len});
+    buf_reset(&b);
+    json_add_value(&b, r->trigger);
+    c->trigger = run_keep(r, (struct str){b.data, b.len});
+    c->n = r->epoch;
+    buf_free(&b);
+}
+
+static void journal_start(struct run *r, const struct run_request *q)
+{
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+
+    changes_of_new(r, q);
+    json_add_value(&b, r->start);
+    run_row(r, NULL, NULL, ROW_START, str_of(r->book->name), STR(""), (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+static int put_bundle(struct run *r, struct err *e)
+{
+    struct buf manifest = BUF_INIT(MIB);
+    struct blob_ref *files = xcalloc(r->bundle->nfiles, sizeof(*files));
+    size_t i;
+    int rc;
+
+    for (i = 0; i < r->bundle->nfiles; i++) {
+        const struct bundle_file *f = &r->bundle->files[i];
+
+        files[i] = (struct blob_ref){.path = f->path, .data = {f->data, f->len}};
+    }
+    bundle_manifest(r->bundle, &manifest);
+    rc = writer_put_bundle(engine_opts(r->engine)->writer, r->bundle->id, (struct str){manifest.data, manifest.len},
+                           files, r->bundle->nfiles, e);
+    buf_free(&manifest);
+    free(files);
+    return rc;
+}
+
+static int identify(struct run *r, struct run_request *q, struct err *e)
+{
+    struct host *h = engine_host(r->engine);
+    struct journal *j = writer_journal(engine_opts(r->engine)->writer);
+    unsigned char random[18];
+
+    if (h->ops->random(h, random, sizeof(random), e) < 0)
+        return e->code;
+    r->id = j->ops->next_run(j);
+    uuid_v7(r->started_at, random, r->uuid);
+    if (q->seed == 0)
+        memcpy(&q->seed, random + 10, sizeof(q->seed));
+    return 0;
+}
+
+int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e)
+{
+    struct run *r = run_new(n);
+    json_t *trigger = q->trigger ? json_incref(q->trigger) : json_pack("{s:s}", "kind", "command line");
+    struct run_request with = *q;
+    int rc;
+
+    r->book = q->book;
+    with.trigger = trigger;
+    rc = identify(r, &with, e);
+    if (rc == 0)
+        rc = (r->start = setup_start(r, &with, e)) ? 0 : e->code;
+    if (rc == 0) {
+        r->params = json_object_get(r->start, "params");
+        r->trigger = json_object_get(r->start, "trigger");
+        rc = (r->bundle = setup_bundle(r, &with, e)) ? 0 : e->code;
+    }
+    if (rc == 0)
+        rc = setup_vm(r, e);
+    if (rc == 0)
+        rc = put_bundle(r, e);
+    json_decref(trigger);
+    if (rc < 0) {
+        run_free(r);
+        return rc;
+    }
+    r->next = n->runs;
+    n->runs = r;
+    journal_start(r, &with);
+    run_arm_escalation(r);
+    *out = r;
+    return 0;
+}
+
+/* The run is ours from here on: a new epoch fences whoever had it. The RESUME row is the last
+ * recorded one of the replay, so that replay and live meet at the same place. */
+static int take_over(struct run *r, const char *who, struct err *e)
+{
+    struct buf b = BUF_INIT(4 * KIB);
+    struct json_object o;
+    struct row row;
+    struct journal_item item = {.run = r->id, .rows = &row, .nrows = 1};
+    struct change changes[2] = {{.kind = CHANGE_RUN_EPOCH, .n = r->epoch + 1},
+                                {.kind = CHANGE_RUN_STATE, .run_state = RUN_RUNNING}};
+    int rc;
+
+    json_open(&o, &b);
+    json_put_string(&o, "by", str_of(who));
+    json_close(&o);
+    r->last_at = r->recorded.rows[r->recorded.n - 1].at;
+    row = (struct row){.seq = r->next_seq++, .epoch = r->epoch + 1, .kind = ROW_RESUME, .name = STR("resume"),
+                       .payload = {b.data, b.len}, .at = run_now(r)};
+    r->epoch++;
+    item.epoch = r->epoch;
+    item.changes = changes;
+    item.nchanges = 2;
+    item.at = row.at;
+    rc = writer_submit(engine_opts(r->engine)->writer, &item, NULL, NULL, e);
+    if (rc == 0)
+        recorded_add(&r->recorded, &row);
+    buf_free(&b);
+    return rc;
+}
+
+int engine_resume(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e)
+{
+    struct run *r;
+
+    if (rebuild_run(n, writer_journal(n->o.writer), id, false, &r, e) < 0 || take_over(r, who, e) < 0) {
+        run_free(r);
+        return e->code;
+    }
+    r->state = RUN_RUNNING;
+    r->next = n->runs;
+    n->runs = r;
+    *out = r;
+    return 0;
+}
+
+int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e)
+{
+    struct run *r;
+    int rc = rebuild_run(n, from, id, true, &r, e);
+
+    if (rc < 0) {
+        run_free(r);
+        return rc;
+    }
+    r->next = n->runs;
+    n->runs = r;
+    *out = r;
+    return 0;
+}
+
+void engine_leave(struct engine *n, bool now)
+{
+    struct run *r;
+
+    for (r = n->runs; r; r = r->next) {
+        r->leaving = true;
+        if (now && r->phase != PHASE_SETTLED)
+            run_settle_phase(r);
+    }
+}
+
+bool engine_turn(void *engine)
+{
+    struct engine *n = engine;
+    struct host *h = n->o.host;
+    struct run *r;
+    bool more = false, all_settled = true;
+
+    if (n->o.writer)
+        more = writer_poll(n->o.writer) > 0;
+    if (n->o.registry)
+        more |= registry_turn(n->o.registry);
+    for (r = n->runs; r; r = r->next) {
+        if (r->phase == PHASE_SETTLED)
+            continue;
+        more |= run_pump(r);
+        run_flush_if_due(r, h->ops->mono_ms(h));
+        all_settled = all_settled && r->phase == PHASE_SETTLED;
+    }
+    if (all_settled && n->o.stop_when_settled)
+        h->ops->stop(h);
+    return more && !all_settled;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine executes runs: it steps their Lua, carries their gate calls through
+ * journal and answerers, and ends or parks them. One engine serves `run` and
+ * `resume` (live), `test` (script, virtual time) and `replay` (journal only).
+ *
+ * Loop thread only; engine_turn is the host's turn function. */
+#ifndef MIDWATCH_RUN_ENGINE_H
+#define MIDWATCH_RUN_ENGINE_H
+
+#include "book/book.h"
+#include "book/bundle.h"
+#include "gate/gate.h"
+#include "io/host.h"
+#include "journal/writer.h"
+
+struct engine;
+struct run;
+
+/* What a watcher sees. Called on the loop thread; everything borrowed. */
+struct engine_watch {
+    /* A row was appended (live) or consumed (replayed = true). */
+    void (*row)(void *ctx, const struct run *r, const struct row *row, bool replayed);
+    /* The run is settled: ended, parked on a person, or left. */
+    void (*settled)(void *ctx, const struct run *r);
+    void *ctx;
+};
+
+struct engine_options {
+    struct host *host;              /* borrowed, like everything here */
+    struct writer *writer;
+    struct registry *registry;
+    struct config *config;
+    struct answerer *answerer;      /* live or script; NULL = journal only (replay) */
+    const char *state_dir;          /* of the halt file; NULL = none (test, replay) */
+    struct engine_watch watch;
+    bool stop_when_settled;         /* stop the host once every run is settled */
+    int gc_mode;                    /* of run states: determinism tests */
+};
+int engine_new(const struct engine_options *o, struct engine **out, struct err *e);
+void engine_free(struct engine *n);
+bool engine_turn(void *engine);     /* host_turn_fn */
+/* The first fatal error (journal dead, internal), or NULL. */
+const struct err *engine_failure(const struct engine *n);
+
+struct run_request {
+    struct runbook *book;           /* taken over */
+    const char *command;            /* "run", "test" */
+    const char *requester;          /* who started it */
+    json_t *params;                 /* resolved; borrowed */
+    json_t *trigger;                /* {"kind","labels",...}; borrowed; NULL = command line */
+    const char *repo, *commit;      /* or NULL */
+    bool dirty;
+    uint64_t seed;                  /* 0 = from the host's random */
+};
+/* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */
+int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e);
+/* Takes a run up again from the journal. ERR_NOT_FOUND, ERR_INVALID (ended, other abi, journal contradicts
+ * the sources: says where). `who` is recorded. */
+int engine_resume(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e);
+/* Replays a run from rows of `from`, never acting. The result is run_replay_result once settled. */
+int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e);
+/* Leaves every run at its next safe point (an effect in flight is awaited up to its deadline unless `now`). */
+void engine_leave(struct engine *n, bool now);
+
+/* Facts about a run, for watchers and verbs. Borrowed. */
+int64_t run_id(const struct run *r);
+const char *run_uuid(const struct run *r);
+const struct runbook *run_book(const struct run *r);
+enum run_state run_state_of(const struct run *r);
+const char *run_outcome(const struct run *r);       /* "" until ended */
+const char *run_reason(const struct run *r);
+const char *run_text(const struct run *r);
+int run_line(const struct run *r);                  /* of the gate call it is in, 0 = none */
+/* Number of effects whose outcome is not known. */
+size_t run_unknown_effects(const struct run *r);
+/* "" if the replay was equal, else the first difference in words. */
+const char *run_replay_difference(const struct run *r);
+size_t run_rows(const struct run *r);
+struct hash run_chain(const struct run *r);         /* over the rows so far (live: of what was appended) */
+size_t run_vm_bytes(const struct run *r);
+
+/* Exit code for an outcome (DESIGN section 8): 0, 2, 3, 4, 5, 6, 7. */
+int outcome_exit_code(enum run_state state, const char *outcome, const char *reason, size_t unknown_effects);
+
+/* A person says what is true of an unknown effect. verdict: "applied", "absent" or "release" (ends the run as
+ * escalated and frees its locks). effect_path NULL = the only unknown one. The journal must be owned by the caller. */
+int settle_effect(struct writer *w, struct host *host, int64_t run, const char *effect_path, const char *verdict,
+                  const char *who, struct err *e);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gate calls there are, in one table, and the simple ones: reads, waits,
+ * pauses, records, endings. Plans and effects have files of their own. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+
+#include <stdio.h>
+
+/* What a row may not be here: the call and the recorded row, for the reader of a divergence. */
+static int unexpected(struct call *c, const struct row *row, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s where the code asks for '%s'", c->path,
+                   c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, c->op->name);
+}
+
+static int same_call(struct call *c, const struct part *p, const struct row *row, enum row_kind kind, struct err *e)
+{
+    if (row->kind != kind)
+        return unexpected(c, row, e);
+    if (hash_eq(&row->args_hash, &p->hash) && str_eq(row->name, p->name))
+        return 0;
+    return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %.*s with %.*s, the code asks for %.*s with %.*s",
+                   c->path, c->line, (int)row->name.n, row->name.p, (int)(row->args.n > 200 ? 200 : row->args.n),
+                   row->args.p, (int)p->name.n, p->name.p, (int)(p->args.n > 200 ? 200 : p->args.n), p->args.p);
+}
+
+/* {"line":N} */
+static struct str line_payload(const struct call *c, char out[32])
+{
+    int n = snprintf(out, 32, "{\"line\":%d}", c->line);
+
+    return (struct str){out, (size_t)n};
+}
+
+/* read: one OBS row per read */
+
+/* An observation older than the read allows is unknown, whatever it says. */
+static bool is_stale(struct part *p, struct str answer, int64_t now)
+{
+    int64_t at = json_slice_int(answer, "at", -1);
+    struct str max_age = json_slice(p->args, "max_age");
+    char digits[32];
+
+    if (at < 0 || max_age.n == 0 || max_age.n >= sizeof(digits))
+        return false;
+    memcpy(digits, max_age.p, max_age.n);
+    digits[max_age.n] = '\0';
+    return (double)(now - at) > strtod(digits, NULL) * 1000.0;
+}
+
+static void read_answered(void *part, struct str answer)
+{
+    struct part *p = part;
+    struct call *c = p->call;
+    struct buf payload;
+
+    buf_init(&payload, PAYLOAD_BYTES_MAX);
+    buf_addf(&payload, "{\"line\":%d,\"o\":", c->line);
+    if (json_slice(answer, "unknown").n == 0 && is_stale(p, answer, run_now(c->run)))
+        buf_adds(&payload, "{\"unknown\":\"stale\",\"why\":\"the sample is older than max_age allows\"}");
+    else
+        buf_add(&payload, answer.p, answer.n);
+    buf_addc(&payload, '}');
+    if (payload.failed) {
+        buf_reset(&payload);
+        buf_addf(&payload, "{\"line\":%d,\"o\":{\"unknown\":\"error\",\"why\":\"the answer is larger than %d bytes\"}}",
+                 c->line, PAYLOAD_BYTES_MAX);
+    }
+    run_row(c->run, c, p, ROW_OBS, p->name, p->args, (struct str){payload.data, payload.len});
+    buf_free(&payload);
+}
+
+static int read_begin(struct call *c, struct err *e)
+{
+    size_t i;
+
+    for (i = 0; i < c->nparts; i++) {
+        struct part *p = &c->parts[i];
+        struct str text = json_slice(p->args, "text");
+
+        if (json_slice(p->args, "args").n == 0)
+            return err_set(e, ERR_INTERNAL, "a read without arguments at line %d", c->line);
+        buf_add(&p->text, text.p, text.n);
+    }
+    return 0;
+}
+
+static void read_live(struct call *c)
+{
+    size_t i, todo = 0;
+
+    for (i = 0; i < c->nparts; i++)
+        todo += !c->parts[i].answered && !c->parts[i].asking;
+    /* The answer to the last one may end the call, so `c` is not looked at behind it. */
+    for (i = 0; todo > 0; i++) {
+        struct part *p = &c->parts[i];
+
+        if (p->answered || p->asking)
+            continue;
+        todo--;
+        part_ask(p, ASK_READ, json_slice(p->args, "args"), STR(""), STR(""), 0, read_answered);
+    }
+}
+
+static int read_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    struct str o = payload_inner(row->payload);
+    struct buf answer;
+
+    if (same_call(c, p, row, ROW_OBS, e) < 0)
+        return e->code;
+    buf_init(&answer, PAYLOAD_BYTES_MAX + 64);
+    buf_adds(&answer, "{\"o\":");
+    buf_add(&answer, o.p, o.n);
+    buf_addf(&answer, ",\"row\":%lld}", (long long)row->seq);
+    part_answer(p, (struct str){answer.data, answer.len});
+    buf_free(&answer);
+    return 0;
+}
+
+/* Calls that are one row with their arguments, answered with its time */
+
+static int timed_row(struct call *c, struct part *p, const struct row *row, enum row_kind kind, struct err *e)
+{
+    char answer[64];
+    int n;
+
+    if (same_call(c, p, row, kind, e) < 0)
+        return e->code;
+    n = snprintf(answer, sizeof(answer), "{\"at\":%lld}", (long long)row->at);
+    call_answer(c, (struct str){answer, (size_t)n});
+    return 0;
+}
+
+static void one_row(struct call *c, enum row_kind kind)
+{
+    char line[32];
+    struct part *p = &c->parts[0];
+
+    run_row(c->run, c, p, kind, p->name, p->args, line_payload(c, line));
+}
+
+/* wait: a durable row, one commit */
+static void wait_live(struct call *c)
+{
+    one_row(c, ROW_WAIT);
+}
+
+static void nothing_more(struct run *r, void *ctx, const struct row *row, const char *refusal)
+{
+    (void)r, (void)ctx, (void)row, (void)refusal;
+}
+
+static int wait_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    struct run *r = c->run;
+    int rc = timed_row(c, p, row, ROW_WAIT, e);
+
+    if (rc == 0 && r->phase == PHASE_LIVE)
+        run_commit(r, NULL, 0, 0, nothing_more, NULL);
+    return rc;
+}
+
+/* timer: due is counted from the row before it, so that a resumed pause does not start anew */
+static void timer_fired(void *ctx)
+{
+    struct call *c = ctx;
+
+    c->timer = NULL;
+    if (run_out_of_time(c->run))
+        return;
+    one_row(c, ROW_TIMER);
+}
+
+static void timer_live(struct call *c)
+{
+    struct run *r = c->run;
+    struct host *h = engine_host(r->engine);
+    struct err e = {0};
+    int64_t due = c->begun_at + json_slice_int(c->parts[0].args, "ms", 0);
+    int64_t end = r->started_at + r->waited_ms + r->book->time_ms;
+    int64_t left = (due < end ? due : end) - run_now(r);
+
+    if (h->ops->timer(h, left > 0 ? left : 0, timer_fired, c, &c->timer, &e) < 0)
+        run_fail(r, &e);
+}
+
+static int timer_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    return timed_row(c, p, row, ROW_TIMER, e);
+}
+
+/* record, verdict, cause, skip */
+static void note_live(struct call *c) { one_row(c, ROW_NOTE); }
+static void verdict_live(struct call *c) { one_row(c, ROW_VERDICT); }
+static void cause_live(struct call *c) { one_row(c, ROW_CAUSE); }
+static void skip_live(struct call *c) { one_row(c, ROW_SKIP); }
+
+static int note_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    return timed_row(c, p, row, ROW_NOTE, e);
+}
+
+static int verdict_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    return timed_row(c, p, row, ROW_VERDICT, e);
+}
+
+static int cause_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    return timed_row(c, p, row, ROW_CAUSE, e);
+}
+
+static int skip_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    return timed_row(c, p, row, ROW_SKIP, e);
+}
+
+/* verify: the verdict on a remedy settles its effects' states */
+static void verify_live(struct call *c)
+{
+    one_row(c, ROW_VERIFY);
+}
+
+static int verify_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    struct run *r = c->run;
+    json_t *args = NULL, *path;
+    size_t i;
+    bool holds;
+
+    if (json_read(row->args, &args, e) < 0)
+        return e->code;
+    holds = strcmp(json_get_string(args, "verdict", ""), "holds") == 0;
+    json_array_foreach(json_object_get(args, "effects"), i, path) {
+        struct effect *x = effect_find(r, json_string_value(path));
+        struct change *change;
+
+        if (!x)
+            continue;
+        x->state = holds ? EFFECT_VERIFIED : EFFECT_UNVERIFIED;
+        if (r->phase != PHASE_LIVE)
+            continue;
+        change = run_change(r, CHANGE_EFFECT_STATE);
+        change->key = run_keep(r, str_of(x->key));
+        change->effect_state = x->state;
+    }
+    json_decref(args);
+    return timed_row(c, p, row, ROW_VERIFY, e);
+}
+
+/* end: never resumed; the row and what it frees are one commit */
+static int end_begin(struct call *c, struct err *e)
+{
+    (void)e;
+    c->finishing = true;
+    return 0;
+}
+
+static void end_live(struct call *c)
+{
+    struct run *r = c->run;
+    struct part *p = &c->parts[0];
+    struct str reason = json_slice(p->args, "reason"), text = json_slice(p->args, "text");
+
+    run_end_changes(r, p->name, reason, text);
+    one_row(c, ROW_END);
+}
+
+static int end_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    struct run *r = c->run;
+
+    if (same_call(c, p, row, ROW_END, e) < 0)
+        return e->code;
+    run_end_consumed(r, row);
+    call_answer(c, STR("null"));
+    return 0;
+}
+
+static const struct op ops[] = {
+    {.name = "read", .begin = read_begin, .live = read_live, .row = read_row},
+    {.name = "plan", .begin = op_plan_begin, .live = op_plan_live, .row = op_plan_row},
+    {.name = "apply", .begin = op_apply_begin, .live = op_apply_live, .row = op_apply_row},
+    {.name = "undo", .begin = op_undo_begin, .live = op_apply_live, .row = op_apply_row},
+    {.name = "verify", .live = verify_live, .row = verify_row},
+    {.name = "skip", .live = skip_live, .row = skip_row},
+    {.name = "wait", .live = wait_live, .row = wait_row},
+    {.name = "timer", .live = timer_live, .row = timer_row},
+    {.name = "record", .live = note_live, .row = note_row},
+    {.name = "verdict", .live = verdict_live, .row = verdict_row},
+    {.name = "cause", .live = cause_live, .row = cause_row},
+    {.name = "end", .begin = end_begin, .live = end_live, .row = end_row},
+};
+
+const struct op *op_find(struct str name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        if (str_is(name, ops[i].name))
+            return &ops[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plan: what a remedy's effects would do, before anything is sent. Per effect: may
+ * it, what is there now (`state`), what will be there (`want`), in one PLAN row. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+#include "gate/policy.h"
+
+#include <stdio.h>
+
+void add_json(struct buf *out, const json_t *v)
+{
+    if (!v || json_add_value(out, v) < 0)
+        buf_adds(out, "null");
+}
+
+const char *state_verdict(const json_t *state, const json_t *from, const json_t *to)
+{
+    const char *key;
+    json_t *v;
+    bool applied = json_object_size(to) > 0, absent = json_object_size(from) > 0;
+
+    json_object_foreach((json_t *)to, key, v) {
+        applied = applied && json_equal(v, json_object_get(state, key));
+    }
+    if (applied)
+        return "applied";
+    json_object_foreach((json_t *)from, key, v) {
+        absent = absent && json_equal(v, json_object_get(state, key));
+    }
+    return absent ? "absent" : "moved";
+}
+
+const json_t *part_effect(struct part *p, struct err *e)
+{
+    struct run *r = p->call->run;
+    char instance[256], verb[128];
+    const json_t *declared, *effect;
+    struct str v = gate_verb(p->name);
+
+    snprintf(instance, sizeof(instance), "%.*s", (int)p->instance.n, p->instance.p);
+    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    if (registry_describe(r->registry, instance, NULL, &declared, e) < 0)
+        return NULL;
+    effect = json_object_get(json_object_get(declared, "effects"), verb);
+    if (!effect)
+        err_set(e, ERR_INVALID, "%s has no effect '%s'", instance, verb);
+    return effect;
+}
+
+int part_target(struct part *p, const json_t *declared, const json_t *args, struct buf *out, struct err *e)
+{
+    const char *pattern = json_get_string(declared, "target", "");
+
+    buf_add(out, p->instance.p, p->instance.n);
+    buf_addc(out, ':');
+    return template_fill(str_of(pattern), args, true, out, e);
+}
+
+struct history {
+    struct run *run;
+    struct str name;
+    const char *target;
+    struct buf *out;
+    struct journal *journal;
+    struct effect_info found;
+    size_t n;
+};
+
+static bool history_row(void *ctx, const struct row *row)
+{
+    struct history *h = ctx;
+    struct str from = json_slice(row->args, "from"), to = json_slice(row->args, "to");
+
+    if (row->kind != ROW_INTENT)
+        return false;
+    buf_addf(h->out, "%s{\"from\":", h->n++ ? "," : "");
+    buf_add(h->out, from.p, from.n);
+    buf_addf(h->out, ",\"outcome\":\"%s\",\"to\":", effect_state_name(h->found.state));
+    buf_add(h->out, to.p, to.n);
+    buf_addc(h->out, '}');
+    return false;
+}
+
+static bool history_effect(void *ctx, const struct effect_info *x)
+{
+    struct history *h = ctx;
+    struct err e = {0};
+
+    if (strcmp(x->target, h->target) != 0 || !str_is(gate_verb(h->name), x->action))
+        return true;
+    h->found = *x;
+    h->journal->ops->rows(h->journal, x->run, x->intent_seq, history_row, h, &e);
+    return !h->out->failed;
+}
+
+void effect_history(struct run *r, struct str name, const char *target, struct buf *out)
+{
+    struct writer *w = engine_opts(r->engine)->writer;
+    struct err e = {0};
+    struct history h = {.run = r, .name = name, .target = target, .out = out};
+
+    buf_addc(out, '[');
+    if (writer_flush(w, &e) == 0) {
+        h.journal = writer_journal(w);
+        h.journal->ops->effects(h.journal, -1, history_effect, &h, &e);
+    }
+    buf_addc(out, ']');
+}
+
+/* Appends the PLAN row; takes the payload's reference. */
+static void plan_row(struct part *p, json_t *payload)
+{
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+
+    json_add_value(&b, payload);
+    json_decref(payload);
+    run_row(p->call->run, p->call, p, ROW_PLAN, p->name, p->args, (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+/* A plan that ends in a refusal or in an unknown state. */
+static void plan_stops(struct part *p, const char *key, const char *value, const char *why)
+{
+    plan_row(p, json_pack("{s:i s:s s:s s:s}", "line", p->call->line, key, value, "target", buf_text(&p->text), "why",
+                          why));
+}
+
+static const char *undo_word(const json_t *declared)
+{
+    if (json_get_bool(declared, "irreversible", false))
+        return "irreversible";
+    return json_get_string(declared, "undo", "derived");
+}
+
+static void plan_done(struct part *p, const json_t *declared, const json_t *from, const json_t *to)
+{
+    bool already = from && strcmp(state_verdict(from, NULL, to), "applied") == 0;
+
+    plan_row(p, json_pack("{s:b s:s s:O? s:i s:s s:O s:s}", "already", already, "class",
+                          json_get_string(declared, "class", "never_twice"), "from", from, "line", p->call->line,
+                          "target", buf_text(&p->text), "to", to, "undo", undo_word(declared)));
+}
+
+/* What the effect wants, given the state. `from` NULL = nobody looked. */
+static void plan_want(struct part *p, const json_t *declared, const json_t *from)
+{
+    struct run *r = p->call->run;
+    struct buf args = BUF_INIT(VALUE_BYTES_MAX), state = BUF_INIT(VALUE_BYTES_MAX), past = BUF_INIT(VALUE_BYTES_MAX);
+    struct buf want = BUF_INIT(VALUE_BYTES_MAX);
+    struct err e = {0};
+    char instance[256], verb[128];
+    struct str v = gate_verb(p->name);
+    json_t *to = NULL;
+
+    snprintf(instance, sizeof(instance), "%.*s", (int)p->instance.n, p->instance.p);
+    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    add_json(&args, json_object_get(p->request, "args"));
+    if (from)
+        add_json(&state, from);
+    if (json_get_bool(declared, "history", false) && from)
+        effect_history(r, p->name, buf_text(&p->text), &past);
+    if (plugin_want(r->registry, instance, verb, (struct str){args.data, args.len}, (struct str){state.data, state.len},
+                    (struct str){past.data, past.len}, &want, &e) == 0 &&
+        json_read((struct str){want.data, want.len}, &to, &e) == 0) {
+        plan_done(p, declared, from, to);
+    } else if (!from) {
+        /* Nobody looked, so what it would come to cannot be said; the arguments still can. */
+        plan_done(p, declared, NULL, json_object_get(p->request, "args"));
+    } else {
+        plan_stops(p, "refused", "error", e.msg);
+    }
+    json_decref(to);
+    buf_free(&args);
+    buf_free(&state);
+    buf_free(&past);
+    buf_free(&want);
+}
+
+static void plan_state(void *part, struct str answer)
+{
+    struct part *p = part;
+    struct err e = {0};
+    json_t *a = NULL;
+    const json_t *declared = part_effect(p, &e);
+
+    if (!declared || json_read(answer, &a, &e) < 0)
+        plan_stops(p, "refused", "error", e.msg);
+    else if (json_object_get(a, "refused"))
+        plan_stops(p, "refused", json_get_string(a, "refused", "error"), json_get_string(a, "why", ""));
+    else if (json_object_get(a, "unknown"))
+        plan_stops(p, "unknown", json_get_string(a, "unknown", "error"), json_get_string(a, "why", ""));
+    else
+        plan_want(p, declared, json_get_bool(a, "assumed", false) ? NULL : json_object_get(a, "value"));
+    json_decref(a);
+}
+
+static void plan_part(struct part *p)
+{
+    struct run *r = p->call->run;
+    struct err e = {0};
+    const json_t *declared = part_effect(p, &e), *args = json_object_get(p->request, "args");
+    struct buf why = BUF_INIT(2048), target = BUF_INIT(1024);
+    const char *refusal;
+
+    if (!declared || part_target(p, declared, args, &target, &e) < 0) {
+        plan_stops(p, "refused", "error", e.msg);
+        goto out;
+    }
+    buf_reset(&p->text);
+    buf_add(&p->text, target.data, target.len);
+    refusal = policy_refuses(r->book, r->params, &(struct policy_effect){
+        .name = p->name, .args = args, .declared = declared,
+        .target = {target.data + p->instance.n + 1, target.len - p->instance.n - 1}}, &why);
+    if (refusal) {
+        plan_stops(p, "refused", refusal, buf_text(&why));
+    } else if (!json_get_bool(declared, "has_state", false)) {
+        plan_want(p, declared, NULL);
+    } else {
+        buf_reset(&p->extra);
+        add_json(&p->extra, args);
+        part_ask(p, ASK_STATE, (struct str){p->extra.data, p->extra.len}, STR(""),
+                 (struct str){p->text.data, p->text.len}, 0, plan_state);
+    }
+out:
+    buf_free(&why);
+    buf_free(&target);
+}
+
+int op_plan_begin(struct call *c, struct err *e)
+{
+    size_t i;
+
+    for (i = 0; i < c->nparts; i++) {
+        if (json_read(c->parts[i].args, &c->parts[i].request, e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+void op_plan_live(struct call *c)
+{
+    size_t i, todo = 0;
+
+    for (i = 0; i < c->nparts; i++)
+        todo += !c->parts[i].answered && !c->parts[i].asking;
+    for (i = 0; todo > 0; i++) {
+        struct part *p = &c->parts[i];
+
+        if (p->answered || p->asking)
+            continue;
+        todo--;
+        plan_part(p);
+    }
+}
+
+int op_plan_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    if (row->kind != ROW_PLAN || !hash_eq(&row->args_hash, &p->hash))
+        return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s with %.*s, the code plans %.*s with %.*s",
+                       p->path, c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, (int)row->args.n,
+                       row->args.p, (int)p->name.n, p->name.p, (int)p->args.n, p->args.p);
+    part_answer(p, row->payload);
+    return 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run from its journal: its sources out of the bundle, its inputs out of START,
+ * its rows as what the replay will hand out. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void recorded_add(struct recorded *rec, const struct row *row)
+{
+    struct row *copy;
+
+    if (rec->n == rec->cap) {
+        rec->cap = rec->cap ? 2 * rec->cap : 64;
+        rec->rows = xrealloc(rec->rows, rec->cap * sizeof(*rec->rows));
+    }
+    copy = &rec->rows[rec->n++];
+    *copy = *row;
+    copy->path = arena_copy(rec->arena, row->path);
+    copy->name = arena_copy(rec->arena, row->name);
+    copy->args = arena_copy(rec->arena, row->args);
+    copy->payload = arena_copy(rec->arena, row->payload);
+}
+
+static bool keep_row(void *ctx, const struct row *row)
+{
+    struct recorded *rec = ctx;
+
+    recorded_add(rec, row);
+    return rec->n < RUN_ROWS_MAX;
+}
+
+struct restore {
+    struct bundle *bundle;
+    struct err *e;
+    int rc;
+};
+
+static bool restore_file(void *ctx, const char *path, struct str data)
+{
+    struct restore *s = ctx;
+
+    s->rc = bundle_restore_file(s->bundle, path, data, s->e);
+    return s->rc == 0;
+}
+
+static bool collect_nothing(void *ctx, const char *path, struct str data)
+{
+    (void)ctx, (void)path, (void)data;
+    return false;
+}
+
+static int load_bundle(struct run *r, struct journal *from, const char *id, struct err *e)
+{
+    struct buf manifest = BUF_INIT(MIB);
+    struct restore s = {.e = e};
+    int rc = from->ops->get_bundle(from, id, &manifest, collect_nothing, NULL, e);
+
+    if (rc == 0)
+        rc = bundle_open((struct str){manifest.data, manifest.len}, &r->bundle, e);
+    s.bundle = r->bundle;
+    buf_reset(&manifest);
+    if (rc == 0)
+        rc = from->ops->get_bundle(from, id, &manifest, restore_file, &s, e);
+    buf_free(&manifest);
+    return rc ? rc : s.rc;
+}
+
+/* The runbook is the bundle's one .md file. */
+static int load_book(struct run *r, struct err *e)
+{
+    size_t i, n;
+
+    for (i = 0; i < r->bundle->nfiles; i++) {
+        const struct bundle_file *f = &r->bundle->files[i];
+
+        n = strlen(f->path);
+        if (n > 3 && strcmp(f->path + n - 3, ".md") == 0)
+            return book_read((struct str){f->data, f->len}, f->path, &r->book, e);
+    }
+    return err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
+}
+
+static struct str pinned(void *ctx, const char *path)
+{
+    struct run *r = ctx;
+
+    return bundle_get(r->bundle, path);
+}
+
+static int load_start(struct run *r, struct err *e)
+{
+    const struct row *row = r->recorded.rows;
+
+    if (r->recorded.n == 0 || row->kind != ROW_START)
+        return err_set(e, ERR_CORRUPT, "run %lld: its journal does not begin with START", (long long)r->id);
+    if (json_read(row->payload, &r->start, e) < 0)
+        return e->code;
+    r->params = json_object_get(r->start, "params");
+    r->trigger = json_object_get(r->start, "trigger");
+    r->started_at = json_get_int(json_object_get(r->start, "run"), "started", row->at);
+    return 0;
+}
+
+int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e)
+{
+    struct run *r = xcalloc(1, sizeof(*r));
+    struct host *h = engine_host(n);
+    struct run_info info = {0};
+    struct err changed = {0};
+    int rc;
+
+    r->engine = n;
+    r->registry = engine_opts(n)->registry;
+    r->replay_only = replay_only;
+    r->phase = PHASE_REPLAY;
+    r->recorded.arena = arena_new();
+    *out = r;
+    rc = from->ops->get_run(from, id, &info, e);
+    if (rc == 0) {
+        r->id = id;
+        r->epoch = info.epoch;
+        r->next_seq = info.next_seq;
+        snprintf(r->uuid, sizeof(r->uuid), "%s", info.uuid);
+        if (!replay_only && info.state == RUN_ENDED)
+            rc = err_set(e, ERR_INVALID, "run %lld has ended (%s, %s)", (long long)id, info.outcome, info.reason);
+    }
+    if (rc == 0)
+        rc = load_bundle(r, from, info.bundle, e);
+    if (rc == 0)
+        rc = load_book(r, e);
+    if (rc == 0)
+        rc = from->ops->rows(from, id, 1, keep_row, &r->recorded, e);
+    if (rc == 0)
+        rc = load_start(r, e);
+    if (rc == 0)
+        rc = registry_pin(r->registry, pinned, r, e);
+    r->base_at = h->ops->wall_ms(h);
+    r->base_mono = h->ops->mono_ms(h);
+    if (rc == 0)
+        rc = setup_vm(r, e);
+    if (rc == 0 && !replay_only && setup_same_settings(r, &changed) < 0)
+        r->elsewhere = xstrdup(changed.msg);
+    run_info_deinit(&info);
+    return rc;
+}

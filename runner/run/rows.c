@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of a run between their making and their commit. Output commit: rows wait
+ * in a batch until a barrier (an intent, a park, an end) or until they are 200 ms
+ * old; a barrier is in flight at most once per run, and what is appended meanwhile
+ * waits for the next. A refused barrier gives its rows back, without the last. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdlib.h>
+
+#define FLUSH_AFTER_MS 200
+
+struct chunk {
+    struct chunk *next;
+    size_t used, size;
+    char data[];
+};
+struct arena {
+    struct chunk *chunks;
+};
+
+struct arena *arena_new(void)
+{
+    return xcalloc(1, sizeof(struct arena));
+}
+
+struct str arena_copy(struct arena *a, struct str s)
+{
+    struct chunk *c = a->chunks;
+    size_t size;
+
+    if (s.n == 0)
+        return STR("");
+    if (!c || c->size - c->used < s.n) {
+        size = s.n > 4096 ? s.n : 4096;
+        c = xmalloc(sizeof(*c) + size);
+        c->used = 0;
+        c->size = size;
+        c->next = a->chunks;
+        a->chunks = c;
+    }
+    memcpy(c->data + c->used, s.p, s.n);
+    c->used += s.n;
+    return (struct str){c->data + c->used - s.n, s.n};
+}
+
+void arena_free(struct arena *a)
+{
+    struct chunk *c, *next;
+
+    if (!a)
+        return;
+    for (c = a->chunks; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    free(a);
+}
+
+void batch_reset(struct batch *b)
+{
+    arena_free(b->arena);
+    free(b->rows);
+    free(b->changes);
+    *b = (struct batch){0};
+}
+
+int64_t run_now(struct run *r)
+{
+    struct host *h = engine_host(r->engine);
+    int64_t at = r->base_at + (h->ops->mono_ms(h) - r->base_mono);
+
+    return at < r->last_at ? r->last_at : at;
+}
+
+static struct row *new_row(struct run *r, struct str path, struct part *p, enum row_kind kind, struct str name,
+                           struct str args, struct str payload)
+{
+    struct batch *b = &r->pending;
+    struct row *row;
+    struct host *h = engine_host(r->engine);
+
+    if (!b->arena)
+        b->arena = arena_new();
+    if (b->nrows == b->cap_rows) {
+        b->cap_rows = b->cap_rows ? 2 * b->cap_rows : 16;
+        b->rows = xrealloc(b->rows, b->cap_rows * sizeof(*b->rows));
+    }
+    if (b->nrows == 0)
+        b->since = h->ops->mono_ms(h);
+    row = &b->rows[b->nrows++];
+    *row = (struct row){.seq = r->next_seq++, .epoch = r->epoch, .kind = kind, .at = run_now(r)};
+    row->path = arena_copy(b->arena, path);
+    row->name = arena_copy(b->arena, name);
+    row->args = arena_copy(b->arena, args);
+    row->payload = arena_copy(b->arena, payload);
+    if (p)
+        row->args_hash = p->hash;
+    return row;
+}
+
+int run_consume(struct run *r, struct call *c, struct part *p, const struct row *row, bool replayed)
+{
+    const struct engine_options *o = engine_opts(r->engine);
+    struct err e = {0};
+    int rc = 0;
+
+    if (row->at > r->last_at)
+        r->last_at = row->at;
+    r->rows_total++;
+    r->chain = journal_chain(&r->chain, row);
+    vm_set_now(r->vm, r->last_at);
+    if (o->watch.row)
+        o->watch.row(o->watch.ctx, r, row, replayed);
+    if (c)
+        rc = c->op->row(c, p, row, &e);
+    else if (row->kind == ROW_END)
+        run_end_consumed(r, row);
+    if (rc < 0)
+        run_diverged(r, "%s", e.msg);
+    return rc;
+}
+
+int run_row(struct run *r, struct call *c, struct part *p, enum row_kind kind, struct str name, struct str args,
+            struct str payload)
+{
+    struct str path = p ? str_of(p->path) : c ? str_of(c->path) : STR("");
+    struct row row = *new_row(r, path, p, kind, name, args, payload);
+
+    return run_consume(r, c, p, &row, false);
+}
+
+int run_row_conditional(struct run *r, struct part *p, enum row_kind kind, struct str name, struct str args,
+                        struct str payload, struct row **out)
+{
+    *out = new_row(r, str_of(p->path), p, kind, name, args, payload);
+    return 0;
+}
+
+struct change *run_change(struct run *r, enum change_kind kind)
+{
+    struct batch *b = &r->pending;
+
+    if (!b->arena)
+        b->arena = arena_new();
+    if (b->nchanges == b->cap_changes) {
+        b->cap_changes = b->cap_changes ? 2 * b->cap_changes : 8;
+        b->changes = xrealloc(b->changes, b->cap_changes * sizeof(*b->changes));
+    }
+    b->changes[b->nchanges] = (struct change){.kind = kind};
+    return &b->changes[b->nchanges++];
+}
+
+struct str run_keep(struct run *r, struct str s)
+{
+    if (!r->pending.arena)
+        r->pending.arena = arena_new();
+    return arena_copy(r->pending.arena, s);
+}
+
+static void copy_change(struct run *r, const struct change *old)
+{
+    struct change *c = run_change(r, old->kind);
+
+    *c = *old;
+    c->target = run_keep(r, old->target);
+    c->key = run_keep(r, old->key);
+    c->path = run_keep(r, old->path);
+    c->action = run_keep(r, old->action);
+    c->text = run_keep(r, old->text);
+    c->uuid = run_keep(r, old->uuid);
+    c->runbook = run_keep(r, old->runbook);
+    c->command = run_keep(r, old->command);
+    c->bundle = run_keep(r, old->bundle);
+    c->params = run_keep(r, old->params);
+    c->trigger = run_keep(r, old->trigger);
+    c->dedup = run_keep(r, old->dedup);
+    c->outcome = run_keep(r, old->outcome);
+    c->reason = run_keep(r, old->reason);
+}
+
+static void append_again(struct run *r, const struct row *old)
+{
+    struct row *row = new_row(r, old->path, NULL, old->kind, old->name, old->args, old->payload);
+
+    row->seq = old->seq;
+    row->at = old->at;
+    row->args_hash = old->args_hash;
+}
+
+/* A refused item happened in no part: what stood before its last row goes back into the pending batch
+ * with its changes, and `refused` (which appends exactly one row) takes the last row's place. What was
+ * appended meanwhile follows. */
+static void give_back(struct run *r, struct barrier *b, const struct row *last, const char *refusal)
+{
+    struct batch later = r->pending;
+    int64_t next_seq = r->next_seq;
+    size_t i;
+
+    r->pending = (struct batch){0};
+    for (i = 0; i + 1 < b->batch.nrows; i++)
+        append_again(r, &b->batch.rows[i]);
+    for (i = 0; i + b->conditional_changes < b->batch.nchanges; i++)
+        copy_change(r, &b->batch.changes[i]);
+    r->next_seq = last->seq;
+    b->done(r, b->ctx, last, refusal);
+    for (i = 0; i < later.nrows; i++)
+        append_again(r, &later.rows[i]);
+    for (i = 0; i < later.nchanges; i++)
+        copy_change(r, &later.changes[i]);
+    r->next_seq = next_seq;
+    batch_reset(&later);
+}
+
+static void committed(void *ctx, const struct journal_item *item, const struct err *e)
+{
+    struct run *r = ctx;
+    struct barrier b = r->barrier;
+    struct row last = {0};
+    struct err fenced = {0};
+
+    r->barrier = (struct barrier){0};
+    if (e) {
+        batch_reset(&b.batch);
+        engine_fatal(r->engine, e);
+        return;
+    }
+    if (item->result == ITEM_FENCED) {
+        batch_reset(&b.batch);
+        err_set(&fenced, ERR_BUSY, "run %lld was taken over by another owner", (long long)r->id);
+        run_fail(r, &fenced);
+        return;
+    }
+    if (b.batch.nrows)
+        last = b.batch.rows[b.batch.nrows - 1];
+    if (item->result == ITEM_REFUSED)
+        give_back(r, &b, &last, item->refusal);
+    else if (b.done)
+        b.done(r, b.ctx, &last, NULL);
+    batch_reset(&b.batch);
+}
+
+static void flushed(void *ctx, const struct journal_item *item, const struct err *e)
+{
+    struct run *r = ctx;
+    struct err fenced = {0};
+
+    if (e) {
+        engine_fatal(r->engine, e);
+    } else if (item->result != ITEM_COMMITTED) {
+        err_set(&fenced, ERR_BUSY, "run %lld was taken over by another owner", (long long)r->id);
+        run_fail(r, &fenced);
+    }
+}
+
+static struct journal_item item_of(struct run *r, const struct batch *b)
+{
+    return (struct journal_item){
+        .run = r->id, .epoch = r->epoch, .rows = b->rows, .nrows = b->nrows, .changes = b->changes,
+        .nchanges = b->nchanges, .at = r->last_at,
+    };
+}
+
+bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_t conditional_changes,
+                void (*done)(struct run *, void *, const struct row *, const char *), void *ctx)
+{
+    struct barrier *b = &r->barrier;
+    struct journal_item item;
+    struct err e = {0};
+
+    if (b->active)
+        return false;
+    b->active = true;
+    b->batch = r->pending;
+    r->pending = (struct batch){0};
+    b->done = done;
+    b->ctx = ctx;
+    b->conditional_changes = conditional_changes;
+    b->nguards = nguards;
+    memcpy(b->guards, guards, nguards * sizeof(*guards));
+    item = item_of(r, &b->batch);
+    item.guards = b->guards;
+    item.nguards = nguards;
+    if (writer_submit(engine_opts(r->engine)->writer, &item, committed, r, &e) < 0)
+        engine_fatal(r->engine, &e);
+    return true;
+}
+
+void run_flush_if_due(struct run *r, int64_t mono_ms)
+{
+    struct journal_item item;
+    struct err e = {0};
+
+    if (r->replay_only || r->barrier.active || r->pending.nrows == 0 || mono_ms - r->pending.since < FLUSH_AFTER_MS)
+        return;
+    item = item_of(r, &r->pending);
+    if (writer_submit(engine_opts(r->engine)->writer, &item, flushed, r, &e) < 0)
+        engine_fatal(r->engine, &e);
+    batch_reset(&r->pending);
+}

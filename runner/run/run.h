@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the engine: one run, its gate calls in flight, and the rows that move
+ * them. Every gate call is a small state machine whose transitions are journal
+ * rows: live work produces a row, the row moves the call; a replay feeds the
+ * recorded rows to the same functions. So a replay cannot do anything that live
+ * did not do. Only files of run/ include this. */
+#ifndef MIDWATCH_RUN_RUN_H
+#define MIDWATCH_RUN_RUN_H
+
+#include "run/engine.h"
+#include "vm/vm.h"
+
+struct call;
+struct part;
+
+/* One kind of gate call. */
+struct op {
+    const char *name;
+    /* Checks the arguments; no contact with anything. 0, or an error that ends the run. */
+    int (*begin)(struct call *c, struct err *e);
+    /* Goes on from the state that the rows left. Only when live. */
+    void (*live)(struct call *c);
+    /* Takes one row that belongs to this call (its path is the call's or one of its parts'). A row that cannot
+     * follow here is a divergence: say so. */
+    int (*row)(struct call *c, struct part *p, const struct row *row, struct err *e);
+    /* Lets go of timers and questions. May be NULL. */
+    void (*drop)(struct call *c);
+};
+const struct op *op_find(struct str name);
+
+/* One read, plan or effect of a call. */
+struct part {
+    struct call *call;
+    size_t index;
+    struct str label, name, instance, args;     /* borrowed from the vm's request */
+    struct hash hash;                           /* over name, instance, args */
+    char path[96];
+    bool answered;
+    struct buf answer;                          /* what Lua gets for this part */
+    struct question question;
+    void (*then)(void *part, struct str answer);    /* who gets the answer */
+    bool asking;
+    json_t *request;                            /* args parsed, where an op needs fields; owned */
+    struct life *life;                          /* of an effect: run/effect.c; owned */
+    struct buf text, extra;                     /* what the question borrows */
+    json_t *from;                               /* plan: the state that was read; owned */
+};
+
+struct call {
+    struct run *run;
+    const struct op *op;
+    uint32_t branch, generation;
+    char path[80];
+    int line;
+    int64_t begun_at;               /* run time of the last row consumed before it */
+    bool stalled;                   /* live work waits until no barrier is in flight */
+    bool finishing;                 /* an ending: the branch is never resumed */
+    struct part *parts;
+    size_t nparts, nanswered;
+    struct host_op *timer;
+    struct call *next;
+};
+
+/* A change to the world as this run knows it; undo and verify find it by path. */
+struct effect {
+    char path[96];
+    char key[33];
+    char *name, *instance, *target; /* target with its instance */
+    json_t *args, *from, *to, *after;
+    enum effect_state state;
+    int64_t intent_seq;
+    struct effect *next;
+};
+
+struct recorded {                   /* rows of a replay, all text owned by `arena` */
+    struct row *rows;
+    size_t n, cap, cursor;
+    struct arena *arena;
+};
+
+void recorded_add(struct recorded *rec, const struct row *row);    /* copies */
+
+/* Text that lives as long as a batch of rows. */
+struct arena;
+struct arena *arena_new(void);
+struct str arena_copy(struct arena *a, struct str s);
+void arena_free(struct arena *a);
+
+struct batch {                      /* rows and changes that wait for a commit */
+    struct arena *arena;
+    struct row *rows;
+    size_t nrows, cap_rows;
+    struct change *changes;
+    size_t nchanges, cap_changes;
+    int64_t since;                  /* mono ms of the first row */
+};
+
+struct barrier {                    /* a guarded or awaited commit; one at a time per run */
+    bool active;
+    struct batch batch;
+    struct guard guards[8];
+    size_t nguards;
+    /* refusal NULL = durable. On a refusal the batch's last row has not happened. */
+    void (*done)(struct run *r, void *ctx, const struct row *last, const char *refusal);
+    void *ctx;
+    size_t conditional_changes;     /* the last so many changes belong to the last row, and fall with it */
+};
+
+enum run_phase { PHASE_REPLAY, PHASE_LIVE, PHASE_SETTLED };
+
+struct run {
+    struct engine *engine;
+    struct run *next;
+    int64_t id, epoch, next_seq, last_at, started_at, base_mono, base_at;
+    char uuid[40];
+    struct runbook *book;
+    struct bundle *bundle;
+    struct vm *vm;
+    struct registry *registry;      /* borrowed */
+    json_t *start;                  /* payload of the START row */
+    json_t *params, *trigger;       /* borrowed from start */
+    enum run_phase phase;
+    enum run_state state;
+    bool replay_only, leaving, ended, parked;
+    struct recorded recorded;
+    struct batch pending;
+    struct barrier barrier;
+    struct call *calls;
+    struct effect *effects;
+    uint64_t next_path;             /* of the main branch */
+    uint32_t main_branch;
+    int64_t remedies_seen;
+    int64_t waited_ms;              /* for people: not counted by limits.time */
+    size_t rows_total;
+    struct hash chain;
+    char outcome[24], reason[40];
+    char *text;
+    char *elsewhere;                /* why this run may not go on here, or NULL */
+    char difference[1024];
+    bool escalation_open;
+    struct host_op *escalate_timer;
+};
+
+/* rows.c: appending and committing */
+/* Appends a row now (live): it is stamped, watched, and handed to `c`'s op (c NULL: the run's own row). */
+int run_row(struct run *r, struct call *c, struct part *p, enum row_kind kind, struct str name, struct str args,
+            struct str payload);
+/* Appends a row that only happens if the commit does; the op sees it after. */
+int run_row_conditional(struct run *r, struct part *p, enum row_kind kind, struct str name, struct str args,
+                        struct str payload, struct row **out);
+struct change *run_change(struct run *r, enum change_kind kind);
+struct str run_keep(struct run *r, struct str s);       /* text for a change: lives as long as the batch */
+/* Commits everything pending as one item. With guards, the last row and the last conditional_changes happen
+ * only if all hold; `done` must then append exactly one row for a refusal. False if another barrier is in flight: try again later (op->live). */
+bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_t conditional_changes,
+                void (*done)(struct run *, void *, const struct row *, const char *), void *ctx);
+void run_flush_if_due(struct run *r, int64_t mono_ms);
+/* Hands one row to whoever it belongs to, live or recorded, and keeps time and chain. */
+int run_consume(struct run *r, struct call *c, struct part *p, const struct row *row, bool replayed);
+int64_t run_now(struct run *r);                          /* Unix ms; never steps back within a run */
+void batch_reset(struct batch *b);
+
+/* call.c: calls in flight */
+int call_begin(struct run *r, const struct vm_request *q, struct err *e);
+struct call *call_find(struct run *r, struct str path, struct part **part);
+/* Marks a part answered; when all are, Lua gets the list of answers (a single value if `single`). */
+void part_answer(struct part *p, struct str json);
+void call_answer(struct call *c, struct str json);
+void call_free_all(struct run *r);
+/* Asks the world for a part; the answer comes to `done`. */
+void part_ask(struct part *p, enum question_kind kind, struct str args, struct str extra, struct str target,
+              int64_t timeout_ms, void (*done)(void *part, struct str answer));
+/* OBS and others store {"line":N,"o":answer}: the answer inside. */
+struct str payload_inner(struct str payload);
+
+/* run.c */
+void run_finish(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Ends the run because of a row or commit that must not be: an internal or journal error. */
+void run_fail(struct run *r, const struct err *e);
+void run_diverged(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void run_settle_phase(struct run *r);
+bool run_pump(struct run *r);       /* true if there is more to do at once */
+/* The END row has been consumed. */
+void run_end_consumed(struct run *r, const struct row *row);
+bool run_out_of_time(struct run *r);
+/* Live: what goes with an END row: state, locks kept or freed, escalation. */
+void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text);
+/* Parks the run until a person settles the effect of p. */
+void run_park(struct run *r, struct part *p, const char *why);
+/* True while an effect is on its way: leaving waits for its answer. */
+bool run_sending(const struct run *r);
+/* Live again after a replay, or for the first time: the timer of escalate.after. */
+void run_arm_escalation(struct run *r);
+
+/* setup.c: from sources and inputs to a state that is ready to run */
+/* The START payload of a new run; also checks that everything it uses exists. Owned. */
+json_t *setup_start(struct run *r, const struct run_request *q, struct err *e);
+/* The sources of a new run: runbook, language, plugins. Owned. */
+struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct err *e);
+/* The Lua state from r->bundle and r->start, with the runbook's chunk as its first branch. */
+int setup_vm(struct run *r, struct err *e);
+/* ERR_DENIED if the settings of an instance are not those that START recorded. */
+int setup_same_settings(struct run *r, struct err *e);
+
+/* rebuild.c: a run from its journal */
+int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e);
+
+/* effect.c */
+struct effect *effect_find(struct run *r, const char *path);
+struct effect *effect_add(struct run *r, const char *path);
+void effect_free_all(struct run *r);
+void life_free(struct part *p);
+int op_apply_begin(struct call *c, struct err *e);
+void op_apply_live(struct call *c);
+int op_apply_row(struct call *c, struct part *p, const struct row *row, struct err *e);
+void op_apply_drop(struct call *c);
+int op_undo_begin(struct call *c, struct err *e);
+
+/* Answers the apply or undo call: outcome and what Lua is told. */
+
+/* plan.c */
+/* The declaration of the effect that a part names, or NULL with e set. Borrowed. */
+const json_t *part_effect(struct part *p, struct err *e);
+/* "instance:target" of the effect, from its declaration's template. */
+int part_target(struct part *p, const json_t *declared, const json_t *args, struct buf *out, struct err *e);
+/* Canonical text of v (NULL: "null") added to out. */
+void add_json(struct buf *out, const json_t *v);
+/* Applied, absent or moved: equality over the fields of `to`, then of `from`. */
+const char *state_verdict(const json_t *state, const json_t *from, const json_t *to);
+/* Earlier effects of this action on this target by any run, as a JSON list. */
+void effect_history(struct run *r, struct str name, const char *target, struct buf *out);
+int op_plan_begin(struct call *c, struct err *e);
+void op_plan_live(struct call *c);
+int op_plan_row(struct call *c, struct part *p, const struct row *row, struct err *e);
+
+/* engine.c */
+struct host *engine_host(const struct engine *n);
+const struct engine_options *engine_opts(const struct engine *n);
+void engine_fatal(struct engine *n, const struct err *e);
+
+#endif

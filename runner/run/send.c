@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the plan to the answer: a last look, the durable intent, the sending, the
+ * state after it. */
+#include "run/life.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "gate/policy.h"
+
+#include <stdio.h>
+
+const char *life_state_name(enum life_state s)
+{
+    static const char *const names[LIFE_STATES] = {
+        [LIFE_NONE] = "nothing", [LIFE_NEW] = "planned", [LIFE_INTENDED] = "intended", [LIFE_UNKNOWN] = "unknown",
+        [LIFE_CHECKED] = "checked", [LIFE_DONE] = "done",
+    };
+
+    return names[s];
+}
+
+void life_row(struct part *p, enum row_kind kind, const char *name, json_t *payload)
+{
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+    struct str args = STR("");
+
+    add_json(&b, payload);
+    json_decref(payload);
+    run_row(p->call->run, p->call, p, kind, name ? str_of(name) : p->name, args, (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+json_t *life_answer(struct str answer)
+{
+    struct err e = {0};
+    json_t *a = NULL;
+
+    if (json_read(answer, &a, &e) == 0 && json_is_object(a))
+        return a;
+    json_decref(a);
+    return json_pack("{s:s s:s}", "unknown", "error", "why", e.msg[0] ? e.msg : "the answer is no object");
+}
+
+void life_ask_state(struct part *p, void (*done)(void *part, struct str answer))
+{
+    struct life *l = p->life;
+
+    buf_reset(&p->extra);
+    add_json(&p->extra, l->args);
+    l->busy = true;
+    part_ask(p, ASK_STATE, (struct str){p->extra.data, p->extra.len}, STR(""), str_of(buf_text(&l->target)),
+             l->timeout_ms, done);
+}
+
+static void refuse(struct part *p, const char *refusal, const char *why)
+{
+    life_row(p, ROW_REFUSED, refusal, json_pack("{s:s s:s}", "target", buf_text(&p->life->target), "why", why));
+}
+
+/* What the gate decides just before the intent, in the order of DESIGN section 6. */
+static const char *refusal_now(struct part *p, struct buf *why)
+{
+    struct run *r = p->call->run;
+    struct life *l = p->life;
+    const char *refusal, *target = strchr(buf_text(&l->target), ':');
+
+    if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
+        buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
+        return "halted";
+    }
+    if (l->undo_of) {
+        if (!json_get_bool(l->declared, "irreversible", false) && json_object_size(l->to) > 0)
+            return NULL;
+        buf_adds(why, "the effect cannot be undone");
+        return "not_allowed";
+    }
+    refusal = policy_refuses(r->book, r->params, &(struct policy_effect){
+        .name = p->name, .args = l->args, .declared = l->declared, .target = str_of(target ? target + 1 : "")}, why);
+    if (refusal)
+        return refusal;
+    if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
+        buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
+        return "over_budget";
+    }
+    return NULL;
+}
+
+static void looked(void *part, struct str answer)
+{
+    struct part *p = part;
+    struct life *l = p->life;
+    json_t *a = life_answer(answer), *state = json_object_get(a, "value");
+    const char *verdict = state ? state_verdict(state, l->from, l->to) : "unknown";
+
+    l->busy = false;
+    if (json_get_bool(a, "assumed", false))
+        life_intend(p, 1);
+    else if (!state)
+        refuse(p, "no_data", json_get_string(a, "why", "the state of the target cannot be read"));
+    else if (strcmp(verdict, "applied") == 0)
+        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s}", "outcome", "already", "state", state, "why", "already so"));
+    else if (strcmp(verdict, "moved") == 0)
+        life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
+                                               "somebody else changed the target since the plan; nothing was sent"));
+    else
+        life_intend(p, 1);
+    json_decref(a);
+}
+
+void life_look(struct part *p)
+{
+    struct life *l = p->life;
+    struct buf why = BUF_INIT(2048);
+    const char *refusal;
+
+    if (run_out_of_time(p->call->run))
+        return;
+    if (l->undo_of && strcmp(json_get_string(l->declared, "undo", ""), "not needed") == 0) {
+        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s}", "outcome", "not_needed", "why", "needs no undo"));
+        return;
+    }
+    refusal = refusal_now(p, &why);
+    if (refusal)
+        refuse(p, refusal, buf_text(&why));
+    else if (json_get_bool(l->declared, "has_state", false))
+        life_ask_state(p, looked);
+    else
+        life_intend(p, 1);
+    buf_free(&why);
+}
+
+static void change_effect(struct run *r, const struct effect *x, int64_t result_seq)
+{
+    struct change *c = run_change(r, CHANGE_EFFECT_STATE);
+
+    c->key = run_keep(r, str_of(x->key));
+    c->effect_state = x->state;
+    c->seq = result_seq;
+}
+
+void life_result(struct part *p, const char *outcome, const char *how, const json_t *state, const char *why)
+{
+    struct run *r = p->call->run;
+    struct life *l = p->life;
+    struct effect *x = l->effect, *undone = l->undo_of;
+    int64_t seq = r->next_seq;
+    json_t *payload = json_pack("{s:s s:i s:s s:O?}", "how", how, "line", p->call->line, "outcome", outcome, "state",
+                                state);
+
+    if (why)
+        json_object_set_new(payload, "why", json_string(why));
+    if (l->refused)
+        json_object_set_new(payload, "refused", json_string(l->refused));
+    /* The row ends the call, and with it p and l; the effects are the run's. */
+    life_row(p, ROW_RESULT, NULL, payload);
+    change_effect(r, x, seq);
+    if (undone && undone->state == EFFECT_UNDONE)
+        change_effect(r, undone, 0);
+}
+
+static void seen_after(void *part, struct str answer)
+{
+    struct part *p = part;
+    struct life *l = p->life;
+    json_t *a = life_answer(answer), *state = json_object_get(a, "value");
+
+    l->busy = false;
+    if (json_get_bool(a, "assumed", false)) {
+        life_result(p, "applied", "answered", l->to, NULL);
+    } else if (state && strcmp(state_verdict(state, NULL, l->to), "applied") == 0) {
+        life_result(p, "applied", "answered", state, NULL);
+    } else {
+        life_unknown(p, state ? "it was accepted, but the target does not show it"
+                              : "it was accepted, but the target cannot be read");
+    }
+    json_decref(a);
+}
+
+static void applied(void *part, struct str answer)
+{
+    struct part *p = part;
+    struct life *l = p->life;
+    json_t *a = life_answer(answer);
+    const char *outcome = json_get_string(a, "outcome", "unknown"), *why = json_get_string(a, "why", "no answer");
+
+    l->busy = false;
+    if (strcmp(outcome, "sent") == 0 && json_get_bool(l->declared, "has_state", false)) {
+        life_ask_state(p, seen_after);
+    } else if (strcmp(outcome, "sent") == 0) {
+        life_result(p, "applied", "answered", l->to, NULL);
+    } else if (strcmp(outcome, "refused") == 0) {
+        life_result(p, "failed", "answered", NULL, why);
+    } else if (strcmp(outcome, "moved") == 0) {
+        life_result(p, "moved", "answered", NULL, why);
+    } else {
+        life_unknown(p, why);
+    }
+    json_decref(a);
+}
+
+static void dispatch(struct part *p)
+{
+    struct life *l = p->life;
+    json_t *extra = json_pack("{s:O? s:s s:O}", "from", l->from, "key", l->key, "to", l->to);
+
+    buf_reset(&p->text);
+    add_json(&p->text, l->args);
+    buf_reset(&p->extra);
+    add_json(&p->extra, extra);
+    json_decref(extra);
+    l->busy = true;
+    part_ask(p, ASK_APPLY, (struct str){p->text.data, p->text.len}, (struct str){p->extra.data, p->extra.len},
+             str_of(buf_text(&l->target)), l->timeout_ms, applied);
+}
+
+/* The intent is durable, or a guard refused it. */
+static void intended(struct run *r, void *ctx, const struct row *row, const char *refusal)
+{
+    struct part *p = ctx;
+    struct buf why = BUF_INIT(1024);
+
+    p->life->busy = false;
+    if (refusal) {
+        buf_addf(&why, "the journal refused the intent on %s", buf_text(&p->life->target));
+        refuse(p, refusal, buf_text(&why));
+    } else if (run_consume(r, p->call, p, row, false) == 0) {
+        /* The halt file may have appeared while the disk was slow: the last moment to look. */
+        if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
+            p->life->refused = "halted";
+            life_result(p, "failed", "answered", NULL, "halted before it was sent");
+        } else {
+            dispatch(p);
+        }
+    }
+    buf_free(&why);
+}
+
+static size_t intent_guards(struct part *p, struct guard *g)
+{
+    struct run *r = p->call->run;
+    struct life *l = p->life;
+    struct str target = run_keep(r, str_of(buf_text(&l->target)));
+    size_t n = 0;
+
+    g[n++] = (struct guard){.kind = GUARD_HALT};
+    g[n++] = (struct guard){.kind = GUARD_REVOKED};
+    g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
+    if (l->undo_of)
+        return n;
+    g[n++] = (struct guard){.kind = GUARD_COOLDOWN, .target = target, .now = run_now(r)};
+    g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
+    return n;
+}
+
+void life_intend(struct part *p, int attempt)
+{
+    struct run *r = p->call->run;
+    struct life *l = p->life;
+    struct guard guards[8];
+    struct row *row;
+    struct change *c;
+    json_t *payload;
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+    size_t n;
+
+    if (r->barrier.active) {
+        p->call->stalled = true;
+        return;
+    }
+    l->attempt = attempt;
+    payload = json_pack("{s:i s:I s:s s:i}", "attempt", attempt, "deadline", (json_int_t)(run_now(r) + l->timeout_ms),
+                        "key", l->key, "line", p->call->line);
+    if (l->undo_of)
+        json_object_set_new(payload, "undo_of", json_string(l->undo_of->path));
+    add_json(&b, payload);
+    json_decref(payload);
+    run_row_conditional(r, p, ROW_INTENT, p->name, (struct str){l->intent_args.data, l->intent_args.len},
+                        (struct str){b.data, b.len}, &row);
+    c = run_change(r, CHANGE_LOCK);
+    c->target = run_keep(r, str_of(buf_text(&l->target)));
+    c = run_change(r, CHANGE_EFFECT_NEW);
+    c->seq = row->seq;
+    c->key = run_keep(r, str_of(l->key));
+    c->path = run_keep(r, str_of(p->path));
+    c->action = run_keep(r, gate_verb(p->name));
+    c->target = run_keep(r, str_of(buf_text(&l->target)));
+    n = intent_guards(p, guards);
+    l->busy = true;
+    run_commit(r, guards, n, 2, intended, p);
+    buf_free(&b);
+}
+
+bool life_is_sending(const struct part *p)
+{
+    return p->life && p->life->state == LIFE_INTENDED && p->life->busy;
+}

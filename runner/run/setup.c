@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a runbook and its inputs to a Lua state that is ready to run. Everything that
+ * decides what the code will see stands in the START row and the bundle, so that a
+ * resumed run is set up by the same function from the same texts. */
+#include "run/run.h"
+
+#include "base/embedded.h"
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The language in the order of its needs; `language` publishes what a runbook sees. */
+static const char *const modules[] = {
+    "prelude", "units", "face", "observe", "ending", "diagnose", "wait", "record", "remedy", "list", "text", "language",
+};
+#define NMODULES (sizeof(modules) / sizeof(modules[0]))
+
+/* One `uses:` entry with its instance filled in: {"alias","instance","plugin","window"}. */
+static json_t *use_entry(struct run *r, const struct run_request *q, const struct use *u, struct err *e)
+{
+    struct buf instance = BUF_INIT(256);
+    const char *plugin;
+    struct str text;
+    const json_t *declared;
+    json_t *entry = NULL;
+
+    if (template_fill(str_of(u->instance), q->params, true, &instance, e) == 0 &&
+        registry_describe(r->registry, buf_text(&instance), u->alias, &declared, e) == 0 &&
+        registry_source(r->registry, buf_text(&instance), &plugin, &text, e) == 0)
+        entry = json_pack("{s:s s:s s:s s:f}", "alias", u->alias, "instance", buf_text(&instance), "plugin", plugin,
+                          "window", registry_window(r->registry, buf_text(&instance)));
+    else if (e->where[0] == '\0')
+        snprintf(e->where, sizeof(e->where), "%s:%d:%d", q->book->file, u->line, u->column);
+    buf_free(&instance);
+    return entry;
+}
+
+static json_t *settings_of(struct run *r, const json_t *uses, struct err *e)
+{
+    json_t *out = json_object(), *use;
+    char hash[65];
+    size_t i;
+
+    json_array_foreach(uses, i, use) {
+        const char *instance = json_get_string(use, "instance", "");
+
+        if (registry_settings_hash(r->registry, instance, hash, e) < 0) {
+            json_decref(out);
+            return NULL;
+        }
+        json_object_set_new(out, instance, json_string(hash));
+    }
+    return out;
+}
+
+json_t *setup_start(struct run *r, const struct run_request *q, struct err *e)
+{
+    json_t *uses = json_array(), *settings, *entry;
+    const struct runbook *b = q->book;
+    size_t i;
+
+    for (i = 0; i < b->nuses; i++) {
+        entry = use_entry(r, q, &b->uses[i], e);
+        if (!entry) {
+            json_decref(uses);
+            return NULL;
+        }
+        json_array_append_new(uses, entry);
+    }
+    settings = settings_of(r, uses, e);
+    if (!settings) {
+        json_decref(uses);
+        return NULL;
+    }
+    return json_pack("{s:i s:I s:{s:I s:I s:I} s:O s:s s:{s:I s:I s:s} s:I s:o s:O? s:o}", "abi", MIDWATCH_ABI,
+                     "cooldown_ms", (json_int_t)b->cooldown_ms, "limits", "remedies", (json_int_t)b->remedies,
+                     "targets", (json_int_t)b->targets, "time_ms", (json_int_t)b->time_ms, "params", q->params,
+                     "requester", q->requester ? q->requester : "", "run", "id", (json_int_t)r->id, "started",
+                     (json_int_t)r->started_at, "uuid", r->uuid, "seed", (json_int_t)(q->seed >> 1), "settings",
+                     settings, "trigger", q->trigger, "uses", uses);
+}
+
+static int add_plugins(struct run *r, struct bundle *b, struct err *e)
+{
+    json_t *use;
+    size_t i;
+
+    json_array_foreach(json_object_get(r->start, "uses"), i, use) {
+        const char *plugin;
+        struct str text;
+        char path[256];
+
+        if (registry_source(r->registry, json_get_string(use, "instance", ""), &plugin, &text, e) < 0)
+            return e->code;
+        snprintf(path, sizeof(path), "plugins/%s.lua", plugin);
+        if (bundle_get(b, path).n == 0 && bundle_add(b, path, text, e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct err *e)
+{
+    struct bundle *b = bundle_new();
+    const struct runbook *book = q->book;
+    char path[300];
+    size_t i;
+
+    snprintf(path, sizeof(path), "%s.md", book->name);
+    if (bundle_add(b, path, (struct str){book->text, book->text_len}, e) < 0)
+        goto fail;
+    for (i = 0; i < NMODULES; i++) {
+        const struct embedded *m;
+
+        snprintf(path, sizeof(path), "lua/%s.lua", modules[i]);
+        m = embedded_find(path);
+        if (!m) {
+            err_set(e, ERR_INTERNAL, "%s is not in this program", path);
+            goto fail;
+        }
+        if (bundle_add(b, path, m->text, e) < 0)
+            goto fail;
+    }
+    if (add_plugins(r, b, e) < 0)
+        goto fail;
+    b->repo = q->repo ? xstrdup(q->repo) : NULL;
+    b->commit = q->commit ? xstrdup(q->commit) : NULL;
+    b->dirty = q->dirty;
+    bundle_seal(b, vm_release());
+    return b;
+fail:
+    bundle_free(b);
+    return NULL;
+}
+
+/* The uses as the language wants them: with the declarations of their plugins. */
+static json_t *uses_with_faces(struct run *r, struct err *e)
+{
+    json_t *out = json_array(), *use;
+    size_t i;
+
+    json_array_foreach(json_object_get(r->start, "uses"), i, use) {
+        const json_t *declared;
+        json_t *entry = json_copy(use);
+
+        if (registry_describe(r->registry, json_get_string(use, "instance", ""), json_get_string(use, "plugin", NULL),
+                              &declared, e) < 0) {
+            json_decref(entry);
+            json_decref(out);
+            return NULL;
+        }
+        if (json_number_value(json_object_get(use, "window")) == 0)
+            json_object_del(entry, "window");
+        json_object_set(entry, "declared", (json_t *)declared);
+        json_array_append_new(out, entry);
+    }
+    return out;
+}
+
+static int setup_json(struct run *r, struct buf *out, struct err *e)
+{
+    json_t *uses = uses_with_faces(r, e), *names = json_array(), *setup;
+    const json_t *run = json_object_get(r->start, "run");
+    size_t i;
+
+    if (!uses) {
+        json_decref(names);
+        return e->code;
+    }
+    for (i = 0; i < r->book->nparams; i++)
+        json_array_append_new(names, json_string(r->book->params[i].name));
+    setup = json_pack("{s:O s:o s:{s:I s:s s:f} s:O s:o}", "params", r->params, "param_names", names, "run", "id",
+                      (json_int_t)r->id, "requester", json_get_string(r->start, "requester", ""), "started",
+                      (double)json_get_int(run, "started", 0) / 1000.0, "trigger", r->trigger, "uses", uses);
+    json_add_value(out, setup);
+    json_decref(setup);
+    return out->failed ? err_set(e, ERR_LIMIT, "the inputs of the run are larger than %zu bytes", out->max) : 0;
+}
+
+/* The bytecode this build made, if the bundle has the same text; else the text. */
+static struct str module_code(const char *path, struct str text)
+{
+    const struct embedded *m = embedded_find(path);
+
+    return m && str_eq(m->text, text) ? m->code : text;
+}
+
+int setup_vm(struct run *r, struct err *e)
+{
+    struct vm_options o = {.seed = (uint64_t)json_get_int(r->start, "seed", 1),
+                           .gc_mode = engine_opts(r->engine)->gc_mode};
+    struct buf setup = BUF_INIT(4 * VALUE_BYTES_MAX);
+    char path[128];
+    size_t i;
+    int rc;
+
+    rc = vm_new(&o, &r->vm, e);
+    if (rc == 0)
+        rc = setup_json(r, &setup, e);
+    for (i = 0; rc == 0 && i < NMODULES; i++) {
+        struct str text, arg = i + 1 == NMODULES ? (struct str){setup.data, setup.len} : STR("");
+
+        snprintf(path, sizeof(path), "lua/%s.lua", modules[i]);
+        text = bundle_get(r->bundle, path);
+        rc = vm_load_trusted(r->vm, modules[i], module_code(path, text), arg, e);
+    }
+    if (rc == 0)
+        rc = vm_publish(r->vm, "language", e);
+    if (rc == 0)
+        rc = vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
+    buf_free(&setup);
+    return rc;
+}
+
+int setup_same_settings(struct run *r, struct err *e)
+{
+    const char *instance;
+    json_t *recorded;
+    char hash[65];
+
+    json_object_foreach(json_object_get(r->start, "settings"), instance, recorded) {
+        if (registry_settings_hash(r->registry, instance, hash, e) < 0)
+            return e->code;
+        if (strcmp(hash, json_string_value(recorded)) != 0)
+            return err_set(e, ERR_DENIED, "the settings of instance '%s' are not those that the run started with", instance);
+    }
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Views (see readonly.h). All views share one metatable; what differs sits in
+ * the view under private keys, so a view costs a hundred bytes. */
+#include "vm/readonly.h"
+
+#include "vm/state.h"
+
+#include <stdio.h>
+
+#define LISTED_MAX 24   /* fields named in a message */
+
+static void list_fields(lua_State *L, int data, struct keys *keys, struct buf *out)
+{
+    keys_reset(keys);
+    lua_pushnil(L);
+    while (lua_next(L, data)) {
+        lua_pop(L, 1);
+        struct key *k = lua_type(L, -1) == LUA_TSTRING ? keys_add(keys) : NULL;
+        if (k)
+            keys_read(L, k);
+    }
+    keys_sort(keys->v, keys->n);
+    for (size_t i = 0; i < keys->n && i < LISTED_MAX; i++) {
+        buf_adds(out, i ? ", " : "");
+        buf_add(out, keys->v[i].u.s.p, keys->v[i].u.s.n);
+    }
+    if (keys->n > LISTED_MAX)
+        buf_addf(out, ", and %zu more", keys->n - LISTED_MAX);
+    if (keys->n == 0)
+        buf_adds(out, "nothing");
+    keys_reset(keys);
+}
+
+static const char *name_of(lua_State *L, int view)
+{
+    return lua_rawgetp(L, view, vm_key(KEY_WHAT)) == LUA_TSTRING ? lua_tostring(L, -1) : "record";
+}
+
+RAISES static int no_field(lua_State *L, int data)
+{
+    struct vm *vm = vm_of(L);
+    char near[128];
+    const char *field = lua_tostring(L, 2);
+    vm_suggest(L, data, field, near, sizeof near);
+    buf_reset(&vm->scratch);
+    list_fields(L, data, &vm->keys, &vm->scratch);
+    return vm_fail(L, "%s has no field '%.80s'%s (has: %.500s)", name_of(L, 1), field, near, buf_text(&vm->scratch));
+}
+
+RAISES static int on_index(lua_State *L)
+{
+    if (!readonly_data(L, 1))
+        return 0;
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, 3) != LUA_TNIL)
+        return 1;
+    if (lua_getmetatable(L, 3)) {
+        lua_settop(L, 3);
+        lua_pushvalue(L, 2);
+        if (lua_gettable(L, 3) != LUA_TNIL)
+            return 1;
+    }
+    return lua_type(L, 2) == LUA_TSTRING ? no_field(L, 3) : (lua_pushnil(L), 1);
+}
+
+RAISES static int on_newindex(lua_State *L)
+{
+    const char *field = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
+    return vm_fail(L, "%s is read-only: cannot set '%.80s'", name_of(L, 1), field);
+}
+
+static int on_len(lua_State *L)
+{
+    lua_pushinteger(L, readonly_data(L, 1) ? (lua_Integer)lua_rawlen(L, -1) : 0);
+    return 1;
+}
+
+void readonly_open(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {
+        {"__index", on_index}, {"__newindex", on_newindex}, {"__len", on_len}, {NULL, NULL},
+    };
+    lua_createtable(L, 0, 4);
+    luaL_setfuncs(L, metamethods, 0);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    vm_of(L)->mt_readonly = lua_topointer(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_READONLY));
+}
+
+void readonly_push(lua_State *L, int index, const char *what)
+{
+    index = lua_absindex(L, index);
+    if (readonly_data(L, index)) {
+        lua_pop(L, 1);
+        lua_pushvalue(L, index);
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushvalue(L, index);
+    lua_rawsetp(L, -2, vm_key(KEY_DATA));
+    lua_pushstring(L, what);
+    lua_rawsetp(L, -2, vm_key(KEY_WHAT));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_READONLY));
+    lua_setmetatable(L, -2);
+}
+
+bool readonly_data(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index))
+        return false;
+    bool is_view = lua_topointer(L, -1) == vm_of(L)->mt_readonly;
+    lua_pop(L, 1);
+    if (is_view)
+        lua_rawgetp(L, index, vm_key(KEY_DATA));
+    return is_view;
+}
+
+bool readonly_open_at(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    if (!readonly_data(L, index))
+        return false;
+    lua_replace(L, index);
+    return true;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state: exact memory accounting, the hook, two clocks.
+ *
+ * A count hook alone is no CPU limit (one instruction can copy 16 MiB) and an
+ * allocator alone is no memory limit, so the clock is read at three places: in
+ * the hook, every 256 KiB of growth, and every quarter million units of work
+ * that C functions report. The slice is wall time and only preempts; the budget
+ * is CPU time and kills, so a stalled machine kills nobody. The CPU clock is a
+ * system call: it is read only once a branch has outlived its slice.
+ *
+ * Killing is a yield that is never resumed: no protected call of Lua sees it. */
+#include "vm/state.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "vm/sandbox.h"
+
+#include <lualib.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define GROWTH_STEP (256 * KIB)
+#define WORK_STEP (1u << 18)
+#define BUDGET_MS 2000
+#define SLICE_US 1000
+#define HOOK_COUNT 1000
+
+const char vm_keys[KEY_COUNT];
+
+static int64_t clock_us(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* True once the slice is over. Past the budget it also marks the state dead. */
+static bool slice_is_over(struct vm *vm)
+{
+    if (vm->dead)
+        return true;
+    if (clock_us(CLOCK_MONOTONIC) < vm->slice_end_us)
+        return false;
+    int64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
+    if (vm->cpu_start_us < 0)
+        vm->cpu_start_us = cpu - vm->slice_us;
+    const struct branch *b = vm_running(vm);
+    if ((b ? b->spent_us : 0) + cpu - vm->cpu_start_us >= vm->budget_us)
+        vm->dead = VM_KILLED;
+    return true;
+}
+
+static void on_count(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    struct vm *vm = vm_of(L);
+    if (!vm->running)
+        return;
+    if (vm->gc_mode && !vm->dead)
+        lua_gc(L, LUA_GCCOLLECT);
+    if (!slice_is_over(vm))
+        return;
+    if (lua_isyieldable(L)) {
+        vm->preempted = true;
+        lua_yield(L, 0);
+    } else if (vm->dead) {
+        lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+        vm->tight_hook = true;
+        vm_die(L);
+    }
+}
+
+/* Lets the very next instruction reach the hook. */
+static void tighten_hook(struct vm *vm)
+{
+    const struct branch *b = vm_running(vm);
+    if (b && !vm->tight_hook) {
+        vm->tight_hook = true;
+        lua_sethook(b->co, on_count, LUA_MASKCOUNT, 1);
+    }
+}
+
+static bool fault_says_no(struct vm *vm)
+{
+    vm->growths++;
+    if (vm->alloc_fault == 1) {
+        vm->refused_now = !vm->refused_now;
+        return vm->refused_now;
+    }
+    /* Lua collects garbage and asks again: refuse that too. */
+    return vm->alloc_fault > 1 && vm->growths - (unsigned)vm->alloc_fault <= 1;
+}
+
+static bool may_grow(struct vm *vm, size_t n)
+{
+    if (vm->dead || (vm->alloc_fault && fault_says_no(vm)) || n > vm->limit || vm->used > vm->limit - n) {
+        vm->refused = true;
+        return false;
+    }
+    vm->grown += n;
+    if (vm->grown >= GROWTH_STEP) {
+        vm->grown = 0;
+        if (slice_is_over(vm))
+            tighten_hook(vm);
+        if (vm->dead) {
+            vm->refused = true;
+            return false;
+        }
+    }
+    return true;
+}
+
+static void *allocate(void *ud, void *block, size_t old_size, size_t size)
+{
+    struct vm *vm = ud;
+    size_t old = block ? old_size : 0;      /* without a block old_size is a type tag */
+    if (size == 0) {
+        vm->used -= old;
+        free(block);
+        return NULL;
+    }
+    if (size > old && vm->inside && !may_grow(vm, size - old))
+        return NULL;
+    void *p = realloc(block, size);
+    if (!p && size > old)
+        return NULL;
+    vm->used += size - old;
+    return p ? p : block;                   /* Lua relies on it that shrinking succeeds */
+}
+
+static int on_panic(lua_State *L)
+{
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "error without text";
+    log_event(LOG_ERROR, "vm", "panic: %s", text);
+    abort();
+}
+
+static void on_warning(void *ud, const char *text, int continued)
+{
+    (void)ud;
+    (void)continued;
+    log_event(LOG_WARN, "vm", "lua: %s", text);
+}
+
+static void seed_random(uint64_t state[4], uint64_t seed)
+{
+    for (int i = 0; i < 4; i++) {           /* splitmix64: no seed gives the forbidden all-zero state */
+        uint64_t z = seed += 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        state[i] = z ^ (z >> 31);
+    }
+}
+
+void state_enter(struct vm *vm, const struct branch *b)
+{
+    vm->slice_end_us = clock_us(CLOCK_MONOTONIC) + vm->slice_us;
+    vm->cpu_start_us = b && b->spent_us > 0 ? clock_us(CLOCK_THREAD_CPUTIME_ID) : -1;
+    vm->refused = false;
+    vm->preempted = false;
+    vm->inside = true;
+}
+
+void state_leave(struct vm *vm, struct branch *b)
+{
+    vm->inside = false;
+    if (vm->cpu_start_us >= 0 && b)
+        b->spent_us += clock_us(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_us;
+    if (vm->tight_hook && b) {
+        vm->tight_hook = false;
+        lua_sethook(b->co, on_count, LUA_MASKCOUNT, vm->hook_count);
+    }
+}
+
+void vm_charge(lua_State *L, size_t units)
+{
+    struct vm *vm = vm_of(L);
+    vm->work += units;
+    if (vm->work < WORK_STEP || !vm->running)
+        return;
+    vm->work = 0;
+    if (slice_is_over(vm))
+        tighten_hook(vm);
+    if (vm->dead)
+        vm_die(L);
+}
+
+void vm_die(lua_State *L)
+{
+    if (lua_isyieldable(L))
+        lua_yield(L, 0);
+    else {
+        lua_pushlightuserdata(L, vm_key(KEY_COUNT - 1));
+        lua_error(L);
+    }
+    abort();
+}
+
+bool state_is_nomem(struct vm *vm, lua_State *L, int status)
+{
+    /* luaL_Buffer raises the text instead of LUA_ERRMEM. */
+    bool says_so = vm->refused && lua_type(L, -1) == LUA_TSTRING &&
+                   strcmp(lua_tostring(L, -1), "not enough memory") == 0;
+    if (status != LUA_ERRMEM && !says_so)
+        return false;
+    if (!vm->dead)
+        vm->dead = VM_NOMEM;
+    return true;
+}
+
+int vm_new(const struct vm_options *o, struct vm **out, struct err *e)
+{
+    struct vm *vm = xcalloc(1, sizeof *vm);
+    vm->limit = o->memory_limit ? o->memory_limit : VM_MEMORY_MAX;
+    vm->budget_us = (o->budget_ms ? o->budget_ms : BUDGET_MS) * 1000;
+    vm->slice_us = o->slice_us ? o->slice_us : SLICE_US;
+    vm->hook_count = o->hook_count ? o->hook_count : HOOK_COUNT;
+    vm->gc_mode = o->gc_mode;
+    vm->alloc_fault = o->alloc_fault;
+    buf_init(&vm->scratch, HTTP_BODY_MAX);
+    buf_init(&vm->json, VALUE_BYTES_MAX);
+    seed_random(vm->random, o->seed);
+    vm->L = lua_newstate(allocate, vm);
+    if (!vm->L) {
+        free(vm);
+        return err_set(e, ERR_INTERNAL, "lua state: out of memory");
+    }
+    *(struct vm **)lua_getextraspace(vm->L) = vm;
+    lua_atpanic(vm->L, on_panic);
+    lua_setwarnf(vm->L, on_warning, NULL);
+    lua_gc(vm->L, LUA_GCSTOP);              /* until the language is loaded: all of it stays */
+    sandbox_open(vm->L);
+    lua_sethook(vm->L, on_count, LUA_MASKCOUNT, vm->hook_count);    /* every new thread inherits it */
+    *out = vm;
+    return 0;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    lua_close(vm->L);
+    for (size_t i = 0; i < vm->nbranches; i++) {
+        buf_free(&vm->branches[i].request);
+        free(vm->branches[i].calls);
+    }
+    free(vm->branches);
+    keys_free(&vm->keys);
+    buf_free(&vm->scratch);
+    buf_free(&vm->json);
+    free(vm);
+}
+
+size_t vm_memory(const struct vm *vm)
+{
+    return vm->used;
+}
+
+void vm_set_now(struct vm *vm, int64_t unix_ms)
+{
+    vm->now_ms = unix_ms;
+}
+
+const char *vm_release(void)
+{
+    return LUA_RELEASE;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the vm layer share: the state itself, its branches, and the
+ * two things every C function under Lua needs: the vm behind a lua_State and a
+ * clear error with the runbook's place in front. Not for other layers.
+ *
+ * Host code touches the Lua stack with `inside` off: limits do not apply, so it
+ * can fail only when the machine is out of memory. A function marked RAISES may
+ * longjmp and is called only under lua_pcall or lua_resume. */
+#ifndef MIDWATCH_VM_STATE_H
+#define MIDWATCH_VM_STATE_H
+
+#include "vm/keys.h"
+#include "vm/vm.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define RAISES
+
+enum branch_state { BRANCH_FREE, BRANCH_READY, BRANCH_RUNNING, BRANCH_PARKED, BRANCH_ENDED };
+
+/* One coroutine and the request it waits with. Slots are reused; the id is not. */
+struct branch {
+    lua_State *co;              /* anchored in the registry under KEY_THREADS */
+    uint32_t id;                /* slot + 1, and above it how often the slot was reused */
+    uint32_t generation;        /* of the request it is parked with */
+    enum branch_state state;
+    int nargs;                  /* values on co's stack for the next resume */
+    uint32_t prev, next;        /* ready queue or free list, as slot + 1 */
+    int64_t spent_us;           /* CPU since its last request, from the first preemption on */
+    char forbid[48];            /* why gate calls are refused now ("inside table.sort"), or "" */
+    struct buf request;         /* bytes behind op and calls */
+    struct vm_call *calls;
+    size_t ncalls, calls_cap;
+    size_t op_len;
+    int line;
+    struct str chunk;
+};
+
+struct vm {
+    lua_State *L;               /* the main thread: never runs sandboxed code */
+    size_t used, limit;         /* bytes */
+    size_t grown;               /* since the clock was last looked at */
+    size_t work;                /* uninterruptible work in C since then */
+    bool inside;                /* sandboxed code is running: limits apply */
+    bool refused;               /* the allocator said no since the last resume */
+    bool refused_now;           /* fault mode 1: the next request is granted */
+    bool tight_hook;            /* the hook of the running branch fires at every instruction */
+    bool preempted;
+    bool started;
+    enum vm_outcome dead;       /* VM_NOMEM or VM_KILLED; 0 while alive. Sticky */
+    int alloc_fault;
+    unsigned growths;
+    int hook_count, gc_mode;
+    int64_t slice_us, budget_us;
+    int64_t slice_end_us;       /* monotonic */
+    int64_t cpu_start_us;       /* of this resume; -1 until it lasted a slice */
+    int64_t now_ms;
+    uint64_t random[4];
+    lua_Integer last_id;        /* of tostring's "table: #n" */
+    const void *mt_array, *mt_readonly;
+
+    struct branch *branches;
+    size_t nbranches, branches_cap;
+    uint32_t running;           /* slot + 1, 0 = none */
+    uint32_t ready_first, ready_last, free_first;
+    uint32_t generation;
+
+    struct keys keys;           /* scratch of sorted iteration and of the encoder */
+    struct buf scratch;         /* decoded escapes, encoded values */
+    struct buf json;            /* behind vm_event.json */
+    char error[1024];           /* behind vm_event.error */
+};
+
+/* Registry keys and private table keys are addresses of these. */
+enum vm_key {
+    KEY_TRUSTED,        /* environment of trusted modules */
+    KEY_SANDBOX,        /* environment of sandboxed chunks: empty, strict, in front of KEY_GLOBALS */
+    KEY_GLOBALS,        /* what the sandbox sees */
+    KEY_MODULES,        /* name -> what the trusted module returned */
+    KEY_THREADS,        /* slot -> coroutine */
+    KEY_ARRAY,          /* metatable that marks JSON arrays */
+    KEY_READONLY,       /* metatable of read-only proxies */
+    KEY_IDS,            /* weak: object -> number in its tostring */
+    KEY_DATA,           /* in a proxy: the table behind it */
+    KEY_WHAT,           /* in a proxy: its name in messages */
+    KEY_SEALED,         /* in a metatable: its private copy */
+    KEY_NULL,           /* the JSON null, a light userdata */
+    KEY_COUNT
+};
+extern const char vm_keys[KEY_COUNT];
+
+static inline void *vm_key(enum vm_key k)
+{
+    return (void *)&vm_keys[k];
+}
+
+static inline struct vm *vm_of(lua_State *L)
+{
+    return *(struct vm **)lua_getextraspace(L);
+}
+
+/* The running branch, or NULL while a module is being loaded. */
+static inline struct branch *vm_running(struct vm *vm)
+{
+    return vm->running ? &vm->branches[vm->running - 1] : NULL;
+}
+
+/* state.c */
+/* Around lua_resume (b) or lua_load (NULL): limits and clocks are on between them. */
+void state_enter(struct vm *vm, const struct branch *b);
+void state_leave(struct vm *vm, struct branch *b);
+/* Counts work that no hook can interrupt (steps, elements, bytes); ends the branch once its time is up. */
+RAISES void vm_charge(lua_State *L, size_t units);
+/* Leaves a dead state: by yield, where that is not possible by an error. Never returns. */
+RAISES void vm_die(lua_State *L) __attribute__((noreturn));
+/* True if `status` of a call is, or its message says, that memory ran out; then the state is dead. */
+bool state_is_nomem(struct vm *vm, lua_State *L, int status);
+
+/* place.c */
+/* The nearest sandboxed frame: its line, 0 if there is none. */
+int vm_place(lua_State *L, struct str *chunk);
+/* Raises "chunk:line: message" with the place of the nearest sandboxed frame. */
+RAISES int vm_fail(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+/* Adds " (did you mean 'x'?)" when a string key of the table at `index` is near to `name`. */
+void vm_suggest(lua_State *L, int index, const char *name, char *out, size_t size);
+
+#endif

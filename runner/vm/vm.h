@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One sealed Lua state per run (and one per plugin): sandbox by addition, exact
+ * memory accounting, two clocks, and the one place that calls lua_resume. The
+ * state talks to the world by requests only: code calls a gate primitive, its
+ * branch yields, the owner sees a struct vm_request and answers it with canonical
+ * JSON. Answers are decoded from those bytes, also live, so live equals replay.
+ *
+ * A vm never calls upwards and never blocks. Not thread-safe: one thread. */
+#ifndef MIDWATCH_VM_VM_H
+#define MIDWATCH_VM_VM_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vm;
+
+struct vm_options {
+    size_t memory_limit;        /* bytes; 0 = VM_MEMORY_MAX */
+    int64_t budget_ms;          /* CPU of one resume chain between two requests; 0 = 2000. Beyond: killed, sticky */
+    int64_t slice_us;           /* preemption inside it; 0 = 1000 */
+    uint64_t seed;              /* math.random and the order-free rest; from the run's START row */
+    int gc_mode;                /* 0 normal; 1 collect all the time (determinism tests) */
+    int hook_count;             /* 0 = 1000 instructions */
+    /* Allocator faults for tests: 0 none, 1 refuse once then grant at every growth, n>1 fail the nth growth. */
+    int alloc_fault;
+};
+
+/* *out is owned. */
+int vm_new(const struct vm_options *o, struct vm **out, struct err *e);
+void vm_free(struct vm *vm);
+
+/* Loads one module of the language into the state (trusted: it sees the primitives of
+ * vm/primitives as a table `host` in its environment, and shares one environment with the other
+ * trusted modules). `code` is text, or the bytecode that this very build made. Its return value
+ * is kept under `name` for `host.module(name)`. */
+int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct err *e);
+
+/* Publishes what code of the sandbox sees: the trusted module `name` returned a table; each of
+ * its fields becomes a global of the sandbox. */
+int vm_publish(struct vm *vm, const char *name, struct err *e);
+/* Sets one global of the sandbox to a decoded, read-only value. */
+int vm_set_global(struct vm *vm, const char *name, struct str json, struct err *e);
+
+/* Starts a branch that runs sandboxed text (text only; line numbers as given). `chunk` is the
+ * name in messages ("high-latency.md"). ERR_INVALID with place for a syntax error. */
+int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *branch, struct err *e);
+/* Only compiles: for lint. */
+int vm_check_chunk(struct vm *vm, const char *chunk, struct str text, struct err *e);
+/* Starts a branch that calls function `function` of trusted module `module` with the decoded
+ * JSON arguments `args` (a JSON list; spread). Its results come with VM_DONE as JSON. */
+int vm_start_call(struct vm *vm, const char *module, const char *function, struct str args, uint32_t *branch,
+                  struct err *e);
+
+/* One gate call as Lua made it. */
+struct vm_call {
+    struct str label;           /* name in a group ("p95"), or "" */
+    struct str name;            /* "prometheus.quantile", "note", ... */
+    struct str instance;        /* "metrics", or "" */
+    struct str args;            /* canonical JSON */
+    bool lossy;                 /* args held bytes that are not UTF-8 */
+};
+
+/* What a parked branch waits for. Borrowed until the branch is answered. */
+struct vm_request {
+    uint32_t branch;
+    uint32_t generation;        /* give it back with the answer: stale answers are dropped */
+    struct str op;              /* "read", "plan", "apply", ... the owner knows the list */
+    const struct vm_call *calls;
+    size_t ncalls;
+    int line;                   /* of the sandboxed code that led here, 0 = none */
+    struct str chunk;           /* its file */
+};
+
+enum vm_outcome {
+    VM_PARKED,          /* ev.request is set */
+    VM_DONE,            /* ev.json: results as a JSON list */
+    VM_ERROR,           /* ev.error: text with place; ev.json: the error value if it was a table, else "" */
+    VM_NOMEM,           /* memory limit: the state is dead */
+    VM_KILLED,          /* budget used up: the state is dead */
+};
+
+struct vm_event {
+    enum vm_outcome outcome;
+    uint32_t branch;
+    struct vm_request request;
+    struct str json;            /* borrowed until the next vm call */
+    const char *error;          /* one line; borrowed until the next vm call */
+    int line;                   /* where the error was raised, 0 = unknown */
+};
+
+/* Resumes ready branches (newly started, answered, preempted; preempted first, then in the order
+ * they became ready) until one of them has something to say, which goes to *ev, or one slice is
+ * over. Returns 1 if *ev is set, 0 if nothing is ready, 2 if the slice is over and more is ready. */
+int vm_step(struct vm *vm, struct vm_event *ev);
+
+/* Answers a parked branch: it becomes ready with the decoded value as the result of its call.
+ * ERR_NOT_FOUND if branch or generation is stale (the answer is dropped). Does not run Lua. */
+int vm_answer(struct vm *vm, uint32_t branch, uint32_t generation, struct str json, struct err *e);
+/* Ends a branch without resuming it, ever. */
+void vm_drop(struct vm *vm, uint32_t branch);
+
+size_t vm_memory(const struct vm *vm);      /* bytes in use */
+/* Sets what host.now() returns (Unix milliseconds): the time of the last row consumed. */
+void vm_set_now(struct vm *vm, int64_t unix_ms);
+/* Every name reachable from the sandbox, sorted, one per line: the golden list of tests/escape. */
+int vm_reachable(struct vm *vm, struct buf *out, struct err *e);
+/* The Lua release, part of the abi ("Lua 5.4.4"). */
+const char *vm_release(void);
+
+#endif
