@@ -13,7 +13,6 @@ local consulted = {}
 local window
 -- Samples older than this do not count (Unix ms); set while a remedy is verified.
 local not_before
-local names = {}                -- group names are unique per run
 local groups = {}               -- group proxy -> its data
 
 local function consult(entry, line)
@@ -113,7 +112,6 @@ local function observe_group(reads)
   for i = 1, #list do
     local name = list[i].name
     entries[name] = settle(list[i].read, answers[i], name)
-    names[name] = true
   end
   groups[group] = entries
   return setmetatable(group, group_meta)

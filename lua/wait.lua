@@ -47,7 +47,8 @@ function public.wait_until(title, opts, fn)
   for key in pairs(opts) do
     local near = host.nearest(tostring(key), options)
     if near ~= key then
-      host.fail(string.format("wait_until has no option '%s'%s", tostring(key), near and " (did you mean '" .. near .. "'?)" or ""))
+      host.fail(string.format("wait_until has no option '%s'%s", tostring(key),
+        near and " (did you mean '" .. near .. "'?)" or ""))
     end
   end
   if type(fn) ~= "function" then host.fail("wait_until wants a function last") end

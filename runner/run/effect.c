@@ -268,7 +268,8 @@ static void answer_lua(struct part *p, const struct row *row, const json_t *payl
 static void remember_check(struct life *l, const struct row *row, const json_t *payload)
 {
     snprintf(l->verdict, sizeof(l->verdict), "%s", json_get_string(payload, "verdict", "no_answer"));
-    snprintf(l->settled_by, sizeof(l->settled_by), "%s", row->kind == ROW_SETTLE ? json_get_string(payload, "by", "a person") : "");
+    snprintf(l->settled_by, sizeof(l->settled_by), "%s",
+             row->kind == ROW_SETTLE ? json_get_string(payload, "by", "a person") : "");
 }
 
 int op_apply_row(struct call *c, struct part *p, const struct row *row, struct err *e)

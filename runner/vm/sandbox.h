@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The environment, by addition: each file contributes the functions of its idea,
+ * sandbox.c puts them together. Nothing else is reachable. */
+#ifndef MIDWATCH_VM_SANDBOX_H
+#define MIDWATCH_VM_SANDBOX_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stddef.h>
+
+/* Fills a new state: registry tables, both environments, the string metatable. */
+void sandbox_open(lua_State *L);
+/* Pushes a table of the sandbox's libraries and base functions for trusted modules. [-0, +1, m] */
+void sandbox_push_base(lua_State *L, int extra);
+
+extern const luaL_Reg determinism_base[];   /* determinism.c: next pairs ipairs tostring */
+extern const luaL_Reg determinism_math[];   /* random */
+extern const luaL_Reg metatable_base[];     /* metatable.c: setmetatable rawset rawget rawlen */
+extern const luaL_Reg loader_base[];        /* loader.c: load */
+extern const luaL_Reg string_base[];        /* api_string.c: tonumber */
+extern const luaL_Reg string_string[];
+extern const luaL_Reg string_utf8[];
+extern const luaL_Reg pattern_string[];     /* api_pattern.c: find match gmatch gsub */
+extern const luaL_Reg table_table[];        /* api_table.c */
+extern const luaL_Reg primitives_host[];    /* primitives.c: the host table */
+
+/* determinism.c: raw iteration for trusted modules, without private keys. */
+int determinism_rawnext(lua_State *L);
+/* Pushes the text of any value without addresses; may call __tostring. [-0, +1, e] */
+const char *determinism_tostring(lua_State *L, int index, size_t *len);
+
+#endif
