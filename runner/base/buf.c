@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growth by doubling up to the maximum; the one place where bytes are appended. */
+/* Growth by doubling up to the maximum; the one place where bytes are appended.
+ * Whatever path was taken, data[len] is NUL as soon as there are data. */
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -63,19 +64,24 @@ void buf_reset(struct buf *b)
 
 char *buf_reserve(struct buf *b, size_t n)
 {
-    size_t cap;
+    size_t need, cap;
 
-    if (b->failed || n > b->max - b->len) {
+    if (b->failed || n > b->max - b->len || n > SIZE_MAX / 4 - b->len) {
         b->failed = true;
         return NULL;
     }
-    if (b->len + n + 1 > b->cap) {
-        cap = b->cap ? b->cap : 64;
-        while (cap < b->len + n + 1)
+    need = b->len + n + 1;
+    if (need > b->cap) {
+        cap = b->cap ? b->cap * 2 : 64;
+        while (cap < need)
             cap *= 2;
+        if (cap - 1 > b->max)
+            cap = b->max + 1;
         b->data = xrealloc(b->data, cap);
         b->cap = cap;
     }
+    /* For a caller that fills all of it and then only adds to len. */
+    b->data[b->len + n] = '\0';
     return b->data + b->len;
 }
 
@@ -88,12 +94,16 @@ int buf_add(struct buf *b, const void *data, size_t n)
     if (n)
         memcpy(to, data, n);
     b->len += n;
-    b->data[b->len] = '\0';
     return 0;
 }
 
 int buf_addc(struct buf *b, char c)
 {
+    if (!b->failed && b->len + 1 < b->cap && b->len < b->max) {
+        b->data[b->len++] = c;
+        b->data[b->len] = '\0';
+        return 0;
+    }
     return buf_add(b, &c, 1);
 }
 
@@ -134,13 +144,17 @@ int buf_addv(struct buf *b, const char *fmt, va_list ap)
 
 const char *buf_text(const struct buf *b)
 {
-    return b->data ? b->data : "";
+    if (!b->data)
+        return "";
+    b->data[b->len] = '\0';
+    return b->data;
 }
 
 char *buf_take(struct buf *b, size_t *len)
 {
     char *data = b->data ? b->data : xstrdup("");
 
+    data[b->len] = '\0';
     if (len)
         *len = b->len;
     b->data = NULL;

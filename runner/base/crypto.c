@@ -1,45 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 by libcrypto, with the algorithm fetched once and a context kept per thread. */
+/* SHA-256 by libcrypto. The algorithm is fetched once per process, on the first hash
+ * (that loads libcrypto's configuration, so not at start); the context is kept per
+ * thread and freed when the thread ends. A digest that fails is a broken library:
+ * nothing may go on with a wrong hash, so it aborts. */
 #include "base/crypto.h"
 #include "base/err.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 static _Thread_local EVP_MD_CTX *context;
 static EVP_MD *sha256;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t at_thread_end;
+
+static void free_context(void *c)
+{
+    EVP_MD_CTX_free(c);
+}
+
+static void fetch(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!sha256 || pthread_key_create(&at_thread_end, free_context) != 0)
+        abort();
+}
 
 static EVP_MD_CTX *start(void)
 {
-    if (!sha256) {
-        EVP_MD *fetched = EVP_MD_fetch(NULL, "SHA256", NULL), *none = NULL;
-
-        if (!fetched)
-            abort();
-        /* Two threads may come here first; one fetch wins. */
-        if (!__atomic_compare_exchange_n(&sha256, &none, fetched, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-            EVP_MD_free(fetched);
-    }
-    if (!context)
+    if (!context) {
+        pthread_once(&once, fetch);
         context = EVP_MD_CTX_new();
-    if (!context || EVP_DigestInit_ex2(context, sha256, NULL) != 1)
+        if (!context || pthread_setspecific(at_thread_end, context) != 0)
+            abort();
+    }
+    if (EVP_DigestInit_ex2(context, sha256, NULL) != 1)
         abort();
     return context;
 }
 
-struct hash hash_of(struct str data)
+static void add(EVP_MD_CTX *c, const void *p, size_t n)
+{
+    if (n && EVP_DigestUpdate(c, p, n) != 1)
+        abort();
+}
+
+static struct hash finish(EVP_MD_CTX *c)
 {
     struct hash h;
+
+    if (EVP_DigestFinal_ex(c, h.bytes, NULL) != 1)
+        abort();
+    return h;
+}
+
+struct hash hash_of(struct str data)
+{
     EVP_MD_CTX *c = start();
 
-    EVP_DigestUpdate(c, data.p, data.n);
-    EVP_DigestFinal_ex(c, h.bytes, NULL);
-    return h;
+    add(c, data.p, data.n);
+    return finish(c);
 }
 
 struct hash hash_parts(const struct str *parts, size_t n)
 {
-    struct hash h;
     EVP_MD_CTX *c = start();
     size_t i, k;
 
@@ -48,11 +73,10 @@ struct hash hash_parts(const struct str *parts, size_t n)
 
         for (k = 0; k < 8; k++)
             len[k] = (unsigned char)((uint64_t)parts[i].n >> (8 * k));
-        EVP_DigestUpdate(c, len, sizeof(len));
-        EVP_DigestUpdate(c, parts[i].p, parts[i].n);
+        add(c, len, sizeof(len));
+        add(c, parts[i].p, parts[i].n);
     }
-    EVP_DigestFinal_ex(c, h.bytes, NULL);
-    return h;
+    return finish(c);
 }
 
 bool hash_eq(const struct hash *a, const struct hash *b)
@@ -82,6 +106,7 @@ static int nibble(char c)
 
 int hash_from_hex(struct str hex, struct hash *out)
 {
+    struct hash h;
     size_t i;
 
     if (hex.n != 2 * HASH_BYTES)
@@ -91,8 +116,9 @@ int hash_from_hex(struct str hex, struct hash *out)
 
         if (high < 0 || low < 0)
             return ERR_INVALID;
-        out->bytes[i] = (unsigned char)(high << 4 | low);
+        h.bytes[i] = (unsigned char)(high << 4 | low);
     }
+    *out = h;
     return 0;
 }
 

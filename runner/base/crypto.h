@@ -19,6 +19,7 @@ struct hash hash_parts(const struct str *parts, size_t n);
 bool hash_eq(const struct hash *a, const struct hash *b);
 /* 64 lower-case hex digits and NUL into out. Returns out. */
 const char *hash_hex(const struct hash *h, char out[2 * HASH_BYTES + 1]);
+/* Exactly 64 lower-case digits, else ERR_INVALID. */
 int hash_from_hex(struct str hex, struct hash *out);
 /* Lower-case base32 without padding of the first 20 bytes: keys of effects (32 characters and NUL). */
 const char *hash_key(const struct hash *h, char out[33]);

@@ -1,17 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filling a struct err: bounded, without allocation, one line each. */
+/* Filling a struct err: bounded, without allocation, one line each. Every text is
+ * formatted aside first, so that an error may quote itself; a text that does not
+ * fit ends before the UTF-8 sequence that would have been cut. */
 #include "base/err.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* A message is one line whatever went into it. */
-static void one_line(char *s)
+/* Moves the formatted text to its field: one line, no half character at the cut. */
+static void put(char *field, size_t size, const char *text, int wanted)
 {
-    for (; *s; s++) {
-        if (*s == '\n' || *s == '\r')
-            *s = ' ';
+    size_t n = strlen(text), i;
+
+    if (wanted >= 0 && (size_t)wanted > n) {
+        for (i = n; i > 0 && ((unsigned char)text[i - 1] & 0xc0) == 0x80; i--)
+            ;
+        if (i > 0 && (unsigned char)text[i - 1] >= 0xc0)
+            n = i - 1;
     }
+    if (n >= size)
+        n = size - 1;
+    for (i = 0; i < n; i++)
+        field[i] = text[i] == '\n' || text[i] == '\r' ? ' ' : text[i];
+    field[n] = '\0';
+}
+
+static void put_msg(struct err *e, const char *fmt, va_list ap)
+{
+    char text[sizeof(e->msg)];
+    int n = vsnprintf(text, sizeof(text), fmt, ap);
+
+    put(e->msg, sizeof(e->msg), n < 0 ? "" : text, n);
 }
 
 int err_set(struct err *e, int code, const char *fmt, ...)
@@ -20,63 +39,68 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 
     if (!e)
         return code;
+    va_start(ap, fmt);
+    put_msg(e, fmt, ap);
+    va_end(ap);
     e->code = code;
     e->where[0] = '\0';
     e->hint[0] = '\0';
-    va_start(ap, fmt);
-    vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
-    va_end(ap);
-    one_line(e->msg);
     return code;
 }
 
 int err_at(struct err *e, int code, const char *file, int line, int column, const char *fmt, ...)
 {
+    char where[sizeof(e->where)];
     va_list ap;
+    int n;
 
     if (!e)
         return code;
+    va_start(ap, fmt);
+    put_msg(e, fmt, ap);
+    va_end(ap);
+    /* A long path loses its end, never the line behind it. */
+    if (line > 0 && column > 0)
+        n = snprintf(where, sizeof(where), "%.220s:%d:%d", file ? file : "", line, column);
+    else if (line > 0)
+        n = snprintf(where, sizeof(where), "%.220s:%d", file ? file : "", line);
+    else
+        n = snprintf(where, sizeof(where), "%s", file ? file : "");
+    put(e->where, sizeof(e->where), where, n);
     e->code = code;
     e->hint[0] = '\0';
-    if (line > 0 && column > 0)
-        snprintf(e->where, sizeof(e->where), "%s:%d:%d", file ? file : "", line, column);
-    else if (line > 0)
-        snprintf(e->where, sizeof(e->where), "%s:%d", file ? file : "", line);
-    else
-        snprintf(e->where, sizeof(e->where), "%s", file ? file : "");
-    va_start(ap, fmt);
-    vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
-    va_end(ap);
-    one_line(e->msg);
     return code;
 }
 
 int err_hint(struct err *e, const char *fmt, ...)
 {
+    char text[sizeof(e->hint)];
     va_list ap;
+    int n;
 
     if (!e)
         return 0;
     va_start(ap, fmt);
-    vsnprintf(e->hint, sizeof(e->hint), fmt, ap);
+    n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    one_line(e->hint);
+    put(e->hint, sizeof(e->hint), n < 0 ? "" : text, n);
     return e->code;
 }
 
 int err_wrap(struct err *e, const char *fmt, ...)
 {
-    char front[256], old[sizeof(e->msg)];
+    char front[256], text[sizeof(e->msg)];
     va_list ap;
+    int n;
 
     if (!e)
         return 0;
     va_start(ap, fmt);
-    vsnprintf(front, sizeof(front), fmt, ap);
+    n = vsnprintf(text, sizeof(front), fmt, ap);
     va_end(ap);
-    memcpy(old, e->msg, sizeof(old));
-    snprintf(e->msg, sizeof(e->msg), "%s: %.500s", front, old);
-    one_line(e->msg);
+    put(front, sizeof(front), n < 0 ? "" : text, n);
+    n = snprintf(text, sizeof(text), "%s: %s", front, e->msg);
+    put(e->msg, sizeof(e->msg), text, n);
     return e->code;
 }
 
@@ -100,7 +124,7 @@ const char *err_code_name(int code)
         [-ERR_NOT_FOUND] = "not_found", [-ERR_CORRUPT] = "corrupt", [-ERR_DENIED] = "denied",
         [-ERR_TIMEOUT] = "timeout", [-ERR_INTERNAL] = "internal", [-ERR_DISK] = "disk",
     };
-    int n = -code;
+    int last = -(int)(sizeof(names) / sizeof(names[0])) + 1;
 
-    return n >= 0 && n < (int)(sizeof(names) / sizeof(names[0])) ? names[n] : "unknown";
+    return code <= 0 && code >= last ? names[-code] : "unknown";
 }

@@ -21,7 +21,7 @@ bool str_starts(struct str s, const char *prefix)
 {
     size_t n = strlen(prefix);
 
-    return s.n >= n && memcmp(s.p, prefix, n) == 0;
+    return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
 }
 
 /* Length of the well-formed UTF-8 sequence at s, or 0. */
@@ -74,53 +74,86 @@ bool str_is_utf8(const char *s, size_t n)
 
 bool str_add_utf8(struct buf *out, const char *s, size_t n)
 {
-    size_t i = 0, len;
+    size_t i = 0, from = 0, len;
     bool bad = false;
 
     while (i < n) {
         len = utf8_at((const unsigned char *)s + i, n - i);
-        if (len == 0) {
-            buf_add(out, "\xef\xbf\xbd", 3);
-            bad = true;
-            len = 1;
-        } else {
-            buf_add(out, s + i, len);
+        if (len > 0) {
+            i += len;
+            continue;
         }
-        i += len;
+        buf_add(out, s + from, i - from);
+        buf_add(out, "\xef\xbf\xbd", 3);
+        bad = true;
+        from = ++i;
     }
+    buf_add(out, n ? s + from : "", n - from);
     return bad;
+}
+
+/* Code points that print nothing but reorder or break the line around them: U+2028,
+ * U+2029 and the bidirectional controls, with which text can pose as other text. */
+static bool reorders(const unsigned char *c, size_t len)
+{
+    if (len != 3 || c[0] != 0xe2)
+        return false;
+    return (c[1] == 0x80 && (c[2] == 0x8e || c[2] == 0x8f || (c[2] >= 0xa8 && c[2] <= 0xae))) ||
+           (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9);
+}
+
+/* Bad bytes, C0, DEL and C1 controls: what could steer a terminal. */
+static bool steers(const unsigned char *c, size_t len)
+{
+    return len == 0 || *c < 0x20 || *c == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0);
+}
+
+static void add_visible(struct buf *out, const unsigned char *c, size_t len)
+{
+    if (len == 3)
+        buf_addf(out, "\\u%04x", (unsigned)((c[0] & 0x0f) << 12 | (c[1] & 0x3f) << 6 | (c[2] & 0x3f)));
+    else if (*c == '\n')
+        buf_adds(out, "\\n");
+    else if (*c == '\t')
+        buf_adds(out, "\\t");
+    else
+        buf_addf(out, "\\x%02x", len == 2 ? c[1] : *c);
 }
 
 void str_add_printable(struct buf *out, const char *s, size_t n)
 {
-    size_t i = 0, len;
+    size_t i = 0, from = 0, len;
 
     while (i < n) {
         const unsigned char *c = (const unsigned char *)s + i;
 
         len = utf8_at(c, n - i);
-        if (len == 0 || *c < 0x20 || *c == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0)) {
-            /* Bad bytes, C0, DEL and C1 controls: what could steer a terminal. */
-            if (*c == '\n')
-                buf_adds(out, "\\n");
-            else if (*c == '\t')
-                buf_adds(out, "\\t");
-            else
-                buf_addf(out, "\\x%02x", len == 2 ? c[1] : *c);
-            i += len ? len : 1;
-        } else {
-            buf_add(out, s + i, len);
+        if (!steers(c, len) && !reorders(c, len)) {
             i += len;
+            continue;
         }
+        buf_add(out, s + from, i - from);
+        add_visible(out, c, len);
+        i += len ? len : 1;
+        from = i;
     }
+    buf_add(out, n ? s + from : "", n - from);
 }
 
+#define NEAREST_MAX 64  /* longer names are no typing errors of each other */
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein; SIZE_MAX if either is too long to compare. */
 static size_t distance(struct str a, const char *b, size_t nb)
 {
-    size_t row[65], i, k;
+    size_t row[NEAREST_MAX + 1], i, k;
 
-    if (a.n > 64 || nb > 64)
-        return 64;
+    if (a.n > NEAREST_MAX || nb > NEAREST_MAX)
+        return SIZE_MAX;
     for (k = 0; k <= nb; k++)
         row[k] = k;
     for (i = 1; i <= a.n; i++) {
@@ -128,11 +161,10 @@ static size_t distance(struct str a, const char *b, size_t nb)
 
         row[0] = i;
         for (k = 1; k <= nb; k++) {
-            size_t cost = diagonal + (a.p[i - 1] != b[k - 1]);
-            size_t best = row[k] < row[k - 1] ? row[k] + 1 : row[k - 1] + 1;
+            size_t swap = diagonal + (a.p[i - 1] != b[k - 1]);
 
             diagonal = row[k];
-            row[k] = cost < best ? cost : best;
+            row[k] = smaller(swap, smaller(row[k], row[k - 1]) + 1);
         }
     }
     return row[nb];
@@ -141,7 +173,7 @@ static size_t distance(struct str a, const char *b, size_t nb)
 const char *str_nearest(struct str s, const char *const *names, size_t n)
 {
     const char *best = NULL;
-    size_t i, found = 1 + s.n / 3 + 1;
+    size_t i, found = 1 + s.n / 3 + 1;   /* one above the largest that counts */
 
     for (i = 0; i < n; i++) {
         size_t d = distance(s, names[i], strlen(names[i]));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Durations, sizes and times as people write them. */
+/* Durations, sizes and times as people write them. All arithmetic is in integers:
+ * "0.3s" is 300 ms exactly, and what is no whole millisecond or byte, or does not
+ * fit, is refused instead of rounded. */
 #include "base/err.h"
 #include "base/str.h"
 
@@ -21,31 +23,56 @@ static const struct unit sizes[] = {
     {"kb", 1000},    {"mb", 1000000},  {"gb", 1000000000},  {"tb", 1000000000000},  {"", 1},
 };
 
-/* A decimal number without sign at *i; its digits behind the point scale down. */
-static int number_at(struct str s, size_t *i, double *out)
+/* A decimal number without sign: whole + part / scale. */
+struct decimal {
+    int64_t whole;
+    int64_t part;
+    int64_t scale;
+};
+
+static int number_at(struct str s, size_t *i, struct decimal *out)
 {
     size_t from = *i;
-    double v = 0, scale = 1;
 
-    for (; *i < s.n && isdigit((unsigned char)s.p[*i]); (*i)++)
-        v = v * 10 + (s.p[*i] - '0');
-    if (*i < s.n && s.p[*i] == '.' && *i > from) {
-        for ((*i)++; *i < s.n && isdigit((unsigned char)s.p[*i]); (*i)++) {
-            scale /= 10;
-            v += scale * (s.p[*i] - '0');
-        }
+    *out = (struct decimal){.scale = 1};
+    for (; *i < s.n && isdigit((unsigned char)s.p[*i]); (*i)++) {
+        if (__builtin_mul_overflow(out->whole, 10, &out->whole) ||
+            __builtin_add_overflow(out->whole, s.p[*i] - '0', &out->whole))
+            return ERR_INVALID;
     }
-    *out = v;
-    return *i > from && v < 9e15 ? 0 : ERR_INVALID;
+    if (*i == from)
+        return ERR_INVALID;
+    if (*i == s.n || s.p[*i] != '.')
+        return 0;
+    for (from = ++*i; *i < s.n && isdigit((unsigned char)s.p[*i]); (*i)++) {
+        if (*i - from == 6)
+            return ERR_INVALID;
+        out->part = out->part * 10 + (s.p[*i] - '0');
+        out->scale *= 10;
+    }
+    return *i > from ? 0 : ERR_INVALID;
 }
 
-static const struct unit *unit_at(struct str s, size_t *i, const struct unit *units, size_t n)
+/* *total += v * factor, if that is a whole number. A part has at most six digits and
+ * a factor at most 13, so their product fits. */
+static int add_scaled(struct decimal v, int64_t factor, int64_t *total)
+{
+    int64_t whole;
+
+    if (v.part * factor % v.scale != 0 || __builtin_mul_overflow(v.whole, factor, &whole) ||
+        __builtin_add_overflow(*total, whole, total) ||
+        __builtin_add_overflow(*total, v.part * factor / v.scale, total))
+        return ERR_INVALID;
+    return 0;
+}
+
+static const struct unit *unit_at(struct str s, size_t *i, const struct unit *units, size_t n, bool any_case)
 {
     size_t from = *i, k;
     char name[8] = "";
 
     for (; *i < s.n && isalpha((unsigned char)s.p[*i]) && *i - from < sizeof(name) - 1; (*i)++)
-        name[*i - from] = (char)tolower((unsigned char)s.p[*i]);
+        name[*i - from] = any_case ? (char)tolower((unsigned char)s.p[*i]) : s.p[*i];
     for (k = 0; k < n; k++) {
         if (strcmp(units[k].name, name) == 0)
             return &units[k];
@@ -53,41 +80,42 @@ static const struct unit *unit_at(struct str s, size_t *i, const struct unit *un
     return NULL;
 }
 
+/* Larger units first and each once: "30m1h" and "1h1h" are typing errors. */
 int str_duration_ms(struct str s, int64_t *ms)
 {
-    double total = 0, v;
+    const struct unit *u, *last = NULL;
+    struct decimal v;
+    int64_t total = 0;
     size_t i = 0;
 
     if (s.n == 0)
         return ERR_INVALID;
     while (i < s.n) {
-        const struct unit *u;
-
         if (number_at(s, &i, &v) < 0)
             return ERR_INVALID;
-        u = unit_at(s, &i, durations, sizeof(durations) / sizeof(durations[0]));
-        if (!u)
+        u = unit_at(s, &i, durations, sizeof(durations) / sizeof(durations[0]), false);
+        if (!u || (last && u->factor >= last->factor) || add_scaled(v, u->factor, &total) < 0)
             return ERR_INVALID;
-        total += v * (double)u->factor;
+        last = u;
     }
-    if (total > 9e15)
-        return ERR_INVALID;
-    *ms = (int64_t)(total + 0.5);
+    *ms = total;
     return 0;
 }
 
 const char *str_duration(int64_t ms, char *out, size_t size)
 {
+    uint64_t left = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
     size_t i, n = 0;
 
-    snprintf(out, size, "0s");
-    for (i = 0; i < sizeof(durations) / sizeof(durations[0]) && ms > 0 && n < size; i++) {
-        int64_t count = ms / durations[i].factor;
+    snprintf(out, size, ms == 0 ? "0s" : ms < 0 ? "-" : "");
+    n = ms < 0;
+    for (i = 0; i < sizeof(durations) / sizeof(durations[0]) && n < size; i++) {
+        uint64_t factor = (uint64_t)durations[i].factor, count = left / factor;
 
         if (count == 0)
             continue;
-        n += (size_t)snprintf(out + n, size - n, "%lld%s", (long long)count, durations[i].name);
-        ms %= durations[i].factor;
+        n += (size_t)snprintf(out + n, size - n, "%llu%s", (unsigned long long)count, durations[i].name);
+        left %= factor;
     }
     return out;
 }
@@ -95,17 +123,18 @@ const char *str_duration(int64_t ms, char *out, size_t size)
 int str_size_bytes(struct str s, int64_t *bytes)
 {
     const struct unit *u;
+    struct decimal v;
+    int64_t total = 0;
     size_t i = 0;
-    double v;
 
     if (number_at(s, &i, &v) < 0)
         return ERR_INVALID;
-    while (i < s.n && s.p[i] == ' ')
+    if (i + 1 < s.n && s.p[i] == ' ')
         i++;
-    u = unit_at(s, &i, sizes, sizeof(sizes) / sizeof(sizes[0]));
-    if (!u || i != s.n || v * (double)u->factor > 9e18)
+    u = unit_at(s, &i, sizes, sizeof(sizes) / sizeof(sizes[0]), true);
+    if (!u || i != s.n || add_scaled(v, u->factor, &total) < 0)
         return ERR_INVALID;
-    *bytes = (int64_t)(v * (double)u->factor);
+    *bytes = total;
     return 0;
 }
 
@@ -128,6 +157,14 @@ const char *str_time(int64_t unix_ms, char *out, size_t size)
     n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(out + n, size - n, ".%03dZ", (int)ms);
     return out;
+}
+
+static int days_in(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return days[month - 1] + (month == 2 && leap);
 }
 
 static int digits(struct str s, size_t at, size_t n, int *out)
@@ -165,25 +202,28 @@ static int zone_at(struct str s, size_t i, int *minutes)
 int str_parse_time(struct str s, int64_t *unix_ms)
 {
     struct tm tm = {0};
-    int year, month, zone, ms = 0, scale = 100;
+    int year, month, day, zone, ms = 0, scale = 100;
     size_t i = 19;
 
     if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' || (s.p[10] != 'T' && s.p[10] != 't' && s.p[10] != ' ') ||
         s.p[13] != ':' || s.p[16] != ':')
         return ERR_INVALID;
-    if (digits(s, 0, 4, &year) < 0 || digits(s, 5, 2, &month) < 0 || digits(s, 8, 2, &tm.tm_mday) < 0 ||
+    if (digits(s, 0, 4, &year) < 0 || digits(s, 5, 2, &month) < 0 || digits(s, 8, 2, &day) < 0 ||
         digits(s, 11, 2, &tm.tm_hour) < 0 || digits(s, 14, 2, &tm.tm_min) < 0 || digits(s, 17, 2, &tm.tm_sec) < 0)
         return ERR_INVALID;
-    if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+    if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
         return ERR_INVALID;
     if (s.p[i] == '.') {
         for (i++; i < s.n && isdigit((unsigned char)s.p[i]); i++, scale /= 10)
             ms += scale * (s.p[i] - '0');
+        if (i == 20)
+            return ERR_INVALID;
     }
     if (zone_at(s, i, &zone) < 0)
         return ERR_INVALID;
     tm.tm_year = year - 1900;
     tm.tm_mon = month - 1;
+    tm.tm_mday = day;
     *unix_ms = ((int64_t)timegm(&tm) - 60 * (int64_t)zone) * 1000 + ms;
     return 0;
 }

@@ -134,10 +134,8 @@ RAISES static int base_next(lua_State *L)
         return vm_fail(L, "next(t, key): tables have no order of their own; use pairs, or next(t) == nil");
     lua_settop(L, 1);
     readonly_open_at(L, 1);
-    struct keys *keys = &vm_of(L)->keys;
     struct key pair[2];
     size_t n = 0;
-    keys_reset(keys);
     lua_pushnil(L);
     while (lua_next(L, 1)) {
         lua_pop(L, 1);
@@ -169,7 +167,7 @@ static int ipairs_next(lua_State *L)
 
 RAISES static int base_ipairs(lua_State *L)
 {
-    luaL_checkany(L, 1);
+    luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     readonly_open_at(L, 1);
     lua_pushcfunction(L, ipairs_next);

@@ -10,8 +10,6 @@
 
 /* Fills a new state: registry tables, both environments, the string metatable. */
 void sandbox_open(lua_State *L);
-/* Pushes a table of the sandbox's libraries and base functions for trusted modules. [-0, +1, m] */
-void sandbox_push_base(lua_State *L, int extra);
 
 extern const luaL_Reg determinism_base[];   /* determinism.c: next pairs ipairs tostring */
 extern const luaL_Reg determinism_math[];   /* random */

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
-enum { START_MS = 1700000000000, TRACE_MAX = 4096 };
+enum { TRACE_MAX = 4096 };
+
+static const int64_t START_MS = 1700000000000;
 
 struct world {
     struct host *h;

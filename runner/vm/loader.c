@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Turning text into functions. Trusted modules may be bytecode (of this very
+ * build) and get the trusted environment; chunks are text only, whatever their
+ * first byte, and get the sandbox. A chunk is named "@file", a trusted module
+ * "=file": vm_place tells them apart by that. */
+#include "vm/chain.h"
+#include "vm/sandbox.h"
+#include "vm/sched.h"
+#include "vm/state.h"
+#include "vm/value.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOAD_BYTES_MAX (64 * KIB)   /* one text given to load() */
+#define ARGUMENTS_MAX 200
+
+/* "file:12: message" -> the place and the message. */
+static int syntax_error(struct err *e, const char *chunk, const char *text)
+{
+    const char *p = text;
+    while ((p = strchr(p, ':')) != NULL) {
+        char *end;
+        long line = strtol(++p, &end, 10);
+        if (end > p && end[0] == ':' && end[1] == ' ')
+            return err_at(e, ERR_INVALID, chunk, (int)line, 0, "%s", end + 2);
+    }
+    return err_at(e, ERR_INVALID, chunk, 0, 0, "%s", text);
+}
+
+/* Pushes the sandboxed function of `text` on the main stack. [-0, +(1|0)] */
+static int compile_chunk(struct vm *vm, const char *chunk, struct str text, struct err *e)
+{
+    lua_State *L = vm->L;
+    char name[256];
+    int line = 0;
+    if (vm->dead)
+        return err_set(e, ERR_LIMIT, "%s: the lua state is dead", chunk);
+    if (text.n > RUNBOOK_BYTES_MAX)
+        return err_set(e, ERR_LIMIT, "%s: more than %u KiB of code", chunk, RUNBOOK_BYTES_MAX / KIB);
+    const char *bad = chain_check(text, &line);
+    if (bad)
+        return err_at(e, ERR_INVALID, chunk, line, 0, "%s", bad);
+    snprintf(name, sizeof name, "@%s", chunk);
+    state_enter(vm, NULL);
+    int status = luaL_loadbufferx(L, text.p, text.n, name, "t");
+    state_leave(vm, NULL);
+    if (status == LUA_OK) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_SANDBOX));
+        lua_setupvalue(L, -2, 1);
+        return 0;
+    }
+    int rc;
+    if (state_is_nomem(vm, L, status) || vm->dead)
+        rc = err_set(e, ERR_LIMIT, "%s: compiling it takes more memory or time than a run may have", chunk);
+    else
+        rc = syntax_error(e, chunk, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return rc;
+}
+
+int vm_check_chunk(struct vm *vm, const char *chunk, struct str text, struct err *e)
+{
+    int rc = compile_chunk(vm, chunk, text, e);
+    lua_settop(vm->L, 0);
+    return rc;
+}
+
+int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *branch, struct err *e)
+{
+    int rc = compile_chunk(vm, chunk, text, e);
+    if (rc < 0)
+        return rc;
+    struct branch *b = sched_new(vm, e);
+    if (b) {
+        lua_xmove(vm->L, b->co, 1);
+        sched_ready(vm, b, 0);
+        *branch = b->id;
+    }
+    lua_settop(vm->L, 0);
+    return b ? 0 : ERR_LIMIT;
+}
+
+int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct err *e)
+{
+    lua_State *L = vm->L;
+    char chunk[256];
+    bool is_bytecode = code.n > 0 && code.p[0] == LUA_SIGNATURE[0];
+    int rc = 0;
+    lua_settop(L, 0);
+    snprintf(chunk, sizeof chunk, "=%s", name);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
+    if (luaL_loadbufferx(L, code.p, code.n, chunk, is_bytecode ? "b" : "t") != LUA_OK) {
+        rc = syntax_error(e, name, lua_tostring(L, -1));
+        goto out;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_TRUSTED));
+    if (!lua_setupvalue(L, -2, 1))
+        lua_pop(L, 1);
+    if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+        const char *text = lua_tostring(L, -1);
+        rc = err_set(e, ERR_INVALID, "module %s: %s", name, text ? text : "an error that is no text");
+        goto out;
+    }
+    lua_setfield(L, 1, name);
+out:
+    lua_settop(L, 0);
+    return rc;
+}
+
+/* Pushes the function on the main stack, or says what is missing. */
+static int find_function(struct vm *vm, const char *module, const char *function, struct err *e)
+{
+    lua_State *L = vm->L;
+    char near[128];
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
+    if (lua_getfield(L, -1, module) != LUA_TTABLE) {
+        vm_suggest(L, 1, module, near, sizeof near);
+        return err_set(e, ERR_NOT_FOUND, "no module '%s'%s", module, near);
+    }
+    lua_pushstring(L, function);
+    if (lua_rawget(L, -2) != LUA_TFUNCTION) {
+        vm_suggest(L, 2, function, near, sizeof near);
+        return err_set(e, ERR_NOT_FOUND, "module %s has no function '%s'%s", module, function, near);
+    }
+    return 0;
+}
+
+int vm_start_call(struct vm *vm, const char *module, const char *function, struct str args, uint32_t *branch,
+                  struct err *e)
+{
+    lua_State *L = vm->L;
+    lua_settop(L, 0);
+    int rc = find_function(vm, module, function, e);
+    if (rc < 0)
+        goto out;
+    const char *bad = value_decode(L, args);
+    if (bad || !value_is_array(L, -1)) {
+        rc = err_set(e, ERR_INVALID, "arguments of %s.%s: %s", module, function, bad ? bad : "not a list");
+        goto out;
+    }
+    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    if (n > ARGUMENTS_MAX) {
+        rc = err_set(e, ERR_LIMIT, "arguments of %s.%s: more than %d", module, function, ARGUMENTS_MAX);
+        goto out;
+    }
+    struct branch *b = sched_new(vm, e);
+    if (!b) {
+        rc = ERR_LIMIT;
+        goto out;
+    }
+    lua_checkstack(b->co, n + 8);
+    lua_pushvalue(L, list - 1);
+    lua_xmove(L, b->co, 1);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        lua_xmove(L, b->co, 1);
+    }
+    sched_ready(vm, b, n);
+    *branch = b->id;
+out:
+    lua_settop(L, 0);
+    return rc;
+}
+
+static int write_code(lua_State *L, const void *p, size_t n, void *ud)
+{
+    (void)L;
+    return buf_add(ud, p, n) < 0;
+}
+
+int vm_dump_trusted(const char *name, struct str text, struct buf *bytecode, struct err *e)
+{
+    char chunk[256];
+    int rc = 0;
+    lua_State *L = luaL_newstate();
+    if (!L)
+        return err_set(e, ERR_INTERNAL, "lua state: out of memory");
+    snprintf(chunk, sizeof chunk, "=%s", name);
+    if (luaL_loadbufferx(L, text.p, text.n, chunk, "t") != LUA_OK)
+        rc = syntax_error(e, name, lua_tostring(L, -1));
+    else if (lua_dump(L, write_code, bytecode, 1) != 0)
+        rc = err_set(e, ERR_LIMIT, "bytecode of %s: larger than %zu bytes", name, bytecode->max);
+    lua_close(L);
+    return rc;
+}
+
+/* load(text [, name [, mode [, env]]]): text only, in the sandbox or in a table of the script. */
+RAISES static int base_load(lua_State *L)
+{
+    struct str text;
+    int line = 0;
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return vm_fail(L, "load: takes a text, not a %s", luaL_typename(L, 1));
+    text.p = lua_tolstring(L, 1, &text.n);
+    const char *name = luaL_optstring(L, 2, "text");
+    const char *mode = luaL_optstring(L, 3, "t");
+    bool own_env = !lua_isnone(L, 4);
+    lua_settop(L, 4);
+    if (!strchr(mode, 't'))
+        return vm_fail(L, "load: only text can be loaded (mode \"t\")");
+    if (own_env)
+        luaL_checktype(L, 4, LUA_TTABLE);
+    if (text.n > LOAD_BYTES_MAX)
+        return vm_fail(L, "load: more than %u KiB of code", LOAD_BYTES_MAX / KIB);
+    vm_charge(L, text.n * 4);
+    const char *bad = chain_check(text, &line);
+    if (bad) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "load(%s):%d: %s", name, line, bad);
+        return 2;
+    }
+    lua_pushfstring(L, "@load(%s)", name);
+    int status = luaL_loadbufferx(L, text.p, text.n, lua_tostring(L, -1), "t");
+    if (status == LUA_ERRMEM)
+        return lua_error(L);
+    if (status != LUA_OK) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (own_env)
+        lua_pushvalue(L, 4);
+    else
+        lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_SANDBOX));
+    lua_setupvalue(L, -2, 1);
+    return 1;
+}
+
+const luaL_Reg loader_base[] = {{"load", base_load}, {NULL, NULL}};

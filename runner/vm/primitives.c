@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table `host` that trusted modules see. A gate call copies what it asks
+ * for into the branch's own block, as canonical JSON, and yields; nothing of it
+ * is a Lua value any more, so the owner can read it at leisure. */
+#include "vm/readonly.h"
+#include "vm/sandbox.h"
+#include "vm/state.h"
+#include "vm/stock.h"
+#include "vm/value.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+
+/* Adds the text of field `name` of the table at the top. While the block may still move,
+ * str.p holds the offset. */
+RAISES static struct str add_text(lua_State *L, struct branch *b, const char *name)
+{
+    size_t n = 0, at = b->request.len;
+    lua_pushstring(L, name);
+    int type = lua_rawget(L, -2);
+    if (type == LUA_TSTRING) {
+        const char *s = lua_tolstring(L, -1, &n);
+        buf_add(&b->request, s, n);
+    } else if (type != LUA_TNIL) {
+        luaL_error(L, "host.gate: %s must be a string", name);
+    }
+    lua_pop(L, 1);
+    return (struct str){(const char *)(uintptr_t)at, n};
+}
+
+/* The call described by the table at the top of the stack. */
+RAISES static void add_call(lua_State *L, struct branch *b, struct vm_call *call)
+{
+    if (!lua_istable(L, -1))
+        luaL_error(L, "host.gate: each call must be a table");
+    call->label = add_text(L, b, "label");
+    call->name = add_text(L, b, "name");
+    call->instance = add_text(L, b, "instance");
+    call->lossy = false;
+    size_t at = b->request.len;
+    lua_pushliteral(L, "args");
+    lua_rawget(L, -2);
+    char path[64];
+    snprintf(path, sizeof path, "%.60s", call->name.n ? b->request.data + (uintptr_t)call->name.p : "args");
+    path[call->name.n < 60 && call->name.n ? call->name.n : strlen(path)] = '\0';
+    const char *bad = value_encode(L, -1, path, &b->request, &call->lossy);
+    if (bad)
+        vm_fail(L, "%s", bad);
+    lua_pop(L, 1);
+    call->args = (struct str){(const char *)(uintptr_t)at, b->request.len - at};
+}
+
+static void settle(struct str *s, const struct buf *block)
+{
+    s->p = buf_text(block) + (uintptr_t)s->p;
+}
+
+RAISES static void build_request(lua_State *L, struct branch *b)
+{
+    size_t n;
+    const char *op = luaL_checklstring(L, 1, &n);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Unsigned ncalls = lua_rawlen(L, 2);
+    if (ncalls > GATE_READS_MAX)
+        vm_fail(L, "%s: %llu at once, at most %d", op, (unsigned long long)ncalls, GATE_READS_MAX);
+    if (ncalls > b->calls_cap) {
+        b->calls = xrealloc(b->calls, ncalls * sizeof *b->calls);
+        b->calls_cap = ncalls;
+    }
+    buf_reset(&b->request);
+    buf_add(&b->request, op, n);
+    b->op_len = n;
+    b->ncalls = 0;
+    for (lua_Unsigned i = 0; i < ncalls; i++) {
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        add_call(L, b, &b->calls[i]);
+        lua_pop(L, 1);
+    }
+    if (b->request.failed)
+        vm_fail(L, "%s: all calls together are larger than 4 MiB", op);
+    for (lua_Unsigned i = 0; i < ncalls; i++) {
+        settle(&b->calls[i].label, &b->request);
+        settle(&b->calls[i].name, &b->request);
+        settle(&b->calls[i].instance, &b->request);
+        settle(&b->calls[i].args, &b->request);
+    }
+    b->ncalls = ncalls;
+}
+
+RAISES static int park(lua_State *L, enum branch_state state)
+{
+    struct vm *vm = vm_of(L);
+    struct branch *b = vm_running(vm);
+    const char *op = luaL_checkstring(L, 1);
+    const char *verb = strcmp(op, "read") == 0 ? "observe" : op;
+    if (vm->dead)
+        vm_die(L);
+    if (!b)
+        return luaL_error(L, "%s while a module is being loaded", verb);
+    if (b->forbid[0])
+        return vm_fail(L, "%s %s: not possible there, do it before", verb, b->forbid);
+    if (!lua_isyieldable(L))
+        return vm_fail(L, "%s inside a metamethod or callback of the library: not possible there, do it before", verb);
+    build_request(L, b);
+    b->line = vm_place(L, &b->chunk);
+    b->state = state;
+    return lua_yield(L, 0);
+}
+
+RAISES static int host_gate(lua_State *L)
+{
+    return park(L, BRANCH_PARKED);
+}
+
+RAISES static int host_finish(lua_State *L)
+{
+    return park(L, BRANCH_ENDED);
+}
+
+/* Stack: what was forbidden before, true, results or error. */
+RAISES static int pcall_k(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)ctx;
+    if (status == LUA_OK || status == LUA_YIELD)
+        return lua_gettop(L) - 1;
+    struct vm *vm = vm_of(L);
+    if (state_is_nomem(vm, L, status) || vm->dead)
+        vm_die(L);
+    struct branch *b = vm_running(vm);
+    if (b)
+        snprintf(b->forbid, sizeof b->forbid, "%s", lua_tostring(L, 1));
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+}
+
+RAISES static int host_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    const struct branch *b = vm_running(vm_of(L));
+    lua_pushstring(L, b ? b->forbid : "");
+    lua_insert(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 2);
+    return pcall_k(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, 0, pcall_k), 0);
+}
+
+RAISES static int host_fail(lua_State *L)
+{
+    return vm_fail(L, "%s", luaL_checkstring(L, 1));
+}
+
+static int host_where(lua_State *L)
+{
+    struct str chunk;
+    int line = vm_place(L, &chunk);
+    lua_pushlstring(L, chunk.p, chunk.n);
+    lua_pushinteger(L, line);
+    return 2;
+}
+
+RAISES static int host_forbid(lua_State *L)
+{
+    const char *what = luaL_optstring(L, 1, "");
+    struct branch *b = vm_running(vm_of(L));
+    if (!b || !b->forbid[0])
+        lua_pushnil(L);
+    else
+        lua_pushstring(L, b->forbid);
+    if (b)
+        snprintf(b->forbid, sizeof b->forbid, "%s", what);
+    return 1;
+}
+
+static int host_now(lua_State *L)
+{
+    lua_pushinteger(L, vm_of(L)->now_ms);
+    return 1;
+}
+
+RAISES static int host_array(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    if (value_is_array(L, 1))
+        return 1;
+    if (lua_getmetatable(L, 1))
+        return luaL_error(L, "host.array: the table has a metatable");
+    value_mark_array(L);
+    return 1;
+}
+
+static int host_is_array(lua_State *L)
+{
+    lua_pushboolean(L, value_is_array(L, 1));
+    return 1;
+}
+
+RAISES static int host_readonly(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    readonly_push(L, 1, luaL_optstring(L, 2, "record"));
+    return 1;
+}
+
+RAISES static int host_encode(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    bool lossy = false;
+    luaL_checkany(L, 1);
+    buf_reset(&vm->json);
+    const char *bad = value_encode(L, 1, "value", &vm->json, &lossy);
+    if (bad)
+        return vm_fail(L, "%s", bad);
+    lua_pushlstring(L, buf_text(&vm->json), vm->json.len);
+    lua_pushboolean(L, lossy);
+    return 2;
+}
+
+RAISES static int host_decode(lua_State *L)
+{
+    struct str json;
+    json.p = luaL_checklstring(L, 1, &json.n);
+    const char *bad = value_decode(L, json);
+    return bad ? vm_fail(L, "%s", bad) : 1;
+}
+
+RAISES static int host_module(lua_State *L)
+{
+    char near[128];
+    const char *name = luaL_checkstring(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
+    if (lua_getfield(L, -1, name) != LUA_TNIL)
+        return 1;
+    vm_suggest(L, -2, name, near, sizeof near);
+    return luaL_error(L, "no module '%s'%s", name, near);
+}
+
+RAISES static int host_rawpairs(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_pushcfunction(L, determinism_rawnext);
+    lua_insert(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+RAISES static int host_nearest(lua_State *L)
+{
+    const char *names[256];
+    size_t n = 0;
+    struct str name;
+    name.p = luaL_checklstring(L, 1, &name.n);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    readonly_open_at(L, 2);
+    for (lua_Integer i = 1; n < 256 && lua_rawgeti(L, 2, i) == LUA_TSTRING; i++, lua_pop(L, 1))
+        names[n++] = lua_tostring(L, -1);
+    const char *near = str_nearest(name, names, n);
+    lua_settop(L, 0);
+    lua_pushstring(L, near);
+    return 1;
+}
+
+RAISES static int host_rawset(lua_State *L)
+{
+    return stock(STOCK_RAWSET)(L);
+}
+
+RAISES static int host_error(lua_State *L)
+{
+    return stock(STOCK_ERROR)(L);
+}
+
+const luaL_Reg primitives_host[] = {
+    {"array", host_array},     {"decode", host_decode},     {"encode", host_encode}, {"error", host_error},
+    {"fail", host_fail},       {"finish", host_finish},     {"forbid", host_forbid}, {"gate", host_gate},
+    {"is_array", host_is_array}, {"module", host_module},   {"nearest", host_nearest}, {"now", host_now},
+    {"pcall", host_pcall},     {"rawpairs", host_rawpairs}, {"rawset", host_rawset}, {"readonly", host_readonly},
+    {"where", host_where},     {NULL, NULL},
+};

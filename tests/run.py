@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs everything that must hold before a change lands, part by part, and counts.
+
+Each part is a function that yields (name, None or what went wrong). The last line is `N passed, N failed`.
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RUNBOOKS = sorted(ROOT.glob("runbooks/*.md"))
+DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
+        "metrics-down": ("escalated", 3), "cut": ("resolved", 0)}
+
+
+def command(argv, timeout=600, **more):
+    return subprocess.run([str(a) for a in argv], cwd=ROOT, text=True, capture_output=True, timeout=timeout, check=False,
+                          **more)
+
+
+def tail(p):
+    return (p.stdout + p.stderr).strip()[-3000:] or f"exit {p.returncode}"
+
+
+def part_lint(_):
+    p = command([ROOT / "tests/lint/run"])
+    yield "lint", None if p.returncode == 0 else tail(p)
+
+
+def part_unit(build):
+    p = command(["ctest", "--test-dir", build, "-j2", "--output-on-failure"], timeout=1500)
+    lines = re.findall(r"^ *\d+/\d+ Test +#\d+: (\S+) \.+ *(.*?) +[\d.]+ sec$", p.stdout, re.M)
+    for name, result in lines:
+        yield "unit " + name, None if "Passed" in result else tail(p)
+    if not lines:
+        yield "unit", tail(p)
+
+
+def part_lua(build):
+    del build
+    for script in sorted(ROOT.glob("tests/lua/*.lua")):
+        p = command(["lua5.4", script])
+        yield "lua " + script.stem, None if p.returncode == 0 else tail(p)
+
+
+def part_scenarios(build):
+    for book in RUNBOOKS:
+        for verb in ("lint", "test"):
+            p = command([build / "midwatch", verb, book])
+            yield f"{verb} {book.name}", None if p.returncode == 0 else tail(p)
+
+
+def part_determinism(build):
+    """Every scenario in two processes with another address layout and garbage collector: equal to the byte."""
+    for book in RUNBOOKS:
+        seen = []
+        for env in ({}, {"MIDWATCH_TEST_GC": "1", "MALLOC_PERTURB_": "165", "PADDING": "x" * 5000}):
+            p = command([build / "midwatch", "test", book, "-o", "json"], env={**os.environ, **env})
+            seen.append(p.stdout)
+        same = seen[0] == seen[1] and '"chain"' in seen[0]
+        yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"
+
+
+def part_flow(build):
+    for script in sorted(ROOT.glob("tests/flow/*_flow.py")):
+        p = command([sys.executable, script, "--build", build], timeout=900)
+        results = re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M)
+        for ok, name in results:
+            yield f"flow {name}", None if ok == "ok" else tail(p)
+        if p.returncode and not any(ok == "not ok" for ok, _ in results):
+            yield f"flow {script.stem}", tail(p)
+
+
+def part_crash(build):
+    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--kills", "5"], timeout=1500)
+    m = re.search(r"^crash: (\d+) passed, (\d+) failed$", p.stdout, re.M)
+    yield f"crash ({m.group(1) if m else 0} kills)", None if m and m.group(2) == "0" and p.returncode == 0 else tail(p)
+
+
+def part_world(build):
+    del build
+    p = command([sys.executable, "-B", "-m", "unittest", "discover", "-s", "tests/demo", "-p", "test_*.py"], timeout=300)
+    yield "world", None if p.returncode == 0 else tail(p)
+
+
+def part_demo(build):
+    """The six faults, two at a time; each run replays to an equal journal."""
+    jobs = []
+    with tempfile.TemporaryDirectory(prefix="midwatch-test-") as scratch:
+        waiting = list(DEMO.items())
+        while waiting or jobs:
+            while waiting and len(jobs) < 2:
+                fault, expected = waiting.pop(0)
+                argv = [sys.executable, "tests/demo/demo.py", "--program", build / "midwatch", "--fault", fault, "--keep",
+                        f"{scratch}/{fault}"]
+                jobs.append((fault, expected, subprocess.Popen([str(a) for a in argv], cwd=ROOT, text=True,
+                                                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)))
+            fault, (outcome, code), p = jobs.pop(0)
+            out = p.communicate(timeout=400)[0]
+            last = out.strip().split("\n")[-1]
+            yield f"demo {fault}", None if (last, p.returncode) == ("outcome: " + outcome, code) else out[-3000:]
+            state = f"{scratch}/{fault}/state"
+            r = command([build / "midwatch", "replay", "1", "--state", state, "--config", f"{scratch}/{fault}/midwatch.yaml"])
+            yield f"replay of demo {fault}", None if r.returncode == 0 else tail(r)
+
+
+def part_valgrind(build):
+    for argv in (["version"], ["lint", RUNBOOKS[0]], ["test", RUNBOOKS[0]]):
+        p = command(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                     build / "midwatch", *argv], timeout=600)
+        yield "valgrind " + " ".join(str(a) for a in argv[:1]), None if p.returncode == 0 else tail(p)
+
+
+PARTS = {"lint": part_lint, "unit": part_unit, "lua": part_lua, "scenarios": part_scenarios,
+         "determinism": part_determinism, "flow": part_flow, "world": part_world, "crash": part_crash, "demo": part_demo,
+         "valgrind": part_valgrind}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="parts by name, with commas: " + " ".join(PARTS))
+    args = parser.parse_args()
+    build = (ROOT / args.build).resolve()
+    passed = failed = 0
+    failures = []
+    for name, part in PARTS.items():
+        if args.only and name not in args.only.split(","):
+            continue
+        begun = time.monotonic()
+        for case, wrong in part(build):
+            passed, failed = passed + (wrong is None), failed + (wrong is not None)
+            print(("ok      " if wrong is None else "NOT OK  ") + case, flush=True)
+            if wrong is not None:
+                failures.append((case, wrong))
+        print(f"        {name}: {time.monotonic() - begun:.1f} s", flush=True)
+    for case, wrong in failures:
+        print(f"\n--- {case}\n{wrong}")
+    print(f"\n{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
