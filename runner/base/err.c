@@ -7,17 +7,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Moves the formatted text to its field: one line, no half character at the cut. */
+/* The length of text without a UTF-8 sequence that its end cuts short. */
+static size_t whole_characters(const char *text, size_t n)
+{
+    size_t i = n, len;
+    unsigned char first;
+
+    while (i > 0 && n - i < 3 && ((unsigned char)text[i - 1] & 0xc0) == 0x80)
+        i--;
+    first = i > 0 ? (unsigned char)text[i - 1] : 0;
+    len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    return len > 1 && n - (i - 1) < len ? i - 1 : n;
+}
+
+/* Moves the formatted text, of which `wanted` bytes were asked for, to its field. */
 static void put(char *field, size_t size, const char *text, int wanted)
 {
     size_t n = strlen(text), i;
 
-    if (wanted >= 0 && (size_t)wanted > n) {
-        for (i = n; i > 0 && ((unsigned char)text[i - 1] & 0xc0) == 0x80; i--)
-            ;
-        if (i > 0 && (unsigned char)text[i - 1] >= 0xc0)
-            n = i - 1;
-    }
+    if (wanted >= 0 && (size_t)wanted > n)
+        n = whole_characters(text, n);
     if (n >= size)
         n = size - 1;
     for (i = 0; i < n; i++)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One spelling of every value. */
+/* One spelling of every value. Strings and numbers are written many times per journal
+ * row: plain ASCII goes in runs, and a number goes to printf only if nothing simpler
+ * gives the same digits. */
 #include "base/json.h"
 #include "base/limits.h"
 
@@ -8,44 +10,60 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bytes that a quoted string holds as they are; the rest is escaped or checked as UTF-8. */
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
+/* What stands behind the backslash; 'u' for \u00xx. */
+static const char escapes[128] = {
+    [0x00] = 'u', [0x01] = 'u', [0x02] = 'u', [0x03] = 'u', [0x04] = 'u', [0x05] = 'u', [0x06] = 'u', [0x07] = 'u',
+    [0x08] = 'b', [0x09] = 't', [0x0a] = 'n', [0x0b] = 'u', [0x0c] = 'f', [0x0d] = 'r', [0x0e] = 'u', [0x0f] = 'u',
+    [0x10] = 'u', [0x11] = 'u', [0x12] = 'u', [0x13] = 'u', [0x14] = 'u', [0x15] = 'u', [0x16] = 'u', [0x17] = 'u',
+    [0x18] = 'u', [0x19] = 'u', [0x1a] = 'u', [0x1b] = 'u', [0x1c] = 'u', [0x1d] = 'u', [0x1e] = 'u', [0x1f] = 'u',
+    ['"'] = '"', ['\\'] = '\\',
+};
 
 static void add_escaped(struct buf *out, unsigned char c)
 {
-    static const char short_form[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    static const char digits[] = "0123456789abcdef";
+    char text[6] = {'\\', escapes[c], '0', '0', digits[c >> 4], digits[c & 15]};
 
-    if (c == '"' || c == '\\')
-        buf_addf(out, "\\%c", c);
-    else if (c < sizeof(short_form) && short_form[c])
-        buf_addf(out, "\\%c", short_form[c]);
-    else
-        buf_addf(out, "\\u%04x", c);
+    buf_add(out, text, escapes[c] == 'u' ? 6 : 2);
+}
+
+/* Eight bytes at once: none above 0x7f, below 0x20, a quote or a backslash. (A byte
+ * that is zero after the xor borrows into its top bit; a false alarm only costs time.) */
+static bool is_plain8(const char *s)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t v, quote, back;
+
+    memcpy(&v, s, sizeof(v));
+    quote = v ^ ones * '"';
+    back = v ^ ones * '\\';
+    return ((v | (v - ones * 0x20) | (quote - ones) | (back - ones)) & tops) == 0;
+}
+
+static size_t plain_run(const char *s, size_t i, size_t n)
+{
+    while (n - i >= 8 && is_plain8(s + i))
+        i += 8;
+    while (i < n && (unsigned char)s[i] < 0x80 && !escapes[(unsigned char)s[i]])
+        i++;
+    return i;
 }
 
 bool json_add_string(struct buf *out, const char *s, size_t n)
 {
     bool lossy = false;
-    size_t i = 0;
+    size_t i = 0, from;
 
     buf_addc(out, '"');
     while (i < n) {
-        size_t from = i;
-        unsigned char c;
-
-        while (i < n && is_plain((unsigned char)s[i]))
-            i++;
+        from = i;
+        i = plain_run(s, i, n);
         if (i > from)
             buf_add(out, s + from, i - from);
         if (i == n)
             break;
-        c = (unsigned char)s[i];
-        if (c < 0x80) {
-            add_escaped(out, c);
-            i++;
+        if ((unsigned char)s[i] < 0x80) {
+            add_escaped(out, (unsigned char)s[i++]);
             continue;
         }
         for (from = i; i < n && (unsigned char)s[i] >= 0x80;)
@@ -71,6 +89,45 @@ void json_add_int(struct buf *out, int64_t v)
     buf_add(out, digits + i, sizeof(digits) - (size_t)i);
 }
 
+/* Most numbers that people and systems write are m / 10^k with few digits. If m has at
+ * most 15 digits and m / 10^k (one correctly rounded division) is v, then m and k are
+ * the digits that %.15g would give, and the smallest k leaves no zeros at the end. */
+static bool add_short_decimal(struct buf *out, double v)
+{
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    double m, u = fabs(v);
+    char digits[24];
+    int i = sizeof(digits), k;
+    int64_t left;
+
+    if (u >= 1e15 || (u < 1e-4 && u != 0))
+        return false;
+    for (k = 0; k <= 6; k++) {
+        m = u * powers[k];
+        if (m >= 1e15 - 1)
+            return false;
+        m = (double)(int64_t)(m + 0.5);
+        if (m / powers[k] == u)
+            break;
+    }
+    if (k > 6)
+        return false;
+    left = (int64_t)m;
+    if (k == 0)
+        digits[--i] = '0';
+    for (; k > 0; k--, left /= 10)
+        digits[--i] = (char)('0' + left % 10);
+    digits[--i] = '.';
+    do {
+        digits[--i] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (signbit(v))
+        digits[--i] = '-';
+    buf_add(out, digits + i, sizeof(digits) - (size_t)i);
+    return true;
+}
+
 int json_add_double(struct buf *out, double v)
 {
     char text[40];
@@ -78,6 +135,8 @@ int json_add_double(struct buf *out, double v)
 
     if (!isfinite(v))
         return ERR_INVALID;
+    if (add_short_decimal(out, v))
+        return out->failed ? ERR_LIMIT : 0;
     for (precision = 15; precision <= 17; precision++) {
         snprintf(text, sizeof(text), "%.*g", precision, v);
         if (strtod(text, NULL) == v)
@@ -93,7 +152,9 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int add_object(struct buf *out, const json_t *v)
+static int add_value(struct buf *out, const json_t *v, int depth);
+
+static int add_object(struct buf *out, const json_t *v, int depth)
 {
     size_t n = json_object_size(v), i = 0;
     const char **keys = xcalloc(n, sizeof(*keys)), *key;
@@ -110,13 +171,13 @@ static int add_object(struct buf *out, const json_t *v)
             buf_addc(out, ',');
         json_add_string(out, keys[i], strlen(keys[i]));
         buf_addc(out, ':');
-        rc = json_add_value(out, json_object_get(v, keys[i]));
+        rc = add_value(out, json_object_get(v, keys[i]), depth);
     }
     free(keys);
     return rc ? rc : buf_addc(out, '}');
 }
 
-static int add_array(struct buf *out, const json_t *v)
+static int add_array(struct buf *out, const json_t *v, int depth)
 {
     size_t i;
     int rc = 0;
@@ -125,18 +186,19 @@ static int add_array(struct buf *out, const json_t *v)
     for (i = 0; i < json_array_size(v) && rc == 0; i++) {
         if (i)
             buf_addc(out, ',');
-        rc = json_add_value(out, json_array_get(v, i));
+        rc = add_value(out, json_array_get(v, i), depth);
     }
     return rc ? rc : buf_addc(out, ']');
 }
 
-int json_add_value(struct buf *out, const json_t *v)
+/* depth: collections around v. */
+static int add_value(struct buf *out, const json_t *v, int depth)
 {
     switch (v ? json_typeof(v) : JSON_NULL) {
     case JSON_OBJECT:
-        return add_object(out, v);
+        return depth == JSON_DEPTH_MAX ? ERR_LIMIT : add_object(out, v, depth + 1);
     case JSON_ARRAY:
-        return add_array(out, v);
+        return depth == JSON_DEPTH_MAX ? ERR_LIMIT : add_array(out, v, depth + 1);
     case JSON_STRING:
         json_add_string(out, json_string_value(v), json_string_length(v));
         break;
@@ -155,12 +217,18 @@ int json_add_value(struct buf *out, const json_t *v)
     return out->failed ? ERR_LIMIT : 0;
 }
 
-/* jansson has a fixed depth limit of its own that is higher than ours. */
-static bool too_deep(struct str text)
+int json_add_value(struct buf *out, const json_t *v)
 {
-    int depth = 0;
+    return add_value(out, v, 0);
+}
+
+/* jansson's own depth limit is far above ours and it has none for values, so both are
+ * counted before it allocates. A comma or an opening bracket announces a value; in a
+ * text that is no JSON the counts mean nothing, and jansson refuses it. */
+static int check_limits(struct str text, struct err *e)
+{
+    size_t depth = 0, nodes = 0, i;
     bool quoted = false;
-    size_t i;
 
     for (i = 0; i < text.n; i++) {
         char c = text.p[i];
@@ -170,25 +238,32 @@ static bool too_deep(struct str text)
                 i++;
             else if (c == '"')
                 quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH_MAX)
-                return true;
-        } else if (c == '}' || c == ']') {
-            depth--;
+            continue;
         }
+        if (c == '"')
+            quoted = true;
+        else if ((c == '}' || c == ']') && depth > 0)
+            depth--;
+        else if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
+            return err_set(e, ERR_LIMIT, "JSON is nested deeper than %d", JSON_DEPTH_MAX);
+        nodes += c == ',' || c == '{' || c == '[';
+        if (nodes > JSON_NODES_MAX)
+            return err_set(e, ERR_LIMIT, "JSON has more than %d values", JSON_NODES_MAX);
     }
-    return false;
+    return 0;
 }
 
 int json_read(struct str text, json_t **out, struct err *e)
 {
     json_error_t error;
     json_t *v;
+    int rc;
 
-    if (too_deep(text))
-        return err_set(e, ERR_LIMIT, "JSON is nested deeper than %d", JSON_DEPTH_MAX);
+    if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
+        return err_set(e, ERR_INVALID, "JSON begins with a byte order mark");
+    rc = check_limits(text, e);
+    if (rc < 0)
+        return rc;
     v = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!v)
         return err_set(e, ERR_INVALID, "JSON, line %d column %d: %s", error.line, error.column, error.text);

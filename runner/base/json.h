@@ -21,11 +21,13 @@ bool json_add_string(struct buf *out, const char *s, size_t n);
 void json_add_int(struct buf *out, int64_t v);
 /* Finite only: 3.0 is written "3.0" so that floats stay floats. Returns ERR_INVALID for NaN and infinity. */
 int json_add_double(struct buf *out, double v);
-/* Writes `v` canonically. */
+/* Writes `v` canonically; NULL is null. ERR_INVALID for a number that is not finite, ERR_LIMIT
+ * if the buffer is full or `v` is nested deeper than JSON_DEPTH_MAX; `out` is then half written. */
 int json_add_value(struct buf *out, const json_t *v);
 
-/* Reads one document: at most JSON_DEPTH_MAX deep, no duplicate keys, nothing behind it.
- * *out is a new reference. Integers beyond 64 bits are an error here. */
+/* Reads one document: at most JSON_DEPTH_MAX deep and JSON_NODES_MAX values (ERR_LIMIT), no
+ * duplicate keys, nothing behind it, integers of 64 bits, finite numbers, well-formed UTF-8
+ * without BOM (ERR_INVALID). *out is a new reference, set only on success. */
 int json_read(struct str text, json_t **out, struct err *e);
 
 /* Field access without surprises: the default if absent or of another type. Borrowed. */

@@ -13,6 +13,7 @@ enum {
     YAML_DEPTH_MAX = 32,
     YAML_NODES_MAX = 100000,
     JSON_DEPTH_MAX = 64,
+    JSON_NODES_MAX = 1000000,           /* above what VALUE_BYTES_MAX can hold */
     VALUE_BYTES_MAX = 1 * MIB,          /* one canonical value that crosses the gate */
     PAYLOAD_BYTES_MAX = 1 * MIB,        /* one journal row */
     HTTP_BODY_MAX = 16 * MIB,           /* an answer, unless the request says less */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One event, one write. Redaction works on whole texts by searching for each known
- * form of each secret: there are few, and what is logged is short. */
+/* One event, one write of one line, from any thread. What is written has passed
+ * log_redact as a whole before it is cut to length, so that a cut never shows the
+ * first half of a secret. */
 #include "base/log.h"
 #include "base/json.h"
 #include "base/limits.h"
 
-#include <openssl/evp.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SECRET_MIN 6
-#define FORMS_MAX 512
+#define PART_MAX (8 * LOG_LINE_MAX)     /* a line's worth of text, every byte escaped */
 
 static struct {
     enum log_level level;
@@ -21,113 +21,11 @@ static struct {
     int fd;
 } settings = {LOG_WARN, LOG_TEXT, 2};
 
-static struct str forms[FORMS_MAX];
-static size_t nforms;
-
 void log_setup(enum log_level level, enum log_format format, int fd)
 {
     settings.level = level;
     settings.format = format;
     settings.fd = fd;
-}
-
-static void add_form(const char *p, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < nforms; i++) {
-        if (str_eq(forms[i], (struct str){p, n}))
-            return;
-    }
-    if (n >= SECRET_MIN && nforms < FORMS_MAX)
-        forms[nforms++] = (struct str){xstrndup(p, n), n};
-}
-
-static void add_base64(struct str s)
-{
-    unsigned char *out = xmalloc(4 * (s.n / 3 + 1) + 1);
-    int n = EVP_EncodeBlock(out, (const unsigned char *)s.p, (int)s.n);
-
-    /* The last group depends on what follows in a larger text. */
-    while (n > 0 && (out[n - 1] == '='))
-        n--;
-    add_form((char *)out, (size_t)(n > 2 && s.n % 3 ? n - 1 : n));
-    free(out);
-}
-
-static void add_url(struct str s)
-{
-    struct buf b = BUF_INIT(3 * MIB);
-    size_t i;
-
-    for (i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-_.~", c))
-            buf_addc(&b, (char)c);
-        else
-            buf_addf(&b, "%%%02X", c);
-    }
-    add_form(buf_text(&b), b.len);
-    buf_free(&b);
-}
-
-static void add_json_form(struct str s)
-{
-    struct buf b = BUF_INIT(6 * MIB);
-
-    json_add_string(&b, s.p, s.n);
-    if (b.len > 2)
-        add_form(b.data + 1, b.len - 2);
-    buf_free(&b);
-}
-
-void log_secret(struct str secret)
-{
-    while (secret.n && (secret.p[secret.n - 1] == '\n' || secret.p[secret.n - 1] == '\r'))
-        secret.n--;
-    if (secret.n < SECRET_MIN || secret.n > MIB)
-        return;
-    add_form(secret.p, secret.n);
-    add_base64(secret);
-    add_url(secret);
-    add_json_form(secret);
-}
-
-bool log_has_secrets(void)
-{
-    return nforms > 0;
-}
-
-/* The longest form that starts at p, or 0. */
-static size_t form_at(const char *p, size_t n)
-{
-    size_t i, best = 0;
-
-    for (i = 0; i < nforms; i++) {
-        if (forms[i].n <= n && forms[i].n > best && forms[i].p[0] == p[0] && memcmp(forms[i].p, p, forms[i].n) == 0)
-            best = forms[i].n;
-    }
-    return best;
-}
-
-void log_redact(struct buf *out, struct str text)
-{
-    size_t i = 0, from = 0, n;
-
-    while (i < text.n) {
-        n = nforms ? form_at(text.p + i, text.n - i) : 0;
-        if (n == 0) {
-            i++;
-            continue;
-        }
-        buf_add(out, text.p + from, i - from);
-        buf_adds(out, "***");
-        i += n;
-        from = i;
-    }
-    if (text.n > from)
-        buf_add(out, text.p + from, text.n - from);
 }
 
 static int64_t wall_ms(void)
@@ -138,43 +36,119 @@ static int64_t wall_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* A logfmt value: printable, in quotes. */
+static void add_quoted(struct buf *out, const char *s, size_t n)
+{
+    size_t i, from = 0;
+
+    buf_addc(out, '"');
+    for (i = 0; i < n; i++) {
+        if (s[i] != '"' && s[i] != '\\')
+            continue;
+        str_add_printable(out, s + from, i - from);
+        buf_addc(out, '\\');
+        buf_addc(out, s[i]);
+        from = i + 1;
+    }
+    str_add_printable(out, s + from, n - from);
+    buf_addc(out, '"');
+}
+
+static void add_value(struct buf *out, struct str text)
+{
+    if (settings.format == LOG_JSON)
+        json_add_string(out, text.p, text.n);
+    else
+        add_quoted(out, text.p, text.n);
+}
+
+/* Adds as much of the text as fits `room` bytes in its quoted form. No byte becomes
+ * shorter by quoting, so a text above room is cut first and then approached. */
+static void add_fitting(struct buf *out, struct str text, size_t room)
+{
+    struct buf part = BUF_INIT(PART_MAX);
+    struct str shown = text;
+    size_t over;
+
+    if (shown.n > room)
+        shown.n = room;
+    for (;;) {
+        while (shown.n < text.n && shown.n > 0 && ((unsigned char)text.p[shown.n] & 0xc0) == 0x80)
+            shown.n--;
+        buf_reset(&part);
+        add_value(&part, shown);
+        if (shown.n < text.n) {
+            part.len--;
+            buf_adds(&part, "...\"");
+        }
+        if (part.len <= room || shown.n == 0)
+            break;
+        over = (part.len - room + 5) / 6;
+        shown.n -= over < shown.n ? over : shown.n;
+    }
+    buf_add(out, buf_text(&part), part.len);
+    buf_free(&part);
+}
+
+static void write_all(const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t w = write(settings.fd, p, n);
+
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return;     /* nobody is left to tell */
+        p += w;
+        n -= (size_t)w;
+    }
+}
+
 static void write_line(enum log_level level, const char *subsystem, struct str text)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    struct buf line = BUF_INIT(8 * LOG_LINE_MAX);
+    static const char *const levels[] = {
+        [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
+    };
+    bool json = settings.format == LOG_JSON;
+    struct buf line = BUF_INIT(LOG_LINE_MAX), tail = BUF_INIT(LOG_LINE_MAX / 2);
     char at[40];
 
     str_time(wall_ms(), at, sizeof(at));
-    if (settings.format == LOG_JSON) {
+    if (json) {
         buf_addf(&line, "{\"at\":\"%s\",\"level\":\"%s\",\"msg\":", at, levels[level]);
-        json_add_string(&line, text.p, text.n);
-        buf_addf(&line, ",\"subsystem\":\"%s\"}\n", subsystem);
+        buf_addf(&tail, ",\"subsystem\":\"%.64s\"}\n", subsystem);
     } else {
-        buf_addf(&line, "%s %s %s: ", at, levels[level], subsystem);
-        str_add_printable(&line, text.p, text.n);
-        buf_addc(&line, '\n');
+        buf_addf(&line, "at=%s level=%s subsystem=%.64s msg=", at, levels[level], subsystem);
+        buf_addc(&tail, '\n');
     }
-    if (line.len > LOG_LINE_MAX && settings.format == LOG_TEXT) {
-        line.len = LOG_LINE_MAX;
-        line.data[LOG_LINE_MAX - 1] = '\n';
-    }
-    if (write(settings.fd, line.data, line.len) < 0)
-        line.len = 0;   /* nobody is left to tell */
+    add_fitting(&line, text, LOG_LINE_MAX - line.len - tail.len);
+    buf_add(&line, buf_text(&tail), tail.len);
+    write_all(buf_text(&line), line.len);
+    buf_free(&tail);
     buf_free(&line);
 }
 
 void log_event(enum log_level level, const char *subsystem, const char *fmt, ...)
 {
-    struct buf clean = BUF_INIT(2 * LOG_LINE_MAX);
-    char plain[LOG_LINE_MAX / 2];
-    va_list ap;
+    va_list ap, again;
+    struct buf clean;
+    char *plain;
+    int n;
 
     if (level > settings.level)
         return;
     va_start(ap, fmt);
-    vsnprintf(plain, sizeof(plain), fmt, ap);
+    va_copy(again, ap);
+    n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    n = n < 0 ? 0 : n;
+    plain = xmalloc((size_t)n + 1);
+    plain[0] = '\0';
+    vsnprintf(plain, (size_t)n + 1, fmt, ap);
     va_end(ap);
-    log_redact(&clean, str_of(plain));
-    write_line(level, subsystem, (struct str){clean.data, clean.len});
+    buf_init(&clean, (size_t)n);    /* redaction never makes a text longer */
+    log_redact(&clean, (struct str){plain, (size_t)n});
+    write_line(level, subsystem, (struct str){buf_text(&clean), clean.len});
     buf_free(&clean);
+    free(plain);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Structured log to stderr: one event, one line (logfmt, or JSON), never above
  * 4 KiB, control bytes escaped. Values registered as secret never appear, nor
- * do their base64 and URL-encoded forms. */
+ * do their lines, nor their base64, hex, URL-encoded and JSON-escaped forms. Any
+ * thread may call everything but log_setup, which belongs to the start. */
 #ifndef MIDWATCH_BASE_LOG_H
 #define MIDWATCH_BASE_LOG_H
 
@@ -16,7 +17,8 @@ void log_event(enum log_level level, const char *subsystem, const char *fmt, ...
     __attribute__((format(printf, 3, 4)));
 /* From now on `secret` (at least 6 bytes) is redacted wherever log_redact is applied. Copied. */
 void log_secret(struct str secret);
-/* Adds text with every registered secret replaced by "***". Also used before anything is journaled or shown. */
+/* Adds text with every registered secret replaced by "***"; never longer than it was.
+ * Also used before anything is journaled or shown. */
 void log_redact(struct buf *out, struct str text);
 /* True if any secret is registered (the hot path skips redaction otherwise). */
 bool log_has_secrets(void);

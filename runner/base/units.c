@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <time.h>
 
+/* Far above any use, and any sum of a few with a wall clock still fits. */
+#define DURATION_MAX 9000000000000000
+
 struct unit {
     const char *name;
     int64_t factor;
@@ -98,6 +101,8 @@ int str_duration_ms(struct str s, int64_t *ms)
             return ERR_INVALID;
         last = u;
     }
+    if (total > DURATION_MAX)
+        return ERR_INVALID;
     *ms = total;
     return 0;
 }
@@ -143,7 +148,6 @@ const char *str_time(int64_t unix_ms, char *out, size_t size)
     int64_t seconds = unix_ms / 1000, ms = unix_ms % 1000;
     struct tm tm;
     time_t t;
-    size_t n;
 
     if (ms < 0) {
         ms += 1000;
@@ -154,8 +158,8 @@ const char *str_time(int64_t unix_ms, char *out, size_t size)
         snprintf(out, size, "?");
         return out;
     }
-    n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, size - n, ".%03dZ", (int)ms);
+    snprintf(out, size, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900LL, tm.tm_mon + 1, tm.tm_mday,
+             tm.tm_hour, tm.tm_min, tm.tm_sec, (int)ms);
     return out;
 }
 
@@ -211,7 +215,8 @@ int str_parse_time(struct str s, int64_t *unix_ms)
     if (digits(s, 0, 4, &year) < 0 || digits(s, 5, 2, &month) < 0 || digits(s, 8, 2, &day) < 0 ||
         digits(s, 11, 2, &tm.tm_hour) < 0 || digits(s, 14, 2, &tm.tm_min) < 0 || digits(s, 17, 2, &tm.tm_sec) < 0)
         return ERR_INVALID;
-    if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+    if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || tm.tm_hour > 23 || tm.tm_min > 59 ||
+        tm.tm_sec > 60)
         return ERR_INVALID;
     if (s.p[i] == '.') {
         for (i++; i < s.n && isdigit((unsigned char)s.p[i]); i++, scale /= 10)

@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libyaml's events become our tree; everything outside the strict subset is refused
- * where it stands. */
+ * where it stands. Recursion is bounded by YAML_DEPTH_MAX, memory by the limits on
+ * bytes and nodes; nothing is worse than n log n in the size of the text. What a tree
+ * can be asked is in yaml_tree.c. */
 #include "base/yaml.h"
 #include "base/limits.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <yaml.h>
 
 struct reader {
     yaml_parser_t parser;
+    struct str text;
     const char *file;
     int first_line;
     int depth;
     size_t nodes;
+    /* The first line indented by a tab that no block scalar has claimed as its content
+     * (line from 0, -1: none); the search goes on at `scanned`, the start of scan_line. */
+    int tab_line;
+    int tab_column;
+    size_t scanned;
+    int scan_line;
     struct err *e;
 };
 
@@ -25,88 +33,108 @@ static int fail_at(struct reader *r, yaml_mark_t m, const char *what)
     return err_at(r->e, ERR_INVALID, r->file, (int)m.line + r->first_line, (int)m.column + 1, "%s", what);
 }
 
-/* The text itself, before libyaml sees it: what editors leave behind. */
-static int check_text(struct str text, const char *file, int first_line, struct err *e)
+/* At the byte `offset` of the text; columns count characters, as libyaml's do. */
+static int fail_at_byte(struct reader *r, size_t offset, const char *what)
 {
-    int line = first_line, column = 1;
-    bool indenting = true;
+    int line = r->first_line, column = 1;
     size_t i;
 
-    if (text.n > YAML_BYTES_MAX)
-        return err_at(e, ERR_LIMIT, file, first_line, 1, "the YAML is larger than %d bytes", YAML_BYTES_MAX);
-    if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
-        return err_at(e, ERR_INVALID, file, first_line, 1, "the text begins with a byte order mark; remove it");
-    if (!str_is_utf8(text.p, text.n))
-        return err_at(e, ERR_INVALID, file, first_line, 1, "the text is not UTF-8");
-    for (i = 0; i < text.n; i++, column++) {
-        char c = text.p[i];
-
-        if (c == '\r')
-            return err_at(e, ERR_INVALID, file, line, column, "the line ends with CR LF; write LF");
-        if (c == '\t' && indenting)
-            return err_at(e, ERR_INVALID, file, line, column, "a tab indents here; YAML wants spaces");
-        if (c != ' ')
-            indenting = false;
-        if (c == '\n') {
+    for (i = 0; i < offset && i < r->text.n; i++) {
+        if (r->text.p[i] == '\n') {
             line++;
-            column = 0;
-            indenting = true;
+            column = 1;
+        } else if (((unsigned char)r->text.p[i] & 0xc0) != 0x80) {
+            column++;
         }
     }
+    return err_at(r->e, ERR_INVALID, r->file, line, column, "%s", what);
+}
+
+/* The longest prefix of whole lines that is UTF-8, then byte by byte: finds the bad one. */
+static size_t first_bad_byte(struct str text)
+{
+    size_t good = 0, i, n;
+
+    for (i = 0; i < text.n; i++) {
+        if (text.p[i] != '\n')
+            continue;
+        if (!str_is_utf8(text.p + good, i + 1 - good))
+            break;
+        good = i + 1;
+    }
+    while (good < text.n) {
+        for (n = 1; n <= 4 && good + n <= text.n; n++) {
+            if (str_is_utf8(text.p + good, n))
+                break;
+        }
+        if (n > 4 || good + n > text.n)
+            break;
+        good += n;
+    }
+    return good;
+}
+
+/* The text itself, before libyaml sees it: what editors and transfers leave behind. */
+static int check_text(struct reader *r)
+{
+    const char *cr;
+
+    if (r->text.n > YAML_BYTES_MAX)
+        return err_at(r->e, ERR_LIMIT, r->file, r->first_line, 1, "the YAML is larger than %d bytes", YAML_BYTES_MAX);
+    if (r->text.n >= 3 && memcmp(r->text.p, "\xef\xbb\xbf", 3) == 0)
+        return fail_at_byte(r, 0, "the text begins with a byte order mark; remove it");
+    if (!str_is_utf8(r->text.p, r->text.n))
+        return fail_at_byte(r, first_bad_byte(r->text), "the text is not UTF-8 from here on");
+    cr = r->text.n ? memchr(r->text.p, '\r', r->text.n) : NULL;
+    if (cr)
+        return fail_at_byte(r, (size_t)(cr - r->text.p), "the line ends with a carriage return (CR LF); write LF");
     return 0;
+}
+
+/* Finds the next line from `from` (counted from 0) on that a tab indents; blank lines do not count. */
+static void find_tab(struct reader *r, int from)
+{
+    const char *p = r->text.p;
+
+    r->tab_line = -1;
+    while (r->scanned < r->text.n && r->tab_line < 0) {
+        size_t i = r->scanned, tab = r->text.n;
+        const char *end;
+
+        for (; i < r->text.n && (p[i] == ' ' || p[i] == '\t'); i++) {
+            if (p[i] == '\t' && tab == r->text.n)
+                tab = i;
+        }
+        if (r->scan_line >= from && tab < r->text.n && i < r->text.n && p[i] != '\n') {
+            r->tab_line = r->scan_line;
+            r->tab_column = (int)(tab - r->scanned);
+        }
+        end = memchr(p + i, '\n', r->text.n - i);
+        r->scanned = end ? (size_t)(end - p) + 1 : r->text.n;
+        r->scan_line++;
+    }
+}
+
+static int fail_tab(struct reader *r)
+{
+    return err_at(r->e, ERR_INVALID, r->file, r->tab_line + r->first_line, r->tab_column + 1,
+                  "a tab indents here; YAML wants spaces");
 }
 
 static int next(struct reader *r, yaml_event_t *ev)
 {
-    yaml_mark_t m;
+    const yaml_parser_t *p = &r->parser;
 
     if (yaml_parser_parse(&r->parser, ev))
         return 0;
-    m = r->parser.problem_mark;
-    return err_at(r->e, ERR_INVALID, r->file, (int)m.line + r->first_line, (int)m.column + 1, "%s%s%s",
-                  r->parser.problem ? r->parser.problem : "bad YAML", r->parser.context ? " " : "",
-                  r->parser.context ? r->parser.context : "");
-}
-
-static bool is_number_text(const char *s)
-{
-    const char *p = s + (*s == '-' || *s == '+');
-    bool digits = false;
-
-    if (p[0] == '0' && isdigit((unsigned char)p[1]))
-        return false;
-    for (; *p; p++) {
-        if (isdigit((unsigned char)*p))
-            digits = true;
-        else if (!strchr(".eE+-", *p))
-            return false;
-    }
-    return digits;
-}
-
-/* The core schema of YAML 1.2 for a plain scalar. */
-static void resolve_plain(struct yaml *y)
-{
-    const char *s = y->text.p;
-    char *end;
-
-    if (y->text.n == 0 || str_is(y->text, "null") || str_is(y->text, "~")) {
-        y->type = YAML_NULL;
-    } else if (str_is(y->text, "true") || str_is(y->text, "false")) {
-        y->type = YAML_BOOL;
-        y->boolean = s[0] == 't';
-    } else if (is_number_text(s)) {
-        errno = 0;
-        y->integer = strtoll(s, &end, 10);
-        if (*end == '\0' && errno == 0) {
-            y->type = YAML_INT;
-            y->number = (double)y->integer;
-            return;
-        }
-        y->number = strtod(s, &end);
-        if (*end == '\0' && isfinite(y->number))
-            y->type = YAML_FLOAT;
-    }
+    if (p->error == YAML_READER_ERROR)
+        return fail_at_byte(r, p->problem_offset, p->problem ? p->problem : "unreadable");
+    /* libyaml's own words for a tab are riddles. */
+    if (r->tab_line >= 0 && r->tab_line <= (int)p->problem_mark.line)
+        return fail_tab(r);
+    return err_at(r->e, ERR_INVALID, r->file, (int)p->problem_mark.line + r->first_line,
+                  (int)p->problem_mark.column + 1, "%s%s%s", p->problem ? p->problem : "bad YAML",
+                  p->context ? " " : "", p->context ? p->context : "");
 }
 
 static struct yaml *new_node(struct reader *r, yaml_mark_t m, enum yaml_type type)
@@ -114,7 +142,8 @@ static struct yaml *new_node(struct reader *r, yaml_mark_t m, enum yaml_type typ
     struct yaml *y;
 
     if (++r->nodes > YAML_NODES_MAX) {
-        fail_at(r, m, "too many YAML nodes");
+        err_at(r->e, ERR_LIMIT, r->file, (int)m.line + r->first_line, (int)m.column + 1,
+               "the YAML has more than %d values", YAML_NODES_MAX);
         return NULL;
     }
     y = xcalloc(1, sizeof(*y));
@@ -124,39 +153,132 @@ static struct yaml *new_node(struct reader *r, yaml_mark_t m, enum yaml_type typ
     return y;
 }
 
-static struct yaml *read_node(struct reader *r, yaml_event_t *ev);
+static bool is_one_of(struct str s, const char *const *words, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (str_is(s, words[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The core schema's form of a decimal integer or float; 012 is neither (an octal trap). */
+static bool is_decimal(const char *s)
+{
+    const char *p = s + (*s == '-' || *s == '+'), *digits = p;
+
+    if (p[0] == '0' && isdigit((unsigned char)p[1]))
+        return false;
+    for (; isdigit((unsigned char)*p); p++)
+        ;
+    if (*p == '.') {
+        for (p++; isdigit((unsigned char)*p); p++)
+            ;
+    }
+    if (p == digits || (p == digits + 1 && *digits == '.'))
+        return false;
+    if (*p == 'e' || *p == 'E') {
+        p += p[1] == '-' || p[1] == '+' ? 2 : 1;
+        if (!isdigit((unsigned char)*p))
+            return false;
+        for (; isdigit((unsigned char)*p); p++)
+            ;
+    }
+    return *p == '\0';
+}
+
+/* 0x1F or 0o17: the base, else 0. */
+static int base_of(const char *s)
+{
+    int base = s[0] != '0' ? 0 : s[1] == 'x' ? 16 : s[1] == 'o' ? 8 : 0;
+    size_t n = base ? strspn(s + 2, base == 16 ? "0123456789abcdefABCDEF" : "01234567") : 0;
+
+    return n > 0 && s[2 + n] == '\0' ? base : 0;
+}
+
+static int fail_number(struct reader *r, const struct yaml *y, const char *what)
+{
+    err_at(r->e, ERR_INVALID, r->file, y->line, y->column, "%.40s %s", y->text.p, what);
+    return err_hint(r->e, "put quotes around it if it is a text");
+}
+
+static int resolve_number(struct reader *r, struct yaml *y, int base)
+{
+    const char *s = y->text.p;
+
+    errno = 0;
+    if (base == 10 && strpbrk(s, ".eE")) {
+        y->type = YAML_FLOAT;
+        y->number = strtod(s, NULL);
+        return isfinite(y->number) ? 0 : fail_number(r, y, "is too large for a number");
+    }
+    y->type = YAML_INT;
+    y->integer = strtoll(base == 10 ? s : s + 2, NULL, base);
+    y->number = (double)y->integer;
+    return errno == 0 ? 0 : fail_number(r, y, "does not fit an integer of 64 bits");
+}
+
+/* A plain scalar by the core schema; what is nothing else is a string. */
+static int resolve_plain(struct reader *r, struct yaml *y)
+{
+    static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
+    static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE"};
+    static const char *const infinite[] = {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"};
+    const char *s = y->text.p;
+    struct str unsigned_part = y->text.n && (*s == '-' || *s == '+') ? (struct str){s + 1, y->text.n - 1} : y->text;
+    int base = base_of(s);
+
+    if (is_one_of(y->text, nulls, sizeof(nulls) / sizeof(nulls[0]))) {
+        y->type = YAML_NULL;
+    } else if (is_one_of(y->text, bools, sizeof(bools) / sizeof(bools[0]))) {
+        y->type = YAML_BOOL;
+        y->boolean = s[0] == 't' || s[0] == 'T';
+    } else if (is_one_of(unsigned_part, infinite, sizeof(infinite) / sizeof(infinite[0]))) {
+        return fail_number(r, y, "is no number that can be used here");
+    } else if (base || is_decimal(s)) {
+        return resolve_number(r, y, base ? base : 10);
+    }
+    return 0;
+}
+
+/* A block scalar may hold lines that begin with tabs behind its indentation. */
+static void claim_tabs(struct reader *r, const yaml_event_t *ev)
+{
+    int first = (int)ev->start_mark.line, end = (int)ev->end_mark.line + (ev->end_mark.column > 0);
+
+    if (r->tab_line > first && r->tab_line < end)
+        find_tab(r, end);
+}
 
 static struct yaml *read_scalar(struct reader *r, const yaml_event_t *ev)
 {
+    yaml_scalar_style_t style = ev->data.scalar.style;
     struct yaml *y;
 
-    if (ev->data.scalar.tag && ev->data.scalar.tag[0]) {
-        fail_at(r, ev->start_mark, "tags (!) are not used here");
-        return NULL;
-    }
     y = new_node(r, ev->start_mark, YAML_STRING);
     if (!y)
         return NULL;
     y->text = (struct str){xstrndup((const char *)ev->data.scalar.value, ev->data.scalar.length),
                            ev->data.scalar.length};
     if (memchr(y->text.p, '\0', y->text.n)) {
-        fail_at(r, ev->start_mark, "a NUL character");
-        yaml_free(y);
-        return NULL;
+        fail_at(r, ev->start_mark, "the text contains a NUL character");
+        goto fail;
     }
-    if (ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
-        resolve_plain(y);
+    if (style == YAML_PLAIN_SCALAR_STYLE && resolve_plain(r, y) < 0)
+        goto fail;
+    if (style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE)
+        claim_tabs(r, ev);
     return y;
+fail:
+    yaml_free(y);
+    return NULL;
 }
 
-static void append(struct yaml ***list, size_t n, struct yaml *y)
-{
-    if ((n & (n - 1)) == 0)
-        *list = xrealloc(*list, (n ? 2 * n : 1) * sizeof(**list));
-    (*list)[n] = y;
-}
+static struct yaml *read_node(struct reader *r, yaml_event_t *ev);
 
-/* One entry of a collection, or NULL with *end set at its end, or NULL with an error. */
+/* The next node of a collection; NULL with *end at its end, NULL without it on failure. */
 static struct yaml *read_entry(struct reader *r, yaml_event_type_t until, bool *end)
 {
     yaml_event_t ev;
@@ -173,21 +295,67 @@ static struct yaml *read_entry(struct reader *r, yaml_event_type_t until, bool *
     return y;
 }
 
-static int check_key(struct reader *r, const struct yaml *map, const struct yaml *key)
+static void append(struct yaml ***list, size_t n, struct yaml *y)
 {
-    size_t i;
+    if ((n & (n - 1)) == 0)
+        *list = xrealloc(*list, (n ? 2 * n : 1) * sizeof(**list));
+    (*list)[n] = y;
+}
 
+static int check_key(struct reader *r, const struct yaml *key)
+{
+    if (key->type == YAML_NULL)
+        return err_at(r->e, ERR_INVALID, r->file, key->line, key->column, "a key is missing here");
     if (key->type == YAML_LIST || key->type == YAML_MAP)
-        return err_at(r->e, ERR_INVALID, r->file, key->line, key->column, "a key must be a plain word");
+        return err_at(r->e, ERR_INVALID, r->file, key->line, key->column, "a key must be a text, not %s",
+                      yaml_type_name(key->type));
     if (str_is(key->text, "<<"))
         return err_at(r->e, ERR_INVALID, r->file, key->line, key->column, "merge keys (<<) are not used here");
-    for (i = 0; i < map->n; i++) {
-        if (str_eq(map->keys[i]->text, key->text))
-            return err_at(r->e, ERR_INVALID, r->file, key->line, key->column,
-                          "'%.*s' stands here a second time (first in line %d)", (int)key->text.n, key->text.p,
-                          map->keys[i]->line);
+    if (key->type == YAML_STRING)
+        return 0;
+    err_at(r->e, ERR_INVALID, r->file, key->line, key->column, "a key must be a text, not %s",
+           yaml_type_name(key->type));
+    return err_hint(r->e, "put quotes around it");
+}
+
+static bool is_before(const struct yaml *a, const struct yaml *b)
+{
+    return a->line < b->line || (a->line == b->line && a->column < b->column);
+}
+
+static int by_text_and_place(const void *pa, const void *pb)
+{
+    const struct yaml *a = *(struct yaml *const *)pa, *b = *(struct yaml *const *)pb;
+    size_t n = a->text.n < b->text.n ? a->text.n : b->text.n;
+    int order = n ? memcmp(a->text.p, b->text.p, n) : 0;
+
+    if (order == 0 && a->text.n != b->text.n)
+        order = a->text.n < b->text.n ? -1 : 1;
+    return order ? order : is_before(a, b) ? -1 : is_before(b, a);
+}
+
+/* By sorting: comparing each key with all before it would be quadratic. */
+static int check_duplicates(struct reader *r, const struct yaml *map)
+{
+    const struct yaml *second = NULL, *first = NULL;
+    struct yaml **sorted;
+    size_t i;
+
+    if (map->n < 2)
+        return 0;
+    sorted = xmemdup(map->keys, map->n * sizeof(*sorted));
+    qsort(sorted, map->n, sizeof(*sorted), by_text_and_place);
+    for (i = 1; i < map->n; i++) {
+        if (!str_eq(sorted[i - 1]->text, sorted[i]->text) || (second && is_before(second, sorted[i])))
+            continue;
+        first = sorted[i - 1];
+        second = sorted[i];
     }
-    return 0;
+    free(sorted);
+    if (!second)
+        return 0;
+    return err_at(r->e, ERR_INVALID, r->file, second->line, second->column,
+                  "'%.100s' stands here a second time (first in line %d)", second->text.p, first->line);
 }
 
 static int read_map(struct reader *r, struct yaml *map)
@@ -198,15 +366,10 @@ static int read_map(struct reader *r, struct yaml *map)
     for (;;) {
         key = read_entry(r, YAML_MAPPING_END_EVENT, &end);
         if (end)
-            return 0;
+            return check_duplicates(r, map);
         if (!key)
             return r->e->code;
-        if (check_key(r, map, key) < 0) {
-            yaml_free(key);
-            return r->e->code;
-        }
-        key->type = YAML_STRING;
-        value = read_entry(r, YAML_MAPPING_END_EVENT, &end);
+        value = check_key(r, key) < 0 ? NULL : read_entry(r, YAML_MAPPING_END_EVENT, &end);
         if (!value) {
             yaml_free(key);
             return r->e->code;
@@ -240,7 +403,8 @@ static struct yaml *read_collection(struct reader *r, const yaml_event_t *ev)
     int rc;
 
     if (r->depth == YAML_DEPTH_MAX) {
-        fail_at(r, ev->start_mark, "YAML is nested too deeply");
+        err_at(r->e, ERR_LIMIT, r->file, (int)ev->start_mark.line + r->first_line, (int)ev->start_mark.column + 1,
+               "the YAML is nested deeper than %d", YAML_DEPTH_MAX);
         return NULL;
     }
     y = new_node(r, ev->start_mark, map ? YAML_MAP : YAML_LIST);
@@ -256,11 +420,13 @@ static struct yaml *read_collection(struct reader *r, const yaml_event_t *ev)
     return y;
 }
 
+/* One node from its first event. Anchors and tags have no place in the subset, so an
+ * alias has nothing to multiply. */
 static struct yaml *read_node(struct reader *r, yaml_event_t *ev)
 {
     switch (ev->type) {
     case YAML_SCALAR_EVENT:
-        if (ev->data.scalar.anchor)
+        if (ev->data.scalar.anchor || ev->data.scalar.tag)
             break;
         return read_scalar(r, ev);
     case YAML_SEQUENCE_START_EVENT:
@@ -274,161 +440,70 @@ static struct yaml *read_node(struct reader *r, yaml_event_t *ev)
     default:
         break;
     }
-    fail_at(r, ev->start_mark, "aliases, anchors (&, *) and tags (!) are not used here");
+    fail_at(r, ev->start_mark, "anchors (&), aliases (*) and tags (!) are not used here");
+    err_hint(r->e, "write the value out; quote a text that begins with one of these");
     return NULL;
+}
+
+/* One event between documents. */
+static int read_event(struct reader *r, yaml_event_t *ev, struct yaml **out)
+{
+    switch (ev->type) {
+    case YAML_STREAM_START_EVENT:
+    case YAML_STREAM_END_EVENT:
+    case YAML_DOCUMENT_END_EVENT:
+        return 0;
+    case YAML_DOCUMENT_START_EVENT:
+        return *out ? fail_at(r, ev->start_mark, "a second document begins here") : 0;
+    default:
+        *out = read_node(r, ev);
+        return *out ? 0 : r->e->code;
+    }
 }
 
 static int read_document(struct reader *r, struct yaml **out)
 {
-    yaml_event_t ev;
     bool more = true;
+    yaml_event_t ev;
+    int rc;
 
-    *out = NULL;
     while (more) {
-        if (next(r, &ev) < 0)
-            goto fail;
-        switch (ev.type) {
-        case YAML_STREAM_END_EVENT:
-            more = false;
-            break;
-        case YAML_STREAM_START_EVENT:
-        case YAML_DOCUMENT_END_EVENT:
-            break;
-        case YAML_DOCUMENT_START_EVENT:
-            if (*out) {
-                fail_at(r, ev.start_mark, "a second document begins here");
-                yaml_event_delete(&ev);
-                goto fail;
-            }
-            break;
-        default:
-            *out = read_node(r, &ev);
-            if (!*out) {
-                yaml_event_delete(&ev);
-                goto fail;
-            }
-        }
+        rc = next(r, &ev);
+        if (rc < 0)
+            return rc;
+        more = ev.type != YAML_STREAM_END_EVENT;
+        rc = read_event(r, &ev, out);
         yaml_event_delete(&ev);
+        if (rc < 0)
+            return rc;
     }
+    if (r->tab_line >= 0)
+        return fail_tab(r);
     if (!*out)
         return err_at(r->e, ERR_INVALID, r->file, r->first_line, 1, "the YAML is empty");
     return 0;
-fail:
-    yaml_free(*out);
-    *out = NULL;
-    return r->e->code;
 }
 
 int yaml_read(struct str text, const char *file, int first_line, struct yaml **out, struct err *e)
 {
     struct err own = {0};
-    struct reader r = {.file = file, .first_line = first_line, .e = e ? e : &own};
-    int rc = check_text(text, file, first_line, r.e);
+    struct reader r = {.text = text, .file = file, .first_line = first_line, .e = e ? e : &own};
+    struct yaml *y = NULL;
+    int rc = check_text(&r);
 
     if (rc < 0)
         return rc;
+    find_tab(&r, 0);
     if (!yaml_parser_initialize(&r.parser))
         abort();
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text.p, text.n);
-    rc = read_document(&r, out);
+    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
+    rc = read_document(&r, &y);
     yaml_parser_delete(&r.parser);
-    return rc;
-}
-
-void yaml_free(struct yaml *y)
-{
-    size_t i;
-
-    if (!y)
-        return;
-    for (i = 0; i < y->n; i++) {
-        yaml_free(y->items[i]);
-        if (y->keys)
-            yaml_free(y->keys[i]);
+    if (rc < 0) {
+        yaml_free(y);
+        return rc;
     }
-    free(y->items);
-    free(y->keys);
-    free((char *)y->text.p);
-    free(y);
-}
-
-struct yaml *yaml_get(const struct yaml *map, const char *key)
-{
-    size_t i;
-
-    for (i = 0; map && map->type == YAML_MAP && i < map->n; i++) {
-        if (str_is(map->keys[i]->text, key))
-            return map->items[i];
-    }
-    return NULL;
-}
-
-json_t *yaml_to_json(const struct yaml *y)
-{
-    json_t *out;
-    size_t i;
-
-    switch (y ? y->type : YAML_NULL) {
-    case YAML_BOOL:
-        return json_boolean(y->boolean);
-    case YAML_INT:
-        return json_integer(y->integer);
-    case YAML_FLOAT:
-        return json_real(y->number);
-    case YAML_STRING:
-        return json_stringn(y->text.p, y->text.n);
-    case YAML_LIST:
-        out = json_array();
-        for (i = 0; i < y->n; i++)
-            json_array_append_new(out, yaml_to_json(y->items[i]));
-        return out;
-    case YAML_MAP:
-        out = json_object();
-        for (i = 0; i < y->n; i++)
-            json_object_set_new(out, y->keys[i]->text.p, yaml_to_json(y->items[i]));
-        return out;
-    default:
-        return json_null();
-    }
-}
-
-const char *yaml_type_name(enum yaml_type t)
-{
-    static const char *const names[] = {"nothing", "true or false", "an integer", "a number", "a text", "a list", "a map"};
-
-    return names[t];
-}
-
-int yaml_err(struct err *e, const char *file, const struct yaml *y, const char *fmt, ...)
-{
-    char msg[sizeof(((struct err *)0)->msg)];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof(msg), fmt, ap);
-    va_end(ap);
-    return err_at(e, ERR_INVALID, file, y ? y->line : 1, y ? y->column : 1, "%s", msg);
-}
-
-int yaml_only_keys(const struct yaml *map, const char *file, const char *const *known, size_t nknown, struct err *e)
-{
-    size_t i, k;
-
-    for (i = 0; i < map->n; i++) {
-        const struct yaml *key = map->keys[i];
-        const char *near;
-
-        for (k = 0; k < nknown; k++) {
-            if (str_is(key->text, known[k]))
-                break;
-        }
-        if (k < nknown)
-            continue;
-        near = str_nearest(key->text, known, nknown);
-        yaml_err(e, file, key, "unknown key '%.*s'", (int)(key->text.n > 100 ? 100 : key->text.n), key->text.p);
-        if (near)
-            err_hint(e, "did you mean '%s'?", near);
-        return ERR_INVALID;
-    }
+    *out = y;
     return 0;
 }

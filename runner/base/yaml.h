@@ -3,7 +3,8 @@
  * subset: one document, no tags, no aliases, no merge keys, no duplicate keys,
  * string keys only, bounded depth, nodes and bytes. Plain scalars follow the
  * YAML 1.2 core schema (null, true/false, integers, floats): `no`, `012` and
- * `1:30` are strings. */
+ * `1:30` are strings. An integer beyond 64 bits, an infinite number or a key that
+ * is no string (1, true) is an error that asks for quotes. */
 #ifndef MIDWATCH_BASE_YAML_H
 #define MIDWATCH_BASE_YAML_H
 
@@ -28,19 +29,21 @@ struct yaml {
 };
 
 /* Parses `text`; the first line counts as `first_line` of `file` in messages and marks.
- * *out is owned: yaml_free. CRLF, a BOM and tabs in indentation are errors that say so. */
+ * *out is owned (yaml_free) and set only on success. ERR_INVALID, or ERR_LIMIT for bytes, depth
+ * and nodes. CRLF, a BOM and tabs in indentation are errors that say so. */
 int yaml_read(struct str text, const char *file, int first_line, struct yaml **out, struct err *e);
 void yaml_free(struct yaml *y);
 /* The value under key, or NULL. Borrowed. */
 struct yaml *yaml_get(const struct yaml *map, const char *key);
 /* The value as a new jansson reference. */
 json_t *yaml_to_json(const struct yaml *y);
-/* "a list", "a map", "the number 3"...: for messages. */
+/* "a list", "a map", "an integer"...: for messages. */
 const char *yaml_type_name(enum yaml_type t);
-/* ERR_INVALID at y's place. */
+/* ERR_INVALID at y's place; y NULL: in the file. */
 int yaml_err(struct err *e, const char *file, const struct yaml *y, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Refuses a map that has a key outside known[nknown], naming the nearest valid key. */
+/* Refuses what is no map (NULL is fine) and a map that has a key outside known[nknown], naming the
+ * nearest valid key, or all. */
 int yaml_only_keys(const struct yaml *map, const char *file, const char *const *known, size_t nknown,
                    struct err *e);
 

@@ -38,17 +38,18 @@ struct http_request {
     int64_t timeout_ms;                 /* whole request, 0 = 30 s */
     size_t max_body;                    /* bytes of an answer, 0 = HTTP_BODY_MAX; above = error */
     int max_redirects;                  /* 0 = none; same host and scheme only, GET and HEAD only */
-    bool allow_private;                 /* false refuses loopback, link-local and metadata addresses */
+    bool allow_private;                 /* false refuses loopback, link-local, private and metadata addresses */
     const char *ca_pem;                 /* PEM text to verify the server with, NULL = system's */
     const char *client_cert_pem;        /* with client_key_pem, or NULL */
     const char *client_key_pem;
-    const char *tls_server_name;        /* or NULL */
+    const char *tls_server_name;        /* what the certificate must say instead of the URL's host, or NULL */
     bool insecure_tls;                  /* only where the operator's configuration says so */
 };
 
 /* What is known of a request that failed: it decides between "absent" and "unknown". */
 enum http_sent {
-    HTTP_NOT_SENT,      /* refused before a byte of it left: DNS, connect, TLS, address limits */
+    HTTP_NOT_SENT,      /* refused before a byte of it left: DNS, connect, TLS, address limits; so are requests that
+                         * `http` itself returned an error for */
     HTTP_MAYBE_SENT,    /* timeout, reset, cut answer: the other side may have acted */
 };
 
@@ -77,7 +78,8 @@ struct spawn_answer {
     bool timed_out;
     bool truncated;
     struct str out, errout;             /* borrowed until the callback returns */
-    const struct err *err;              /* set if it could not be started: then nothing ran */
+    const struct err *err;              /* set if it could not be started: then nothing ran. What is known at once
+                                         * (no such program) is the error of `spawn` itself, without a callback. */
 };
 
 typedef void (*host_timer_fn)(void *ctx);
@@ -91,10 +93,12 @@ struct host_ops {
     int64_t (*wall_ms)(struct host *h);                 /* Unix milliseconds: for rows and calendars */
     int64_t (*mono_ms)(struct host *h);                 /* never steps: for waits and deadlines */
     int (*random)(struct host *h, void *out, size_t n, struct err *e);
+    /* Never early by mono_ms. */
     int (*timer)(struct host *h, int64_t delay_ms, host_timer_fn done, void *ctx, struct host_op **out,
                  struct err *e);
     int (*http)(struct host *h, const struct http_request *r, host_http_fn done, void *ctx, struct host_op **out,
                 struct err *e);
+    /* The child leads a group, which ends with it: nothing of the group outlives the answer. */
     int (*spawn)(struct host *h, const struct spawn_request *r, host_spawn_fn done, void *ctx, struct host_op **out,
                  struct err *e);
     /* Ends a call without its callback. A child's group is killed; a request is closed. */
@@ -103,7 +107,8 @@ struct host_ops {
     int (*read_file)(struct host *h, const char *path, size_t max, struct buf *out, struct err *e);
     /* Written beside, flushed, renamed, directory flushed; mode 0600. */
     int (*write_file)(struct host *h, const char *path, struct str data, struct err *e);
-    bool (*exists)(struct host *h, const char *path);   /* one stat: the halt file */
+    /* One stat: the halt file. Also true where it cannot be told (no permission, I/O error). */
+    bool (*exists)(struct host *h, const char *path);
     int (*remove_file)(struct host *h, const char *path, struct err *e);
     /* Watches SIGINT, SIGTERM, SIGHUP; one watcher. */
     void (*signals)(struct host *h, host_signal_fn fn, void *ctx);
@@ -111,7 +116,7 @@ struct host_ops {
     int (*run)(struct host *h, host_turn_fn turn, void *ctx, struct err *e);
     void (*stop)(struct host *h);
     void (*wake)(struct host *h);                       /* from any thread: run a turn soon */
-    void (*free)(struct host *h);                       /* cancels what is in flight */
+    void (*free)(struct host *h);                       /* cancels what is in flight; not within run */
 };
 
 /* An implementation embeds this as its first member. */

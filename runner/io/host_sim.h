@@ -9,15 +9,18 @@
 #include "io/host.h"
 
 /* Handlers answer at once (the answer is delivered on a later turn, after delay_ms of virtual
- * time). They fill `body`; the return value is the HTTP status, 0 = cut (maybe sent), -1 = not sent. */
+ * time; a delay above the request's timeout is a timeout). They fill `body`, bounded by the request;
+ * the return value is the HTTP status, 0 = cut (maybe sent), -1 = not sent. The only header of an
+ * answer is content-type, guessed from the body's first byte. */
 struct host_sim_options {
     int64_t wall_ms;            /* where the clock starts */
     uint64_t seed;
     int (*http)(void *ctx, const struct http_request *r, struct buf *body, int64_t *delay_ms);
     /* Returns the exit code; fills out and errout; -1 = could not be started. */
     int (*spawn)(void *ctx, const struct spawn_request *r, struct buf *out, struct buf *errout, int64_t *delay_ms);
-    /* Called before every host call with its name ("http", "timer", ...): may kill the process, or
-     * return a negative code that the call fails with. NULL = never. */
+    /* Called before every host call that can fail, with its name ("random", "timer", "http", "spawn",
+     * "read_file", "write_file", "remove_file"): may kill the process, or return a negative code that
+     * the call fails with. NULL = never. */
     int (*point)(void *ctx, const char *call);
     /* Called when the virtual clock jumps. NULL = nobody cares. */
     void (*tick)(void *ctx, int64_t wall_ms);

@@ -18,8 +18,6 @@
 enum {
     HEAD_BYTES_MAX = 64 * KIB,
     HEADERS_MAX = 512,
-    ADDRESSES_MAX = 16,
-    ADDRESS_TEXT = INET6_ADDRSTRLEN,
     REDIRECTS_MAX = 20,
 };
 
@@ -202,12 +200,18 @@ static void address_text(const struct sockaddr *sa, char *out, size_t size)
 
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *a)
 {
+    struct net_transfer *t = ctx;
     char text[ADDRESS_TEXT];
 
     (void)purpose;
     address_text(&a->addr, text, sizeof text);
-    if (!may_reach(ctx, &a->addr, text))
+    if (!may_reach(t, &a->addr, text))
         return CURL_SOCKET_BAD;
+    /* Curl's table of names is shared: another request may stand in it under the same name. */
+    if (!request_has_address(&t->rq, text)) {
+        err_set(&t->err, ERR_IO, "%s: %s is none of the server's addresses", t->rq.label, text);
+        return CURL_SOCKET_BAD;
+    }
     return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -258,17 +262,16 @@ static int hand_to_curl(struct net_transfer *t)
 
 static void use_addresses(struct net_transfer *t, const struct addrinfo *list)
 {
-    char text[ADDRESSES_MAX][ADDRESS_TEXT];
-    const char *allowed[ADDRESSES_MAX];
     size_t n = 0;
 
     for (const struct addrinfo *ai = list; ai && n < ADDRESSES_MAX; ai = ai->ai_next) {
-        address_text(ai->ai_addr, text[n], ADDRESS_TEXT);
-        if (text[n][0] && may_reach(t, ai->ai_addr, text[n])) {
-            allowed[n] = text[n];
+        char *text = t->rq.addresses[n];
+
+        address_text(ai->ai_addr, text, ADDRESS_TEXT);
+        if (text[0] && may_reach(t, ai->ai_addr, text))
             n++;
-        }
     }
+    t->rq.naddresses = n;
     if (n == 0) {
         if (t->err.code == 0)
             err_set(&t->err, ERR_IO, "%s: the name has no address", t->rq.label);
@@ -276,7 +279,7 @@ static void use_addresses(struct net_transfer *t, const struct addrinfo *list)
         return;
     }
     err_clear(&t->err);
-    request_pin_addresses(&t->rq, allowed, n);
+    request_pin(&t->rq);
     if (hand_to_curl(t) != 0)
         answer_error(t);
 }
@@ -311,8 +314,10 @@ static int begin(struct net_transfer *t)
     if (uv_ip4_addr(t->rq.host, 0, &a.v4) == 0 || uv_ip6_addr(t->rq.host, 0, &a.v6) == 0) {
         if (!may_reach(t, &a.sa, t->rq.host))
             return t->err.code;
+        address_text(&a.sa, t->rq.addresses[0], ADDRESS_TEXT);
+        t->rq.naddresses = 1;
         if (t->rq.own_tls_name)
-            request_pin_addresses(&t->rq, (const char *const[]){t->rq.host}, 1);
+            request_pin(&t->rq);
         return hand_to_curl(t);
     }
     t->dns.data = t;
@@ -336,6 +341,7 @@ static void set_curl_error(struct net_transfer *t, CURLcode result)
 {
     const char *text = t->curl_error[0] ? t->curl_error : curl_easy_strerror(result);
     int code = result == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_IO;
+    bool is_http = true;
     long errnum = 0;
 
     curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &errnum);
@@ -346,8 +352,8 @@ static void set_curl_error(struct net_transfer *t, CURLcode result)
     else if (result == CURLE_PARTIAL_FILE)
         text = "answer cut in the middle";
     else if (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_WEIRD_SERVER_REPLY)
-        text = "the answer is not HTTP";
-    err_set(&t->err, code, "%s: %s", t->rq.label, text);
+        is_http = false;
+    err_set(&t->err, code, "%s: %s%s", t->rq.label, is_http ? "" : "the answer is not HTTP: ", text);
 }
 
 static const char *header_value(const struct net_transfer *t, const char *name)
@@ -393,6 +399,10 @@ void transfer_ended(CURL *easy, CURLcode result)
     if (result != CURLE_OK) {
         if (t->err.code == 0)
             set_curl_error(t, result);
+        answer_error(t);
+    } else if (!t->head_ended || status < 200) {
+        /* Curl takes a head that was cut, or an interim answer and no other, for a whole answer. */
+        err_set(&t->err, ERR_IO, "%s: answer cut in the middle", t->rq.label);
         answer_error(t);
     } else if (is_redirect(t, status)) {
         follow(t);

@@ -235,8 +235,6 @@ int request_apply(struct request *rq, const struct http_request *r, CURL *c)
 {
     CURLcode bad = CURLE_OK;
 
-    /* A kept connection may be dead already. Curl then sends the request again on a new one, which is wrong for a
-     * change; and two clusters may go by one TLS name, so such connections are nobody else's. */
     bad |= curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     bad |= curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
     bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -246,6 +244,8 @@ int request_apply(struct request *rq, const struct http_request *r, CURL *c)
     /* The deadline is ours: it also covers the name and redirects. */
     bad |= curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(rq->timeout_ms + 1000));
     bad |= curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, -1L);
+    /* A kept connection may be dead already. Curl then sends the request again on a new one, which is wrong for a
+     * change; and two clusters may go by one TLS name, so such connections are nobody else's. */
     bad |= curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, rq->own_tls_name || !rq->is_read ? 1L : 0L);
     bad |= curl_easy_setopt(c, CURLOPT_FORBID_REUSE, rq->own_tls_name ? 1L : 0L);
     bad |= curl_easy_setopt(c, CURLOPT_HTTPHEADER, rq->headers);
@@ -254,17 +254,25 @@ int request_apply(struct request *rq, const struct http_request *r, CURL *c)
     return bad == CURLE_OK ? 0 : -1;
 }
 
-void request_pin_addresses(struct request *rq, const char *const *addresses, size_t n)
+void request_pin(struct request *rq)
 {
     struct buf line;
 
     buf_init(&line, RESOLVE_BYTES_MAX);
     buf_addf(&line, "%s:%s:", rq->wire_host, rq->port);
-    for (size_t i = 0; i < n; i++)
-        buf_addf(&line, strchr(addresses[i], ':') ? "%s[%s]" : "%s%s", i ? "," : "", addresses[i]);
+    for (size_t i = 0; i < rq->naddresses; i++)
+        buf_addf(&line, strchr(rq->addresses[i], ':') ? "%s[%s]" : "%s%s", i ? "," : "", rq->addresses[i]);
     curl_slist_free_all(rq->resolve);
     rq->resolve = curl_slist_append(NULL, buf_text(&line));
     buf_free(&line);
+}
+
+bool request_has_address(const struct request *rq, const char *text)
+{
+    for (size_t i = 0; i < rq->naddresses; i++)
+        if (strcmp(rq->addresses[i], text) == 0)
+            return true;
+    return false;
 }
 
 int request_apply_url(struct request *rq, CURL *easy)

@@ -9,12 +9,16 @@
 
 #include <curl/curl.h>
 
+enum { ADDRESSES_MAX = 16, ADDRESS_TEXT = 46 };
+
 struct request {
     CURLU *url;
     char *scheme, *host, *port;     /* of url; host without brackets */
     char *wire_host;                /* what TLS and curl's pool call the server: tls_server_name, or host */
     bool own_tls_name;              /* the two differ */
     char label[256];                /* "GET http://host:80/path": for messages; no query, it may hold secrets */
+    char addresses[ADDRESSES_MAX][ADDRESS_TEXT];    /* of the server, that it may reach */
+    size_t naddresses;
     struct curl_slist *headers;
     struct curl_slist *resolve;
     bool is_read;                   /* GET or HEAD */
@@ -27,8 +31,9 @@ struct request {
 int request_init(struct request *rq, const struct http_request *r, struct err *e);
 /* All options but the URL. Nonzero if curl refused one. */
 int request_apply(struct request *rq, const struct http_request *r, CURL *easy);
-/* The addresses that curl may use for the server; n > 0. */
-void request_pin_addresses(struct request *rq, const char *const *addresses, size_t n);
+/* Makes curl look nothing up: the server's name stands for rq->addresses. */
+void request_pin(struct request *rq);
+bool request_has_address(const struct request *rq, const char *text);
 /* URL and addresses, before every transfer. */
 int request_apply_url(struct request *rq, CURL *easy);
 /* Moves on to `location` if that is the same server. ERR_DENIED, ERR_INVALID. */

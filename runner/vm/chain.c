@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A lexer that only knows what it needs to (see chain.h): strings, comments,
- * brackets, names. At every bracket depth it counts the accesses (".name",
- * ":name", "[") since the last token that is neither an access nor an operand's
- * end. */
+ * brackets, words. At every bracket depth it counts the accesses (".name",
+ * ":name", "[") since the last call, operator or keyword. */
 #include "vm/chain.h"
 
 #include <ctype.h>
@@ -77,7 +76,7 @@ static void skip_comment(struct scan *s)
             s->p++;
 }
 
-/* True for a token that ends what a chain may hang on. */
+/* False for a keyword that ends an expression. */
 static bool skip_word(struct scan *s)
 {
     static const char *const keywords[] = {
@@ -94,18 +93,21 @@ static bool skip_word(struct scan *s)
     return true;
 }
 
-/* Brackets open and close a depth; an index is an access of the depth around it. */
+/* What stands inside brackets counts for the expression around them: nesting must not multiply.
+ * A call ends the chain it hangs on. */
 static void bracket(struct scan *s, int c)
 {
-    if (c == '[')
-        s->chain[s->depth]++;
-    if (c == '[' || c == '(' || c == '{') {
-        if (s->depth < DEPTH_MAX - 1)
-            s->chain[++s->depth] = 0;
-    } else if (s->depth > 0) {
-        s->depth--;
-    }
     s->p++;
+    if (c == ']' || c == ')' || c == '}') {
+        if (s->depth > 0) {
+            s->depth--;
+            s->chain[s->depth] += s->chain[s->depth + 1];
+        }
+        return;
+    }
+    s->chain[s->depth] = c == '[' ? s->chain[s->depth] + 1 : 0;
+    if (s->depth < DEPTH_MAX - 1)
+        s->chain[++s->depth] = 0;
 }
 
 static void token(struct scan *s)
@@ -126,12 +128,7 @@ static void token(struct scan *s)
         s->chain[s->depth]++;
         s->p++;
     } else if (isalnum(c) || c == '_') {
-        const char *before = s->p;
-        bool operand = skip_word(s);
-        /* A second operand in a row begins a new statement. */
-        while (before > s->end - (s->end - before) && false)
-            before--;
-        if (!operand)
+        if (!skip_word(s))
             s->chain[s->depth] = 0;
     } else {
         s->chain[s->depth] = 0;

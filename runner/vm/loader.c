@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turning text into functions. Trusted modules may be bytecode (of this very
  * build) and get the trusted environment; chunks are text only, whatever their
- * first byte, and get the sandbox. A chunk is named "@file", a trusted module
- * "=file": vm_place tells them apart by that. */
+ * first byte, and get the sandbox. A chunk is named "@file", text of a trusted
+ * module "=file": vm_place tells them apart by that. */
 #include "vm/chain.h"
 #include "vm/sandbox.h"
 #include "vm/sched.h"
@@ -83,7 +83,7 @@ int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *
     return b ? 0 : ERR_LIMIT;
 }
 
-int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct err *e)
+int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str arg, struct err *e)
 {
     lua_State *L = vm->L;
     char chunk[256];
@@ -99,7 +99,12 @@ int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct err
     lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_TRUSTED));
     if (!lua_setupvalue(L, -2, 1))
         lua_pop(L, 1);
-    if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+    const char *bad = arg.n ? value_decode(L, arg) : NULL;
+    if (bad) {
+        rc = err_set(e, ERR_INVALID, "module %s: its argument: %s", name, bad);
+        goto out;
+    }
+    if (lua_pcall(L, arg.n ? 1 : 0, 1, 0) != LUA_OK) {
         const char *text = lua_tostring(L, -1);
         rc = err_set(e, ERR_INVALID, "module %s: %s", name, text ? text : "an error that is no text");
         goto out;
@@ -162,28 +167,6 @@ int vm_start_call(struct vm *vm, const char *module, const char *function, struc
     *branch = b->id;
 out:
     lua_settop(L, 0);
-    return rc;
-}
-
-static int write_code(lua_State *L, const void *p, size_t n, void *ud)
-{
-    (void)L;
-    return buf_add(ud, p, n) < 0;
-}
-
-int vm_dump_trusted(const char *name, struct str text, struct buf *bytecode, struct err *e)
-{
-    char chunk[256];
-    int rc = 0;
-    lua_State *L = luaL_newstate();
-    if (!L)
-        return err_set(e, ERR_INTERNAL, "lua state: out of memory");
-    snprintf(chunk, sizeof chunk, "=%s", name);
-    if (luaL_loadbufferx(L, text.p, text.n, chunk, "t") != LUA_OK)
-        rc = syntax_error(e, name, lua_tostring(L, -1));
-    else if (lua_dump(L, write_code, bytecode, 1) != 0)
-        rc = err_set(e, ERR_LIMIT, "bytecode of %s: larger than %zu bytes", name, bytecode->max);
-    lua_close(L);
     return rc;
 }
 

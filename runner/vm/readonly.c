@@ -9,16 +9,29 @@
 
 #define LISTED_MAX 24   /* fields named in a message */
 
+/* The names in the table at `from`: its string keys, with `elements` also its strings. */
+static void collect_names(lua_State *L, int from, struct keys *keys, bool elements)
+{
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        bool is_key = lua_type(L, -2) == LUA_TSTRING;
+        lua_pushvalue(L, is_key ? -2 : -1);
+        struct key *k = (is_key || elements) && lua_type(L, -1) == LUA_TSTRING ? keys_add(keys) : NULL;
+        if (k)
+            keys_read(L, k);
+        lua_pop(L, 2);
+    }
+}
+
+/* Adds the names of the fields, known or there. */
 static void list_fields(lua_State *L, int data, struct keys *keys, struct buf *out)
 {
     keys_reset(keys);
-    lua_pushnil(L);
-    while (lua_next(L, data)) {
-        lua_pop(L, 1);
-        struct key *k = lua_type(L, -1) == LUA_TSTRING ? keys_add(keys) : NULL;
-        if (k)
-            keys_read(L, k);
-    }
+    if (lua_rawgetp(L, 1, vm_key(KEY_NAMES)) == LUA_TTABLE)
+        collect_names(L, lua_gettop(L), keys, true);
+    else
+        collect_names(L, data, keys, false);
+    lua_pop(L, 1);
     keys_sort(keys->v, keys->n);
     for (size_t i = 0; i < keys->n && i < LISTED_MAX; i++) {
         buf_adds(out, i ? ", " : "");
@@ -34,6 +47,21 @@ static void list_fields(lua_State *L, int data, struct keys *keys, struct buf *o
 static const char *name_of(lua_State *L, int view)
 {
     return lua_rawgetp(L, view, vm_key(KEY_WHAT)) == LUA_TSTRING ? lua_tostring(L, -1) : "record";
+}
+
+/* True if the string at index 2 is a name that may be absent. */
+static bool may_be_absent(lua_State *L)
+{
+    if (lua_rawgetp(L, 1, vm_key(KEY_NAMES)) != LUA_TTABLE)
+        return false;
+    int names = lua_gettop(L);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, names) != LUA_TNIL)
+        return true;
+    for (lua_Integer i = 1; lua_rawgeti(L, names, i) != LUA_TNIL; i++, lua_pop(L, 1))
+        if (lua_rawequal(L, -1, 2))
+            return true;
+    return false;
 }
 
 RAISES static int no_field(lua_State *L, int data)
@@ -60,7 +88,10 @@ RAISES static int on_index(lua_State *L)
         if (lua_gettable(L, 3) != LUA_TNIL)
             return 1;
     }
-    return lua_type(L, 2) == LUA_TSTRING ? no_field(L, 3) : (lua_pushnil(L), 1);
+    if (lua_type(L, 2) == LUA_TSTRING && !may_be_absent(L))
+        return no_field(L, 3);
+    lua_pushnil(L);
+    return 1;
 }
 
 RAISES static int on_newindex(lua_State *L)
@@ -103,6 +134,12 @@ void readonly_push(lua_State *L, int index, const char *what)
     lua_rawsetp(L, -2, vm_key(KEY_WHAT));
     lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_READONLY));
     lua_setmetatable(L, -2);
+}
+
+void readonly_names(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    lua_rawsetp(L, -2, vm_key(KEY_NAMES));
 }
 
 bool readonly_data(lua_State *L, int index)

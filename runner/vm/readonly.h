@@ -12,6 +12,9 @@
 void readonly_open(lua_State *L);
 /* Pushes a view of the table at `index`; `what` is its name in messages. A view of a view is the view. [-0, +1, m] */
 void readonly_push(lua_State *L, int index, const char *what);
+/* Gives the view at the top of the stack the names that read as nil while they have no value: the
+ * string keys, or the elements, of the table at `index`. [-0, +0, m] */
+void readonly_names(lua_State *L, int index);
 /* If the value at `index` is a view, pushes the table behind it. [-0, +(0|1), -] */
 bool readonly_data(lua_State *L, int index);
 /* The same, but the table takes the place of the view in the stack. [-0, +0, -] */

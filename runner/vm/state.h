@@ -80,10 +80,11 @@ enum vm_key {
     KEY_MODULES,        /* name -> what the trusted module returned */
     KEY_THREADS,        /* slot -> coroutine */
     KEY_ARRAY,          /* metatable that marks JSON arrays */
-    KEY_READONLY,       /* metatable of read-only proxies */
+    KEY_READONLY,       /* metatable of read-only views */
     KEY_IDS,            /* weak: object -> number in its tostring */
-    KEY_DATA,           /* in a proxy: the table behind it */
-    KEY_WHAT,           /* in a proxy: its name in messages */
+    KEY_DATA,           /* in a view: the table behind it */
+    KEY_WHAT,           /* in a view: its name in messages */
+    KEY_NAMES,          /* in a view: names that may be absent */
     KEY_SEALED,         /* in a metatable: its private copy */
     KEY_NULL,           /* the JSON null, a light userdata */
     KEY_COUNT

@@ -39,6 +39,8 @@ static const char *wrong(struct encoder *e, const char *what)
     p += snprintf(p, 128, "%.100s", e->name);
     for (int i = 0; i < e->depth && end - p > 300; i++) {
         const struct step *s = &e->path[i];
+        if (!s->key.p && s->i == 0)     /* the table itself is wrong */
+            continue;
         p += s->key.p ? snprintf(p, 48, ".%.*s", s->key.n < 40 ? (int)s->key.n : 40, s->key.p)
                       : snprintf(p, 48, "[%lld]", (long long)s->i);
     }

@@ -34,14 +34,18 @@ struct vm_options {
 int vm_new(const struct vm_options *o, struct vm **out, struct err *e);
 void vm_free(struct vm *vm);
 
-/* Loads one module of the language into the state (trusted: it sees the primitives of
- * vm/primitives as a table `host` in its environment, and shares one environment with the other
- * trusted modules). `code` is text, or the bytecode that this very build made. Its return value
- * is kept under `name` for `host.module(name)`. */
-int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct err *e);
+/* Loads one module of the language into the state; its `...` is the decoded JSON `arg`, nothing if
+ * that is empty. It is trusted: in its environment, which it shares with the other trusted modules,
+ * it sees vm/primitives as a table `host`. `code` is text, or the bytecode that this very build made.
+ * Its return value is kept under `name` for `host.module(name)`. Chunk names that begin with '@' are
+ * places that messages point at (runbooks; plugins, if their bytecode says so); text loaded here is
+ * "=name". */
+int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str arg, struct err *e);
 
 /* Publishes what code of the sandbox sees: the trusted module `name` returned a table; each of
- * its fields becomes a global of the sandbox. */
+ * its fields becomes a global of the sandbox. A plain table with functions in it (a library) is
+ * seen through a read-only view; if the sandbox has a library of that name already (string table
+ * math utf8), its fields are added to that one. */
 int vm_publish(struct vm *vm, const char *name, struct err *e);
 /* Sets one global of the sandbox to a decoded, read-only value. */
 int vm_set_global(struct vm *vm, const char *name, struct str json, struct err *e);

@@ -191,7 +191,8 @@ static void test_answers_come_in_the_order_of_their_delays(void **state)
     spawn(&w, (struct spawn_request){0});
     assert_string_equal(w.trace, "[http://a/][http://a/][tool]");
     run(&w);
-    assert_string_equal(w.trace, "[http://a/][http://a/][tool]200:<p>:text/html3/0:<p>:warned<20>200:{}:application/json");
+    assert_string_equal(w.trace, "[http://a/][http://a/][tool]"
+                                 "200:<p>:text/html3/0:<p>:warned<20>200:{}:application/json");
     w.h->ops->free(w.h);
 }
 
