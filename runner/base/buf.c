@@ -99,7 +99,7 @@ int buf_add(struct buf *b, const void *data, size_t n)
 
 int buf_addc(struct buf *b, char c)
 {
-    if (!b->failed && b->len + 1 < b->cap && b->len < b->max) {
+    if (!b->failed && b->len + 1 < b->cap) {    /* cap never exceeds max + 1 */
         b->data[b->len++] = c;
         b->data[b->len] = '\0';
         return 0;

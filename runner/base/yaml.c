@@ -91,7 +91,7 @@ static int check_text(struct reader *r)
     return 0;
 }
 
-/* Finds the next line from `from` (counted from 0) on that a tab indents; blank lines do not count. */
+/* Finds the next line from `from` (counted from 0) on that a tab indents. */
 static void find_tab(struct reader *r, int from)
 {
     const char *p = r->text.p;
@@ -105,7 +105,7 @@ static void find_tab(struct reader *r, int from)
             if (p[i] == '\t' && tab == r->text.n)
                 tab = i;
         }
-        if (r->scan_line >= from && tab < r->text.n && i < r->text.n && p[i] != '\n') {
+        if (r->scan_line >= from && tab < r->text.n) {
             r->tab_line = r->scan_line;
             r->tab_column = (int)(tab - r->scanned);
         }

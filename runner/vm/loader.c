@@ -53,7 +53,7 @@ static int compile_chunk(struct vm *vm, const char *chunk, struct str text, stru
         return 0;
     }
     int rc;
-    if (state_is_nomem(vm, L, status) || vm->dead)
+    if (state_is_dead(vm, status))
         rc = err_set(e, ERR_LIMIT, "%s: compiling it takes more memory or time than a run may have", chunk);
     else
         rc = syntax_error(e, chunk, lua_tostring(L, -1));
@@ -197,8 +197,8 @@ RAISES static int base_load(lua_State *L)
     }
     lua_pushfstring(L, "@load(%s)", name);
     int status = luaL_loadbufferx(L, text.p, text.n, lua_tostring(L, -1), "t");
-    if (status == LUA_ERRMEM)
-        return lua_error(L);
+    if (state_is_dead(vm_of(L), status))
+        vm_die(L);
     if (status != LUA_OK) {
         lua_pushnil(L);
         lua_insert(L, -2);

@@ -66,6 +66,8 @@ void vm_suggest(lua_State *L, int index, const char *name, char *out, size_t siz
             names[j] = names[j - 1];
         names[j] = moved;
     }
+    if (strlen(name) < 2)       /* every letter is near to every other */
+        return;
     const char *near = str_nearest(str_of(name), names, n);
     if (near)
         snprintf(out, size, " (did you mean '%s'?)", near);

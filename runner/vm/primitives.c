@@ -45,6 +45,8 @@ RAISES static void add_call(lua_State *L, struct branch *b, struct vm_call *call
     snprintf(path, sizeof path, "%.60s", call->name.n ? b->request.data + (uintptr_t)call->name.p : "args");
     path[call->name.n < 60 && call->name.n ? call->name.n : strlen(path)] = '\0';
     const char *bad = value_encode(L, -1, path, &b->request, &call->lossy);
+    if (b->request.failed)
+        vm_fail(L, "%s: all calls together are larger than 4 MiB", lua_tostring(L, 1));
     if (bad)
         vm_fail(L, "%s", bad);
     lua_pop(L, 1);
@@ -77,8 +79,6 @@ RAISES static void build_request(lua_State *L, struct branch *b)
         add_call(L, b, &b->calls[i]);
         lua_pop(L, 1);
     }
-    if (b->request.failed)
-        vm_fail(L, "%s: all calls together are larger than 4 MiB", op);
     for (lua_Unsigned i = 0; i < ncalls; i++) {
         settle(&b->calls[i].label, &b->request);
         settle(&b->calls[i].name, &b->request);
@@ -118,6 +118,13 @@ RAISES static int host_finish(lua_State *L)
     return park(L, BRANCH_ENDED);
 }
 
+/* How deep C frames nest when this error comes depends on when the branch was preempted, which
+ * unwinds them; no code may take a branch on it. */
+static bool is_c_overflow(lua_State *L)
+{
+    return lua_type(L, -1) == LUA_TSTRING && strstr(lua_tostring(L, -1), "C stack overflow") != NULL;
+}
+
 /* Stack: what was forbidden before, true, results or error. */
 RAISES static int pcall_k(lua_State *L, int status, lua_KContext ctx)
 {
@@ -125,8 +132,10 @@ RAISES static int pcall_k(lua_State *L, int status, lua_KContext ctx)
     if (status == LUA_OK || status == LUA_YIELD)
         return lua_gettop(L) - 1;
     struct vm *vm = vm_of(L);
-    if (state_is_nomem(vm, L, status) || vm->dead)
+    if (state_is_dead(vm, status))
         vm_die(L);
+    if (is_c_overflow(L) || status == LUA_ERRERR)
+        return lua_error(L);
     struct branch *b = vm_running(vm);
     if (b)
         snprintf(b->forbid, sizeof b->forbid, "%s", lua_tostring(L, 1));
@@ -200,7 +209,14 @@ static int host_is_array(lua_State *L)
 RAISES static int host_readonly(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
+    bool has_names = !lua_isnoneornil(L, 3);
+    if (has_names)
+        luaL_checktype(L, 3, LUA_TTABLE);
     readonly_push(L, 1, luaL_optstring(L, 2, "record"));
+    if (has_names && !lua_rawequal(L, 1, -1)) {
+        readonly_open_at(L, 3);
+        readonly_names(L, 3);
+    }
     return 1;
 }
 

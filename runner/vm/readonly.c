@@ -23,25 +23,31 @@ static void collect_names(lua_State *L, int from, struct keys *keys, bool elemen
     }
 }
 
-/* Adds the names of the fields, known or there. */
-static void list_fields(lua_State *L, int data, struct keys *keys, struct buf *out)
+/* Adds the names of the fields, known or there; returns the one nearest to `field`, or NULL. */
+static const char *list_fields(lua_State *L, const char *field, struct keys *keys, struct buf *out)
 {
+    const char *names[LISTED_MAX * 4];
+    size_t n = 0;
     keys_reset(keys);
     if (lua_rawgetp(L, 1, vm_key(KEY_NAMES)) == LUA_TTABLE)
         collect_names(L, lua_gettop(L), keys, true);
     else
-        collect_names(L, data, keys, false);
-    lua_pop(L, 1);
+        collect_names(L, 3, keys, false);
     keys_sort(keys->v, keys->n);
-    for (size_t i = 0; i < keys->n && i < LISTED_MAX; i++) {
-        buf_adds(out, i ? ", " : "");
-        buf_add(out, keys->v[i].u.s.p, keys->v[i].u.s.n);
+    for (size_t i = 0; i < keys->n; i++) {
+        if (n < sizeof names / sizeof names[0])
+            names[n++] = keys->v[i].u.s.p;
+        if (i < LISTED_MAX) {
+            buf_adds(out, i ? ", " : "");
+            buf_add(out, keys->v[i].u.s.p, keys->v[i].u.s.n);
+        }
     }
     if (keys->n > LISTED_MAX)
         buf_addf(out, ", and %zu more", keys->n - LISTED_MAX);
     if (keys->n == 0)
         buf_adds(out, "nothing");
     keys_reset(keys);
+    return strlen(field) > 1 ? str_nearest(str_of(field), names, n) : NULL;
 }
 
 static const char *name_of(lua_State *L, int view)
@@ -64,15 +70,14 @@ static bool may_be_absent(lua_State *L)
     return false;
 }
 
-RAISES static int no_field(lua_State *L, int data)
+RAISES static int no_field(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    char near[128];
     const char *field = lua_tostring(L, 2);
-    vm_suggest(L, data, field, near, sizeof near);
     buf_reset(&vm->scratch);
-    list_fields(L, data, &vm->keys, &vm->scratch);
-    return vm_fail(L, "%s has no field '%.80s'%s (has: %.500s)", name_of(L, 1), field, near, buf_text(&vm->scratch));
+    const char *near = list_fields(L, field, &vm->keys, &vm->scratch);
+    return vm_fail(L, "%s has no field '%.80s'%s%.80s%s (has: %.500s)", name_of(L, 1), field,
+                   near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "", buf_text(&vm->scratch));
 }
 
 RAISES static int on_index(lua_State *L)
@@ -82,14 +87,15 @@ RAISES static int on_index(lua_State *L)
     lua_pushvalue(L, 2);
     if (lua_rawget(L, 3) != LUA_TNIL)
         return 1;
-    if (lua_getmetatable(L, 3)) {
-        lua_settop(L, 3);
+    bool has_own = lua_getmetatable(L, 3);
+    lua_settop(L, 3);
+    if (has_own) {
         lua_pushvalue(L, 2);
         if (lua_gettable(L, 3) != LUA_TNIL)
             return 1;
     }
     if (lua_type(L, 2) == LUA_TSTRING && !may_be_absent(L))
-        return no_field(L, 3);
+        return no_field(L);
     lua_pushnil(L);
     return 1;
 }

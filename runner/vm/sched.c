@@ -14,6 +14,7 @@
 
 #define SLOT_BITS 20
 #define BRANCHES_MAX (1u << 17)
+#define DEEP 10000          /* calls inside calls that nobody means */
 #define POOLED 4            /* coroutines of the first slots are used again */
 
 static uint32_t slot_of(const struct vm *vm, const struct branch *b)
@@ -227,8 +228,10 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
     struct str chunk;
     ev->outcome = vm->dead;
     ev->line = lua_checkstack(b->co, 10) ? vm_place(b->co, &chunk) : 0;
+    lua_Debug ar;
     if (vm->dead == VM_NOMEM)
-        snprintf(vm->error, sizeof vm->error, "more than %zu KiB of memory", vm->limit / KIB);
+        snprintf(vm->error, sizeof vm->error, "more than %zu KiB of memory%s", vm->limit / KIB,
+                 lua_getstack(b->co, DEEP, &ar) ? " (a function that calls itself for ever?)" : "");
     else
         snprintf(vm->error, sizeof vm->error, "more than %lld ms of computing between two looks at the world",
                  (long long)(vm->budget_us / 1000));
@@ -252,7 +255,7 @@ int vm_step(struct vm *vm, struct vm_event *ev)
     state_leave(vm, b);
     vm->running = 0;
     b->nargs = 0;
-    if (vm->dead || (status != LUA_YIELD && status != LUA_OK && state_is_nomem(vm, b->co, status))) {
+    if (state_is_dead(vm, status)) {
         dead_event(vm, b, ev);
     } else if (status == LUA_YIELD && b->state == BRANCH_RUNNING) {
         enqueue(vm, b, true);

@@ -80,34 +80,46 @@ static void tighten_hook(struct vm *vm)
     }
 }
 
-static bool fault_says_no(struct vm *vm)
+static bool fault_says_no(struct vm *vm, bool is_retry)
 {
     vm->growths++;
-    if (vm->alloc_fault == 1) {
-        vm->refused_now = !vm->refused_now;
-        return vm->refused_now;
-    }
+    if (vm->alloc_fault == 1)
+        return !is_retry;
     /* Lua collects garbage and asks again: refuse that too. */
     return vm->alloc_fault > 1 && vm->growths - (unsigned)vm->alloc_fault <= 1;
 }
 
-static bool may_grow(struct vm *vm, size_t n)
+static bool is_refused(struct vm *vm, size_t n, bool is_retry)
 {
-    if (vm->dead || (vm->alloc_fault && fault_says_no(vm)) || n > vm->limit || vm->used > vm->limit - n) {
-        vm->refused = true;
-        return false;
-    }
+    if (vm->dead || n > vm->limit || vm->used > vm->limit - n)
+        return true;
+    if (vm->alloc_fault && fault_says_no(vm, is_retry))
+        return true;
     vm->grown += n;
     if (vm->grown >= GROWTH_STEP) {
         vm->grown = 0;
         if (slice_is_over(vm))
             tighten_hook(vm);
-        if (vm->dead) {
-            vm->refused = true;
-            return false;
-        }
     }
-    return true;
+    return vm->dead;
+}
+
+/* A refusal is final when the same request comes again (Lua collects garbage in between) and is
+ * refused again, or when something else is asked for instead (luaL_Buffer and lua_checkstack turn
+ * it into ordinary errors). What happens after a final refusal depends on the collector, so the
+ * state is dead from there on. */
+static bool may_grow(struct vm *vm, const void *block, size_t size, size_t n)
+{
+    bool is_retry = vm->pending_size == size && vm->pending_block == block;
+    bool was_pending = vm->pending_size > 0;
+    bool refused = (was_pending && !is_retry) || is_refused(vm, n, is_retry);
+    if (refused && was_pending && !vm->dead) {
+        vm->dead = VM_NOMEM;
+        tighten_hook(vm);
+    }
+    vm->pending_size = refused ? size : 0;
+    vm->pending_block = block;
+    return !refused;
 }
 
 static void *allocate(void *ud, void *block, size_t old_size, size_t size)
@@ -119,7 +131,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
         free(block);
         return NULL;
     }
-    if (size > old && vm->inside && !may_grow(vm, size - old))
+    if (size > old && vm->inside && !may_grow(vm, block, size, size - old))
         return NULL;
     void *p = realloc(block, size);
     if (!p && size > old)
@@ -156,7 +168,7 @@ void state_enter(struct vm *vm, const struct branch *b)
 {
     vm->slice_end_us = clock_us(CLOCK_MONOTONIC) + vm->slice_us;
     vm->cpu_start_us = b && b->spent_us > 0 ? clock_us(CLOCK_THREAD_CPUTIME_ID) : -1;
-    vm->refused = false;
+    vm->pending_size = 0;
     vm->preempted = false;
     vm->inside = true;
 }
@@ -196,16 +208,11 @@ void vm_die(lua_State *L)
     abort();
 }
 
-bool state_is_nomem(struct vm *vm, lua_State *L, int status)
+bool state_is_dead(struct vm *vm, int status)
 {
-    /* luaL_Buffer raises the text instead of LUA_ERRMEM. */
-    bool says_so = vm->refused && lua_type(L, -1) == LUA_TSTRING &&
-                   strcmp(lua_tostring(L, -1), "not enough memory") == 0;
-    if (status != LUA_ERRMEM && !says_so)
-        return false;
-    if (!vm->dead)
+    if (!vm->dead && (status == LUA_ERRMEM || (status != LUA_OK && status != LUA_YIELD && vm->pending_size > 0)))
         vm->dead = VM_NOMEM;
-    return true;
+    return vm->dead;
 }
 
 int vm_new(const struct vm_options *o, struct vm **out, struct err *e)

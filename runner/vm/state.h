@@ -41,10 +41,10 @@ struct vm {
     lua_State *L;               /* the main thread: never runs sandboxed code */
     size_t used, limit;         /* bytes */
     size_t grown;               /* since the clock was last looked at */
+    size_t pending_size;        /* of the request that was just refused, 0 = none */
+    const void *pending_block;
     size_t work;                /* uninterruptible work in C since then */
     bool inside;                /* sandboxed code is running: limits apply */
-    bool refused;               /* the allocator said no since the last resume */
-    bool refused_now;           /* fault mode 1: the next request is granted */
     bool tight_hook;            /* the hook of the running branch fires at every instruction */
     bool preempted;
     bool started;
@@ -115,8 +115,8 @@ void state_leave(struct vm *vm, struct branch *b);
 RAISES void vm_charge(lua_State *L, size_t units);
 /* Leaves a dead state: by yield, where that is not possible by an error. Never returns. */
 RAISES void vm_die(lua_State *L) __attribute__((noreturn));
-/* True if `status` of a call is, or its message says, that memory ran out; then the state is dead. */
-bool state_is_nomem(struct vm *vm, lua_State *L, int status);
+/* True if the state is dead, also because a call that ended with `status` ran out of memory. */
+bool state_is_dead(struct vm *vm, int status);
 
 /* place.c */
 /* The nearest sandboxed frame: its line, 0 if there is none. */

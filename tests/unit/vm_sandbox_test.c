@@ -229,7 +229,7 @@ static void views(void **state)
         {"return pod.redy", "t.md:1: pod has no field 'redy' (did you mean 'ready'?) (has: l, name, new, ready, sub)"},
         {"pod.ready = 2", "pod is read-only: cannot set 'ready'"},
         {"pod.l[1] = 2", "l is read-only: cannot set 'number'"},
-        {"return params.x", "params has no field 'x' (has: e, l, n)"},
+        {"return params.nothing", "params has no field 'nothing' (has: e, l, n)"},
         {"params.l[2].x = 1", "params is read-only"},
         {"return opt.c", "opt has no field 'c' (has: a, b)"},
         {"return opt2.c", "opt2 has no field 'c' (has: a, b)"},

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Manifests: canonical JSON over sorted paths, so that equal sources have equal ids
+ * on every machine. */
+#include "book/bundle.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct bundle *bundle_new(void)
+{
+    struct bundle *b = xcalloc(1, sizeof(*b));
+
+    b->abi = MIDWATCH_ABI;
+    return b;
+}
+
+void bundle_free(struct bundle *b)
+{
+    size_t i;
+
+    if (!b)
+        return;
+    for (i = 0; i < b->nfiles; i++) {
+        free(b->files[i].path);
+        free(b->files[i].data);
+    }
+    free(b->files);
+    free(b->repo);
+    free(b->commit);
+    free(b);
+}
+
+static struct bundle_file *new_file(struct bundle *b, const char *path)
+{
+    struct bundle_file *f;
+
+    b->files = xrealloc(b->files, (b->nfiles + 1) * sizeof(*b->files));
+    f = &b->files[b->nfiles++];
+    *f = (struct bundle_file){.path = xstrdup(path)};
+    return f;
+}
+
+int bundle_add(struct bundle *b, const char *path, struct str data, struct err *e)
+{
+    size_t n = strlen(path), max = n > 3 && strcmp(path + n - 3, ".md") == 0 ? RUNBOOK_BYTES_MAX : MODULE_BYTES_MAX;
+    struct bundle_file *f;
+
+    if (data.n > max)
+        return err_set(e, ERR_LIMIT, "%s has %zu bytes, at most %zu", path, data.n, max);
+    f = new_file(b, path);
+    f->data = xstrndup(data.p, data.n);
+    f->len = data.n;
+    f->sha256 = hash_of(data);
+    return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
+}
+
+void bundle_manifest(const struct bundle *b, struct buf *out)
+{
+    struct json_object o, f;
+    char hex[2 * HASH_BYTES + 1];
+    size_t i;
+
+    json_open(&o, out);
+    json_put_int(&o, "abi", b->abi);
+    if (b->commit)
+        json_put_string(&o, "commit", str_of(b->commit));
+    json_put_bool(&o, "dirty", b->dirty);
+    buf_adds(out, ",\"files\":");
+    o.last_key = "files";
+    json_open(&f, out);
+    for (i = 0; i < b->nfiles; i++)
+        json_put_string(&f, b->files[i].path, str_of(hash_hex(&b->files[i].sha256, hex)));
+    json_close(&f);
+    json_put_string(&o, "lua", str_of(b->lua_release));
+    if (b->repo)
+        json_put_string(&o, "repo", str_of(b->repo));
+    json_close(&o);
+}
+
+void bundle_seal(struct bundle *b, const char *lua_release)
+{
+    struct buf manifest = BUF_INIT(MIB);
+    struct hash id;
+
+    snprintf(b->lua_release, sizeof(b->lua_release), "%s", lua_release);
+    qsort(b->files, b->nfiles, sizeof(*b->files), by_path);
+    bundle_manifest(b, &manifest);
+    id = hash_of((struct str){manifest.data, manifest.len});
+    hash_hex(&id, b->id);
+    buf_free(&manifest);
+}
+
+struct str bundle_get(const struct bundle *b, const char *path)
+{
+    size_t i;
+
+    for (i = 0; i < b->nfiles; i++) {
+        if (strcmp(b->files[i].path, path) == 0)
+            return (struct str){b->files[i].data ? b->files[i].data : "", b->files[i].len};
+    }
+    return STR("");
+}
+
+static int open_files(struct bundle *b, const json_t *files, struct err *e)
+{
+    const char *path;
+    json_t *hex;
+
+    json_object_foreach((json_t *)files, path, hex) {
+        struct bundle_file *f = new_file(b, path);
+
+        if (hash_from_hex(str_of(json_string_value(hex)), &f->sha256) < 0)
+            return err_set(e, ERR_CORRUPT, "the manifest's hash of %s is no hash", path);
+    }
+    qsort(b->files, b->nfiles, sizeof(*b->files), by_path);
+    return 0;
+}
+
+int bundle_open(struct str manifest, struct bundle **out, struct err *e)
+{
+    struct bundle *b = bundle_new();
+    struct hash id = hash_of(manifest);
+    json_t *m = NULL;
+    int rc = json_read(manifest, &m, e);
+
+    hash_hex(&id, b->id);
+    if (rc == 0) {
+        b->abi = (int)json_get_int(m, "abi", 0);
+        b->dirty = json_get_bool(m, "dirty", false);
+        b->commit = json_get_string(m, "commit", NULL) ? xstrdup(json_get_string(m, "commit", "")) : NULL;
+        b->repo = json_get_string(m, "repo", NULL) ? xstrdup(json_get_string(m, "repo", "")) : NULL;
+        snprintf(b->lua_release, sizeof(b->lua_release), "%s", json_get_string(m, "lua", ""));
+        rc = open_files(b, json_object_get(m, "files"), e);
+    }
+    if (rc == 0 && (b->abi > MIDWATCH_ABI || b->abi < MIDWATCH_ABI - 1 || b->abi < 1))
+        rc = err_set(e, ERR_INVALID, "the run has abi %d, this program runs abi %d", b->abi, MIDWATCH_ABI);
+    json_decref(m);
+    if (rc < 0)
+        bundle_free(b);
+    else
+        *out = b;
+    return rc;
+}
+
+int bundle_restore_file(struct bundle *b, const char *path, struct str data, struct err *e)
+{
+    struct hash h = hash_of(data);
+    size_t i;
+
+    for (i = 0; i < b->nfiles; i++) {
+        struct bundle_file *f = &b->files[i];
+
+        if (strcmp(f->path, path) != 0)
+            continue;
+        if (!hash_eq(&h, &f->sha256))
+            return err_set(e, ERR_CORRUPT, "%s in the journal is not what its hash says", path);
+        free(f->data);
+        f->data = xstrndup(data.p, data.n);
+        f->len = data.n;
+        return 0;
+    }
+    return err_set(e, ERR_CORRUPT, "%s is not in the manifest", path);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* midwatch.yaml, strictly: every key is known or an error that names the nearest. */
+#include "config/config.h"
+
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FAIL(node, ...) yaml_err(e, c->file, (node), __VA_ARGS__)
+
+static int read_instance(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
+{
+    const struct yaml *plugin = yaml_get(y, "plugin");
+    struct instance *x;
+
+    if (y->type != YAML_MAP || !plugin || plugin->type != YAML_STRING) {
+        FAIL(y, "instance '%.*s' must say its plugin", (int)key->text.n, key->text.p);
+        return err_hint(e, "%.*s: { plugin: kubernetes, ... }", (int)key->text.n, key->text.p);
+    }
+    if (strcspn(key->text.p, "/:*{} \t") != key->text.n || key->text.n == 0)
+        return FAIL(key, "'%.*s' is no name for an instance", (int)key->text.n, key->text.p);
+    x = &c->instances[c->ninstances++];
+    *x = (struct instance){.name = xstrndup(key->text.p, key->text.n),
+                           .plugin = xstrndup(plugin->text.p, plugin->text.n), .settings = yaml_to_json(y),
+                           .line = key->line, .column = key->column};
+    json_object_del(x->settings, "plugin");
+    return 0;
+}
+
+static int read_instances(struct config *c, const struct yaml *y, struct err *e)
+{
+    size_t i;
+
+    if (y->type != YAML_MAP)
+        return FAIL(y, "instances must be a map of names");
+    /* Room for those that come from the environment. */
+    c->instances = xcalloc(y->n + 8, sizeof(*c->instances));
+    for (i = 0; i < y->n; i++) {
+        if (read_instance(c, y->keys[i], y->items[i], e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+static int read_argv(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
+{
+    size_t i;
+
+    if (!y || y->type != YAML_LIST || y->n == 0)
+        return FAIL(y ? y : key, "command '%s': argv must be a list of words, never a shell line", key->text.p);
+    for (i = 0; i < y->n; i++) {
+        if (y->items[i]->type == YAML_LIST || y->items[i]->type == YAML_MAP)
+            return FAIL(y->items[i], "command '%s': a word of argv must be a text", key->text.p);
+    }
+    return 0;
+}
+
+static int read_effect(struct config *c, const struct yaml *y, struct err *e)
+{
+    static const char *const keys[] = {"class", "target", "check", "undo", "irreversible"};
+    static const char *const classes[] = {"ensure", "keyed", "never_twice"};
+    const struct yaml *kind;
+    size_t i;
+
+    if (y->type != YAML_MAP)
+        return FAIL(y, "effect must be a map like { class: never_twice, target: \"service/web\" }");
+    if (yaml_only_keys(y, c->file, keys, 5, e) < 0)
+        return e->code;
+    if (!yaml_get(y, "target") || yaml_get(y, "target")->type != YAML_STRING)
+        return FAIL(y, "effect: the target is missing");
+    kind = yaml_get(y, "class");
+    for (i = 0; kind && i < 3; i++) {
+        if (str_is(kind->text, classes[i]))
+            return 0;
+    }
+    return kind ? FAIL(kind, "class: '%.*s' is not ensure, keyed or never_twice", (int)kind->text.n, kind->text.p) : 0;
+}
+
+static int read_answer(struct config *c, const struct yaml *y, struct err *e)
+{
+    static const char *const keys[] = {"returns", "ok"};
+    static const char *const types[] = {"string", "integer", "number", "boolean", "lines", "json"};
+    const struct yaml *returns;
+    size_t i;
+
+    if (y->type == YAML_BOOL)
+        return y->boolean ? 0 : FAIL(y, "read must be true or a map");
+    if (y->type != YAML_MAP)
+        return FAIL(y, "read must be true or a map like { returns: integer }");
+    if (yaml_only_keys(y, c->file, keys, 2, e) < 0)
+        return e->code;
+    returns = yaml_get(y, "returns");
+    for (i = 0; returns && i < 6; i++) {
+        if (str_is(returns->text, types[i]))
+            return 0;
+    }
+    return returns ? FAIL(returns, "returns: '%.*s' is none of string, integer, number, boolean, lines, json",
+                          (int)returns->text.n, returns->text.p)
+                   : 0;
+}
+
+static int read_command(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
+{
+    static const char *const keys[] = {"argv", "params", "read", "effect", "timeout", "env", "cwd", "input"};
+    const struct yaml *read, *effect, *timeout;
+    int64_t ms;
+
+    if (strspn(key->text.p, "abcdefghijklmnopqrstuvwxyz0123456789_") != key->text.n || key->text.n == 0)
+        return FAIL(key, "'%.*s' is no name for a command (small letters, digits, _)", (int)key->text.n, key->text.p);
+    if (y->type != YAML_MAP)
+        return FAIL(y, "command '%s' must be a map with argv", key->text.p);
+    if (yaml_only_keys(y, c->file, keys, 8, e) < 0 || read_argv(c, key, yaml_get(y, "argv"), e) < 0)
+        return e->code;
+    read = yaml_get(y, "read");
+    effect = yaml_get(y, "effect");
+    timeout = yaml_get(y, "timeout");
+    if (!read == !effect)
+        return FAIL(y, "command '%s' must be either a read or an effect", key->text.p);
+    if (timeout && (timeout->type != YAML_STRING || str_duration_ms(timeout->text, &ms) < 0))
+        return FAIL(timeout, "timeout must be a duration like 10s");
+    return read ? read_answer(c, read, e) : read_effect(c, effect, e);
+}
+
+static int read_commands(struct config *c, const struct yaml *y, struct err *e)
+{
+    size_t i;
+
+    if (y->type != YAML_MAP)
+        return FAIL(y, "commands must be a map of names");
+    for (i = 0; i < y->n; i++) {
+        if (read_command(c, y->keys[i], y->items[i], e) < 0)
+            return e->code;
+    }
+    json_decref(c->commands);
+    c->commands = yaml_to_json(y);
+    return 0;
+}
+
+static int read_all(struct config *c, const struct yaml *y, struct err *e)
+{
+    static const char *const keys[] = {"instances", "commands", "state"};
+    const struct yaml *v;
+
+    if (y->type != YAML_MAP)
+        return FAIL(y, "the configuration must be a map");
+    if (yaml_only_keys(y, c->file, keys, 3, e) < 0)
+        return e->code;
+    v = yaml_get(y, "state");
+    if (v && v->type != YAML_STRING)
+        return FAIL(v, "state must be a directory");
+    if (v)
+        c->state_dir = v->text.p[0] == '/' ? xstrndup(v->text.p, v->text.n) : NULL;
+    if (v && !c->state_dir) {
+        struct buf b = BUF_INIT(4096);
+
+        buf_addf(&b, "%s/%.*s", c->dir, (int)v->text.n, v->text.p);
+        c->state_dir = buf_take(&b, NULL);
+    }
+    if ((v = yaml_get(y, "instances")) && read_instances(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "commands")) && read_commands(c, v, e) < 0)
+        return e->code;
+    return 0;
+}
+
+static struct config *config_new(const char *file)
+{
+    struct config *c = xcalloc(1, sizeof(*c));
+    const char *slash = file ? strrchr(file, '/') : NULL;
+
+    c->file = file ? xstrdup(file) : NULL;
+    c->dir = slash == file && slash ? xstrdup("/") : slash ? xstrndup(file, (size_t)(slash - file)) : xstrdup(".");
+    c->commands = json_object();
+    return c;
+}
+
+int config_read(struct str text, const char *file, struct config **out, struct err *e)
+{
+    struct config *c = config_new(file);
+    struct yaml *y = NULL;
+    struct err own = {0};
+    int rc;
+
+    e = e ? e : &own;
+    rc = yaml_read(text, file, 1, &y, e);
+    if (rc == 0)
+        rc = read_all(c, y, e);
+    yaml_free(y);
+    if (rc < 0)
+        config_free(c);
+    else
+        *out = c;
+    return rc;
+}
+
+static int load_file(const char *path, struct buf *text, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    ssize_t n = 1;
+    int rc = 0;
+
+    if (fd < 0)
+        return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        rc = err_set(e, ERR_INVALID, "%s: not a regular file", path);
+    else if (st.st_mode & S_IWOTH)
+        rc = err_set(e, ERR_DENIED, "%s: anybody may write it (chmod o-w)", path);
+    while (rc == 0 && n > 0) {
+        char *to = buf_reserve(text, 8 * KIB);
+
+        n = to ? read(fd, to, 8 * KIB) : -1;
+        if (n < 0)
+            rc = err_set(e, ERR_LIMIT, "%s: cannot be read whole", path);
+        else
+            text->len += (size_t)n;
+    }
+    close(fd);
+    return rc;
+}
+
+/* The places without --config, in their order; "" where there is none. */
+static void places(char out[4][4096])
+{
+    const char *named = getenv("MIDWATCH_CONFIG"), *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
+
+    memset(out, 0, 4 * 4096);
+    snprintf(out[0], 4096, "%s", named ? named : "");
+    snprintf(out[1], 4096, "./midwatch.yaml");
+    if (xdg && xdg[0])
+        snprintf(out[2], 4096, "%s/midwatch/midwatch.yaml", xdg);
+    else if (home && home[0])
+        snprintf(out[2], 4096, "%s/.config/midwatch/midwatch.yaml", home);
+    snprintf(out[3], 4096, "/etc/midwatch/midwatch.yaml");
+}
+
+int config_load(const char *explicit_file, struct config **out, struct err *e)
+{
+    char paths[4][4096];
+    struct buf text = BUF_INIT(YAML_BYTES_MAX);
+    struct err found = {0};
+    size_t i;
+    int rc = ERR_NOT_FOUND;
+
+    places(paths);
+    if (explicit_file) {
+        snprintf(paths[0], sizeof(paths[0]), "%s", explicit_file);
+        paths[1][0] = paths[2][0] = paths[3][0] = '\0';
+    }
+    for (i = 0; i < 4 && rc == ERR_NOT_FOUND; i++) {
+        if (paths[i][0] == '\0')
+            continue;
+        rc = load_file(paths[i], &text, &found);
+        if (rc == 0)
+            rc = config_read((struct str){text.data ? text.data : "", text.len}, paths[i], out, &found);
+        else if (rc == ERR_NOT_FOUND && i == 0)
+            break;      /* this one was named */
+    }
+    buf_free(&text);
+    if (rc == ERR_NOT_FOUND && paths[0][0] == '\0') {
+        *out = config_new(NULL);
+        return 0;
+    }
+    if (rc < 0 && e)
+        *e = found;
+    return rc;
+}
+
+void config_free(struct config *c)
+{
+    size_t i;
+
+    if (!c)
+        return;
+    for (i = 0; i < c->ninstances; i++) {
+        free(c->instances[i].name);
+        free(c->instances[i].plugin);
+        json_decref(c->instances[i].settings);
+    }
+    free(c->instances);
+    free(c->file);
+    free(c->dir);
+    free(c->state_dir);
+    json_decref(c->commands);
+    free(c);
+}
+
+static const struct instance *add_implicit(struct config *c, const char *name, json_t *settings)
+{
+    struct instance *x;
+
+    if (!c->instances)
+        c->instances = xcalloc(8, sizeof(*c->instances));
+    x = &c->instances[c->ninstances++];
+    *x = (struct instance){.name = xstrdup(name), .plugin = xstrdup(name), .settings = settings, .implicit = true};
+    return x;
+}
+
+const struct instance *config_instance(struct config *c, const char *name)
+{
+    const char *url = getenv("PROMETHEUS_URL"), *kube = getenv("KUBECONFIG"), *home = getenv("HOME");
+    char path[4096];
+    size_t i;
+
+    for (i = 0; i < c->ninstances; i++) {
+        if (strcmp(c->instances[i].name, name) == 0)
+            return &c->instances[i];
+    }
+    if (strcmp(name, "shell") == 0)
+        return add_implicit(c, name, json_object());
+    if (strcmp(name, "prometheus") == 0 && url && url[0])
+        return add_implicit(c, name, json_pack("{s:s}", "url", url));
+    if (strcmp(name, "kubernetes") == 0) {
+        snprintf(path, sizeof(path), "%s/.kube/config", home ? home : "");
+        if ((kube && kube[0]) || access(path, R_OK) == 0)
+            return add_implicit(c, name, json_pack("{s:s}", "kubeconfig", kube && kube[0] ? kube : path));
+    }
+    return NULL;
+}
+
+char *config_state_dir(const struct config *c, const char *explicit_dir)
+{
+    const char *env = getenv("MIDWATCH_STATE"), *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME");
+    struct buf b = BUF_INIT(4096);
+
+    if (explicit_dir)
+        return xstrdup(explicit_dir);
+    if (c && c->state_dir)
+        return xstrdup(c->state_dir);
+    if (env && env[0])
+        return xstrdup(env);
+    if (geteuid() == 0)
+        return xstrdup("/var/lib/midwatch");
+    if (xdg && xdg[0])
+        buf_addf(&b, "%s/midwatch", xdg);
+    else
+        buf_addf(&b, "%s/.local/state/midwatch", home ? home : ".");
+    return buf_take(&b, NULL);
+}

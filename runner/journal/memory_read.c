@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be asked of the memory journal, in the same orders as of SQLite. */
+#include "journal/memory.h"
+
+#include <stdlib.h>
+
+static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i, k;
+
+    for (i = 0; i < m->nbundles; i++) {
+        const struct mem_bundle *b = &m->bundles[i];
+
+        if (strcmp(b->id, id) != 0)
+            continue;
+        buf_add(meta, b->meta, b->meta_len);
+        for (k = 0; k < b->nfiles; k++) {
+            if (!fn(ctx, b->files[k].path, (struct str){b->files[k].data, b->files[k].len}))
+                break;
+        }
+        return 0;
+    }
+    return err_set(e, ERR_NOT_FOUND, "the journal has no bundle %.12s", id);
+}
+
+static struct run_info copy_info(const struct run_info *r)
+{
+    struct run_info c = *r;
+
+    c.params = xstrdup(r->params);
+    c.trigger = xstrdup(r->trigger);
+    return c;
+}
+
+static int get_run(struct journal *j, int64_t id, struct run_info *out, struct err *e)
+{
+    struct mem_run *r = memory_run((struct memory *)j, id);
+
+    if (!r)
+        return err_set(e, ERR_NOT_FOUND, "there is no run %lld", (long long)id);
+    *out = copy_info(&r->info);
+    return 0;
+}
+
+static int find_run(struct journal *j, struct str prefix, int64_t *id, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i, n = 0;
+
+    for (i = 0; i < m->nruns; i++) {
+        if (strncmp(m->runs[i].info.uuid, prefix.p, prefix.n) != 0)
+            continue;
+        *id = m->runs[i].info.id;
+        n++;
+    }
+    if (n == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no run '%.*s'", (int)prefix.n, prefix.p);
+    return n == 1 ? 0 : err_set(e, ERR_INVALID, "several runs begin with '%.*s'", (int)prefix.n, prefix.p);
+}
+
+static int runs(struct journal *j, bool open_only, run_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i;
+
+    (void)e;
+    for (i = m->nruns; i > 0; i--) {
+        const struct run_info *r = &m->runs[i - 1].info;
+
+        if ((!open_only || r->state != RUN_ENDED) && !fn(ctx, r))
+            break;
+    }
+    return 0;
+}
+
+static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    struct mem_run *r = run ? memory_run(m, run) : &m->system;
+    size_t i;
+
+    (void)e;
+    for (i = 0; r && i < r->nrows; i++) {
+        if (r->rows[i].seq >= from_seq && !fn(ctx, &r->rows[i]))
+            break;
+    }
+    return 0;
+}
+
+static int by_target(const void *a, const void *b)
+{
+    return strcmp(((const struct lock_info *)a)->target, ((const struct lock_info *)b)->target);
+}
+
+static int locks(struct journal *j, lock_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    struct lock_info *sorted = xmemdup(m->locks ? (void *)m->locks : "", m->nlocks * sizeof(*sorted));
+    size_t i;
+
+    (void)e;
+    qsort(sorted, m->nlocks, sizeof(*sorted), by_target);
+    for (i = 0; i < m->nlocks && fn(ctx, &sorted[i]); i++)
+        ;
+    free(sorted);
+    return 0;
+}
+
+static int by_intent(const void *a, const void *b)
+{
+    const struct effect_info *x = a, *y = b;
+
+    if (x->run != y->run)
+        return x->run < y->run ? -1 : 1;
+    return x->intent_seq < y->intent_seq ? -1 : x->intent_seq > y->intent_seq;
+}
+
+static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    struct effect_info *sorted = xmemdup(m->effects ? (void *)m->effects : "", m->neffects * sizeof(*sorted));
+    size_t i;
+
+    (void)e;
+    qsort(sorted, m->neffects, sizeof(*sorted), by_intent);
+    for (i = 0; i < m->neffects; i++) {
+        if ((run == -1 || sorted[i].run == run) && !fn(ctx, &sorted[i]))
+            break;
+    }
+    free(sorted);
+    return 0;
+}
+
+static int halted(struct journal *j, bool *on, struct buf *why, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+
+    (void)e;
+    *on = m->halted;
+    if (m->halted && why)
+        buf_adds(why, m->halt_why);
+    return 0;
+}
+
+const struct journal_ops memory_reads = {
+    .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks,
+    .effects = effects, .halted = halted,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside journal/sqlite: the connection, its statements, and the schema. */
+#ifndef MIDWATCH_JOURNAL_SQLITE_H
+#define MIDWATCH_JOURNAL_SQLITE_H
+
+#include "journal/journal.h"
+
+#include <sqlite3.h>
+
+enum {
+    SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK, SQL_SAVE, SQL_RELEASE, SQL_BACK,
+    SQL_RUN_HEAD, SQL_RUN_NEXT, SQL_ROW, SQL_RUN_NEW, SQL_RUN_STATE, SQL_RUN_END, SQL_RUN_EPOCH,
+    SQL_LOCK_GET, SQL_LOCK_PUT, SQL_LOCK_COUNT, SQL_UNLOCK, SQL_UNLOCK_ALL, SQL_EFFECT_NEW, SQL_EFFECT_STATE,
+    SQL_ESCALATION_OPEN, SQL_ESCALATION_CLOSE, SQL_HALT_ON, SQL_HALT_OFF, SQL_HALTED, SQL_SYSTEM_HEAD, SQL_SYSTEM_NEXT,
+    SQL_BUNDLE, SQL_BLOB, SQL_BUNDLE_FILE, SQL_COUNT
+};
+
+struct sqlite {
+    struct journal base;
+    struct journal_options o;
+    sqlite3 *db;
+    sqlite3_stmt *statements[SQL_COUNT];
+    int lock_fd;
+    int64_t next_id;
+    bool dead;
+    char path[4096];
+};
+
+extern const char sqlite_schema[];
+extern const char *const sqlite_texts[SQL_COUNT];
+#define SQLITE_APPLICATION 0x6d696477      /* "midw" */
+#define SQLITE_SCHEMA_VERSION 1
+
+/* The prepared statement, reset. NULL with e set if it cannot be prepared. */
+sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
+/* ERR_DISK for full, read-only and I/O errors, ERR_CORRUPT for damage, else ERR_IO. */
+int sqlite_failed(struct sqlite *s, const char *what, struct err *e);
+extern const struct journal_ops sqlite_ops;
+void sqlite_free(struct journal *j);
+int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e);
+int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
+                      struct err *e);
+
+#endif

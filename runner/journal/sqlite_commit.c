@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One batch, one transaction: items in their order, each behind a savepoint if it
+ * has guards. Whatever fails leaves the file as it was and the journal dead. */
+#include "journal/sqlite.h"
+
+#include <stdio.h>
+
+static void bind_text(sqlite3_stmt *st, int i, struct str s)
+{
+    sqlite3_bind_text(st, i, s.n ? s.p : "", (int)s.n, SQLITE_STATIC);
+}
+
+static void bind_hash(sqlite3_stmt *st, int i, const struct hash *h)
+{
+    sqlite3_bind_blob(st, i, h->bytes, HASH_BYTES, SQLITE_STATIC);
+}
+
+static int point(struct sqlite *s, const char *step, struct err *e)
+{
+    int rc = s->o.point ? s->o.point(s->o.ctx, step) : 0;
+
+    return rc < 0 ? err_set(e, ERR_DISK, "journal: %s failed", step) : 0;
+}
+
+static int step(struct sqlite *s, sqlite3_stmt *st, struct err *e)
+{
+    int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+
+    if (st)
+        sqlite3_reset(st);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : sqlite_failed(s, "write", e);
+}
+
+static int simple(struct sqlite *s, int which, struct err *e)
+{
+    return step(s, sqlite_statement(s, which, e), e);
+}
+
+struct head {
+    int64_t epoch, next_seq;
+    struct hash chain;
+    bool found;
+};
+
+static int read_head(struct sqlite *s, int64_t run, struct head *h, struct err *e)
+{
+    sqlite3_stmt *st = sqlite_statement(s, run ? SQL_RUN_HEAD : SQL_SYSTEM_HEAD, e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    if (run)
+        sqlite3_bind_int64(st, 1, run);
+    rc = sqlite3_step(st);
+    h->found = rc == SQLITE_ROW;
+    if (h->found) {
+        h->epoch = sqlite3_column_int64(st, 0);
+        h->next_seq = sqlite3_column_int64(st, 1);
+        if (sqlite3_column_bytes(st, 2) == HASH_BYTES)
+            memcpy(h->chain.bytes, sqlite3_column_blob(st, 2), HASH_BYTES);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_failed(s, "read", e);
+}
+
+static int insert_rows(struct sqlite *s, const struct journal_item *item, struct head *h, struct err *e)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_ROW, e), *next;
+    size_t i;
+
+    if (!st)
+        return e->code;
+    if (item->nrows && item->rows[0].seq != h->next_seq)
+        return err_set(e, ERR_CORRUPT, "run %lld: row %lld where %lld is next", (long long)item->run,
+                       (long long)item->rows[0].seq, (long long)h->next_seq);
+    for (i = 0; i < item->nrows; i++) {
+        const struct row *r = &item->rows[i];
+
+        h->chain = journal_chain(&h->chain, r);
+        sqlite3_bind_int64(st, 1, item->run);
+        sqlite3_bind_int64(st, 2, r->seq);
+        sqlite3_bind_int64(st, 3, r->epoch);
+        sqlite3_bind_int(st, 4, (int)r->kind);
+        bind_text(st, 5, r->path);
+        bind_text(st, 6, r->name);
+        bind_hash(st, 7, &r->args_hash);
+        bind_text(st, 8, r->args);
+        bind_text(st, 9, r->payload);
+        sqlite3_bind_int64(st, 10, r->at);
+        bind_hash(st, 11, &h->chain);
+        if (step(s, st, e) < 0)
+            return e->code;
+    }
+    next = sqlite_statement(s, item->run ? SQL_RUN_NEXT : SQL_SYSTEM_NEXT, e);
+    if (!next)
+        return e->code;
+    sqlite3_bind_int64(next, 1, item->run);
+    sqlite3_bind_int64(next, 2, h->next_seq + (int64_t)item->nrows);
+    bind_hash(next, 3, &h->chain);
+    return step(s, next, e);
+}
+
+static int run_new(struct sqlite *s, const struct journal_item *item, const struct change *c, sqlite3_stmt *st,
+                   struct err *e)
+{
+    sqlite3_bind_int64(st, 1, item->run);
+    bind_text(st, 2, c->uuid);
+    bind_text(st, 3, c->bundle);
+    bind_text(st, 4, c->runbook);
+    bind_text(st, 5, c->command);
+    bind_text(st, 6, c->params);
+    bind_text(st, 7, c->trigger);
+    if (c->dedup.n)
+        bind_text(st, 8, c->dedup);
+    else
+        sqlite3_bind_null(st, 8);
+    sqlite3_bind_int64(st, 9, item->epoch);
+    sqlite3_bind_int64(st, 10, item->at);
+    return step(s, st, e);
+}
+
+static const int statement_of[] = {
+    [CHANGE_RUN_NEW] = SQL_RUN_NEW, [CHANGE_RUN_STATE] = SQL_RUN_STATE, [CHANGE_RUN_END] = SQL_RUN_END,
+    [CHANGE_RUN_EPOCH] = SQL_RUN_EPOCH, [CHANGE_LOCK] = SQL_LOCK_PUT, [CHANGE_UNLOCK] = SQL_UNLOCK,
+    [CHANGE_UNLOCK_ALL] = SQL_UNLOCK_ALL, [CHANGE_EFFECT_NEW] = SQL_EFFECT_NEW,
+    [CHANGE_EFFECT_STATE] = SQL_EFFECT_STATE, [CHANGE_ESCALATION] = SQL_ESCALATION_OPEN, [CHANGE_HALT] = SQL_HALT_ON,
+};
+
+static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const struct change *c)
+{
+    sqlite3_bind_int64(st, 1, item->run);
+    switch (c->kind) {
+    case CHANGE_RUN_STATE:
+        sqlite3_bind_int(st, 2, (int)c->run_state);
+        sqlite3_bind_int64(st, 3, c->n);
+        break;
+    case CHANGE_RUN_END:
+        bind_text(st, 2, c->outcome);
+        bind_text(st, 3, c->reason);
+        sqlite3_bind_int64(st, 4, item->at);
+        break;
+    case CHANGE_RUN_EPOCH:
+    case CHANGE_UNLOCK_ALL:
+        sqlite3_bind_int64(st, 2, c->n);
+        break;
+    case CHANGE_LOCK:
+    case CHANGE_UNLOCK:
+        bind_text(st, 1, c->target);
+        sqlite3_bind_int64(st, 2, item->run);
+        if (c->kind == CHANGE_UNLOCK)
+            sqlite3_bind_int64(st, 3, c->n);
+        break;
+    case CHANGE_EFFECT_NEW:
+        sqlite3_bind_int64(st, 2, c->seq);
+        bind_text(st, 3, c->key);
+        bind_text(st, 4, c->path);
+        bind_text(st, 5, c->action);
+        bind_text(st, 6, c->target);
+        break;
+    case CHANGE_EFFECT_STATE:
+        bind_text(st, 2, c->key);
+        sqlite3_bind_int(st, 3, (int)c->effect_state);
+        sqlite3_bind_int64(st, 4, c->seq);
+        break;
+    case CHANGE_ESCALATION:
+        if (c->n) {
+            bind_text(st, 2, c->text);
+            sqlite3_bind_int64(st, 3, item->at);
+        }
+        break;
+    case CHANGE_HALT:
+        if (c->n) {
+            sqlite3_bind_int64(st, 1, item->at);
+            bind_text(st, 2, c->text);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static int apply_change(struct sqlite *s, const struct journal_item *item, const struct change *c, struct err *e)
+{
+    int which = statement_of[c->kind];
+    sqlite3_stmt *st;
+
+    if (c->kind == CHANGE_ESCALATION && !c->n)
+        which = SQL_ESCALATION_CLOSE;
+    if (c->kind == CHANGE_HALT && !c->n)
+        which = SQL_HALT_OFF;
+    st = sqlite_statement(s, which, e);
+    if (!st)
+        return e->code;
+    if (c->kind == CHANGE_RUN_NEW)
+        return run_new(s, item, c, st, e);
+    bind_change(st, item, c);
+    return step(s, st, e);
+}
+
+/* 1 = the guard holds, 0 = it does not, < 0 = error. */
+static int guard_holds(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e)
+{
+    int64_t run = 0, cool = 0, n = 0;
+    sqlite3_stmt *st;
+    int rc;
+
+    if (g->kind == GUARD_REVOKED)
+        return 1;
+    st = sqlite_statement(s, g->kind == GUARD_HALT         ? SQL_HALTED
+                             : g->kind == GUARD_RUN_BUDGET ? SQL_LOCK_COUNT
+                                                           : SQL_LOCK_GET, e);
+    if (!st)
+        return e->code;
+    if (g->kind == GUARD_RUN_BUDGET) {
+        sqlite3_bind_int64(st, 1, item->run);
+        bind_text(st, 2, g->target);
+    } else if (g->kind != GUARD_HALT) {
+        bind_text(st, 1, g->target);
+    }
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW && g->kind == GUARD_RUN_BUDGET) {
+        n = sqlite3_column_int64(st, 0);
+    } else if (rc == SQLITE_ROW && g->kind != GUARD_HALT) {
+        run = sqlite3_column_int64(st, 0);
+        cool = sqlite3_column_int64(st, 2);
+    }
+    sqlite3_reset(st);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return sqlite_failed(s, "read", e);
+    switch (g->kind) {
+    case GUARD_HALT:
+        return rc == SQLITE_DONE;
+    case GUARD_LOCK:
+        return run == 0 || run == item->run;
+    case GUARD_COOLDOWN:
+        return run == item->run || cool <= g->now;
+    default:
+        return n + 1 <= g->max;
+    }
+}
+
+static bool creates(const struct journal_item *item)
+{
+    return item->nchanges && item->changes[0].kind == CHANGE_RUN_NEW;
+}
+
+static bool takes_over(const struct journal_item *item)
+{
+    size_t i;
+
+    for (i = 0; i < item->nchanges; i++) {
+        if (item->changes[i].kind == CHANGE_RUN_EPOCH)
+            return true;
+    }
+    return false;
+}
+
+/* Everything of an item; the result is set, an error is ours or the disk's. */
+static int do_item(struct sqlite *s, struct journal_item *item, struct err *e)
+{
+    struct head h = {0};
+    size_t i, first = 0;
+    int rc = 0;
+
+    item->result = ITEM_COMMITTED;
+    item->refusal = NULL;
+    if (creates(item)) {
+        rc = apply_change(s, item, &item->changes[0], e);
+        first = 1;
+    }
+    if (rc == 0)
+        rc = read_head(s, item->run, &h, e);
+    if (rc < 0)
+        return rc;
+    if (!h.found || (item->run && h.epoch != item->epoch && !takes_over(item))) {
+        item->result = ITEM_FENCED;
+        return 0;
+    }
+    for (i = 0; i < item->nguards; i++) {
+        rc = guard_holds(s, item, &item->guards[i], e);
+        if (rc < 0)
+            return rc;
+        if (rc == 0) {
+            item->result = ITEM_REFUSED;
+            item->refusal = guard_refusal(item->guards[i].kind);
+            return 0;
+        }
+    }
+    if (item->nrows && insert_rows(s, item, &h, e) < 0)
+        return e->code;
+    for (i = first; i < item->nchanges; i++) {
+        if (apply_change(s, item, &item->changes[i], e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+static int do_items(struct sqlite *s, struct journal_item *items, size_t n, struct err *e)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        bool guarded = items[i].nguards > 0;
+
+        if (guarded && simple(s, SQL_SAVE, e) < 0)
+            return e->code;
+        if (do_item(s, &items[i], e) < 0)
+            return e->code;
+        if (guarded && items[i].result != ITEM_COMMITTED && simple(s, SQL_BACK, e) < 0)
+            return e->code;
+        if (guarded && simple(s, SQL_RELEASE, e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    struct err own = {0}, ignored = {0};
+    int rc;
+
+    e = e ? e : &own;
+    if (s->dead)
+        return err_set(e, ERR_DISK, "journal %s: an earlier write failed; nothing more is written", s->path);
+    rc = point(s, "begin", e);
+    if (rc == 0 && sqlite3_get_autocommit(s->db))
+        rc = simple(s, SQL_BEGIN, e);
+    if (rc == 0)
+        rc = do_items(s, items, n, e);
+    if (rc == 0)
+        rc = point(s, "commit", e);
+    if (rc == 0)
+        rc = simple(s, SQL_COMMIT, e);
+    if (rc < 0) {
+        s->dead = true;
+        if (!sqlite3_get_autocommit(s->db))
+            simple(s, SQL_ROLLBACK, &ignored);
+        return rc;
+    }
+    return point(s, "committed", e);
+}
+
+static int put_file(struct sqlite *s, const char *id, const struct blob_ref *f, struct err *e)
+{
+    struct hash h = hash_of(f->data);
+    sqlite3_stmt *blob = sqlite_statement(s, SQL_BLOB, e), *file;
+
+    if (!blob)
+        return e->code;
+    bind_hash(blob, 1, &h);
+    sqlite3_bind_blob(blob, 2, f->data.n ? f->data.p : "", (int)f->data.n, SQLITE_STATIC);
+    if (step(s, blob, e) < 0)
+        return e->code;
+    file = sqlite_statement(s, SQL_BUNDLE_FILE, e);
+    if (!file)
+        return e->code;
+    bind_text(file, 1, str_of(id));
+    bind_text(file, 2, str_of(f->path));
+    bind_hash(file, 3, &h);
+    return step(s, file, e);
+}
+
+/* Opens the transaction that the next commit closes: a bundle and the run that needs it are one. */
+int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
+                      struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st;
+    size_t i;
+
+    if (s->dead)
+        return err_set(e, ERR_DISK, "journal %s: an earlier write failed; nothing more is written", s->path);
+    if (sqlite3_get_autocommit(s->db) && simple(s, SQL_BEGIN, e) < 0)
+        return e->code;
+    st = sqlite_statement(s, SQL_BUNDLE, e);
+    if (!st)
+        return e->code;
+    bind_text(st, 1, str_of(id));
+    sqlite3_bind_blob(st, 2, meta.n ? meta.p : "", (int)meta.n, SQLITE_STATIC);
+    if (step(s, st, e) < 0)
+        return e->code;
+    if (sqlite3_changes(s->db) == 0)
+        return 0;       /* content-addressed: the same id is the same bundle */
+    for (i = 0; i < n; i++) {
+        if (put_file(s, id, &files[i], e) < 0)
+            return e->code;
+    }
+    return 0;
+}

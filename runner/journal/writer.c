@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal thread. Items queue up while a commit is under way, and the next
+ * commit takes all of them: one fsync for as many runs as are waiting. Bundles are
+ * queued like items, so that a bundle is in the same transaction as its run. */
+#include "journal/writer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct entry {
+    struct entry *next;
+    struct journal_item item;       /* all it points to lies behind the entry */
+    writer_done_fn done;
+    void *ctx;
+    char *bundle_id;                /* set for a bundle: then item is unused */
+    struct str meta;
+    struct blob_ref *files;
+    size_t nfiles;
+};
+
+struct queue {
+    struct entry *first, **last;
+};
+
+struct writer {
+    struct journal *journal;
+    bool threaded, stopping, working;
+    void (*wake)(void *ctx);
+    void *wake_ctx;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct queue waiting, finished;
+    int64_t commits;
+    struct err failure;             /* sticky */
+};
+
+static void push(struct queue *q, struct entry *x)
+{
+    x->next = NULL;
+    if (!q->first)
+        q->last = &q->first;
+    *q->last = x;
+    q->last = &x->next;
+}
+
+static struct entry *take_all(struct queue *q)
+{
+    struct entry *first = q->first;
+
+    q->first = NULL;
+    return first;
+}
+
+/* Commits a chain of entries as one batch. */
+static void commit_batch(struct writer *w, struct entry *batch, struct err *failure)
+{
+    struct journal_item items[64];
+    struct entry *members[64], *x = batch;
+    size_t n, i;
+
+    while (x) {
+        for (n = 0; x && n < 64; x = x->next) {
+            if (failure->code)
+                continue;
+            if (x->bundle_id) {
+                w->journal->ops->put_bundle(w->journal, x->bundle_id, x->meta, x->files, x->nfiles, failure);
+            } else {
+                members[n] = x;
+                items[n++] = x->item;
+            }
+        }
+        if (n == 0 || failure->code)
+            continue;
+        if (w->journal->ops->commit(w->journal, items, n, failure) < 0)
+            continue;
+        __atomic_add_fetch(&w->commits, 1, __ATOMIC_RELAXED);
+        for (i = 0; i < n; i++) {
+            members[i]->item.result = items[i].result;
+            members[i]->item.refusal = items[i].refusal;
+        }
+    }
+}
+
+static void move_to_finished(struct writer *w, struct entry *batch)
+{
+    struct entry *x, *next;
+
+    for (x = batch; x; x = next) {
+        next = x->next;
+        push(&w->finished, x);
+    }
+}
+
+static void *work(void *arg)
+{
+    struct writer *w = arg;
+    struct entry *batch;
+    struct err failure = {0};
+
+    pthread_mutex_lock(&w->mutex);
+    for (;;) {
+        while (!w->waiting.first && !w->stopping)
+            pthread_cond_wait(&w->changed, &w->mutex);
+        batch = take_all(&w->waiting);
+        if (!batch)
+            break;
+        w->working = true;
+        pthread_mutex_unlock(&w->mutex);
+        commit_batch(w, batch, &failure);
+        pthread_mutex_lock(&w->mutex);
+        w->failure = failure;
+        move_to_finished(w, batch);
+        w->working = false;
+        pthread_cond_broadcast(&w->changed);
+        if (w->wake)
+            w->wake(w->wake_ctx);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return NULL;
+}
+
+int writer_new(struct journal *j_take, bool threaded, void (*wake)(void *ctx), void *wake_ctx, struct writer **out,
+               struct err *e)
+{
+    struct writer *w = xcalloc(1, sizeof(*w));
+
+    w->journal = j_take;
+    w->threaded = threaded;
+    w->wake = wake;
+    w->wake_ctx = wake_ctx;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    if (threaded && pthread_create(&w->thread, NULL, work, w) != 0) {
+        w->threaded = false;
+        writer_free(w);
+        return err_set(e, ERR_IO, "the journal thread cannot be started");
+    }
+    *out = w;
+    return 0;
+}
+
+/* One allocation for an entry and all it points to: sizes first, then copies. */
+struct packer {
+    char *to;       /* NULL while measuring */
+    size_t used;
+};
+
+static size_t aligned(size_t n)
+{
+    return (n + 15) & ~(size_t)15;
+}
+
+static void *place(struct packer *k, const void *from, size_t n)
+{
+    void *at = k->to ? k->to + k->used : NULL;
+
+    k->used += aligned(n);
+    if (at && n)
+        memcpy(at, from, n);
+    return at;
+}
+
+static void place_str(struct packer *k, struct str *s)
+{
+    const char *at = place(k, s->p, s->n);
+
+    if (at)
+        s->p = at;
+}
+
+static void pack_rows(struct packer *k, struct journal_item *item)
+{
+    struct row *rows = place(k, item->rows, item->nrows * sizeof(*rows));
+    size_t i;
+
+    for (i = 0; i < item->nrows; i++) {
+        struct row r = item->rows[i];
+
+        place_str(k, &r.path);
+        place_str(k, &r.name);
+        place_str(k, &r.args);
+        place_str(k, &r.payload);
+        if (rows)
+            rows[i] = r;
+    }
+    if (rows)
+        item->rows = rows;
+}
+
+static void pack_guards(struct packer *k, struct journal_item *item)
+{
+    struct guard *guards = place(k, item->guards, item->nguards * sizeof(*guards));
+    size_t i;
+
+    for (i = 0; i < item->nguards; i++) {
+        struct guard g = item->guards[i];
+
+        place_str(k, &g.target);
+        if (guards)
+            guards[i] = g;
+    }
+    if (guards)
+        item->guards = guards;
+}
+
+static void pack_changes(struct packer *k, struct journal_item *item)
+{
+    struct change *changes = place(k, item->changes, item->nchanges * sizeof(*changes));
+    size_t i, t;
+
+    for (i = 0; i < item->nchanges; i++) {
+        struct change c = item->changes[i];
+        struct str *texts[] = {&c.target, &c.key,    &c.path,    &c.action,  &c.text,  &c.uuid,    &c.runbook,
+                               &c.command, &c.bundle, &c.params, &c.trigger, &c.dedup, &c.outcome, &c.reason};
+
+        for (t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
+            place_str(k, texts[t]);
+        if (changes)
+            changes[i] = c;
+    }
+    if (changes)
+        item->changes = changes;
+}
+
+static void pack(struct packer *k, struct journal_item *item)
+{
+    pack_rows(k, item);
+    pack_guards(k, item);
+    pack_changes(k, item);
+}
+
+static int submit(struct writer *w, struct entry *x, struct err *e)
+{
+    pthread_mutex_lock(&w->mutex);
+    push(&w->waiting, x);
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+    (void)e;
+    return 0;
+}
+
+int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e)
+{
+    struct packer k = {0};
+    struct journal_item copy = *item;
+    struct entry *x;
+
+    pack(&k, &copy);
+    x = xcalloc(1, aligned(sizeof(*x)) + k.used);
+    k = (struct packer){.to = (char *)x + aligned(sizeof(*x))};
+    x->item = *item;
+    pack(&k, &x->item);
+    x->done = done;
+    x->ctx = ctx;
+    return submit(w, x, e);
+}
+
+int writer_put_bundle(struct writer *w, const char *id, struct str meta, const struct blob_ref *files, size_t n,
+                      struct err *e)
+{
+    struct packer k = {0};
+    struct entry *x;
+    size_t i, size = aligned(sizeof(*x)) + aligned(strlen(id) + 1) + aligned(meta.n) + aligned(n * sizeof(*files));
+
+    for (i = 0; i < n; i++)
+        size += aligned(strlen(files[i].path) + 1) + aligned(files[i].data.n);
+    x = xcalloc(1, size);
+    k.to = (char *)x + aligned(sizeof(*x));
+    x->bundle_id = place(&k, id, strlen(id) + 1);
+    x->meta = (struct str){place(&k, meta.p, meta.n), meta.n};
+    x->files = place(&k, files, n * sizeof(*files));
+    x->nfiles = n;
+    for (i = 0; i < n; i++) {
+        x->files[i].path = place(&k, files[i].path, strlen(files[i].path) + 1);
+        x->files[i].data.p = place(&k, files[i].data.p, files[i].data.n);
+    }
+    return submit(w, x, e);
+}
+
+static void commit_inline(struct writer *w)
+{
+    struct entry *batch = take_all(&w->waiting);
+
+    if (!batch)
+        return;
+    commit_batch(w, batch, &w->failure);
+    move_to_finished(w, batch);
+}
+
+size_t writer_poll(struct writer *w)
+{
+    struct entry *x, *next;
+    struct err failure;
+    size_t n = 0;
+
+    if (!w->threaded)
+        commit_inline(w);
+    pthread_mutex_lock(&w->mutex);
+    x = take_all(&w->finished);
+    failure = w->failure;
+    pthread_mutex_unlock(&w->mutex);
+    for (; x; x = next) {
+        next = x->next;
+        if (x->done)
+            x->done(x->ctx, &x->item, failure.code ? &failure : NULL);
+        free(x);
+        n++;
+    }
+    return n;
+}
+
+int writer_flush(struct writer *w, struct err *e)
+{
+    pthread_mutex_lock(&w->mutex);
+    while (w->threaded && (w->waiting.first || w->working))
+        pthread_cond_wait(&w->changed, &w->mutex);
+    pthread_mutex_unlock(&w->mutex);
+    writer_poll(w);
+    if (w->failure.code && e)
+        *e = w->failure;
+    return w->failure.code;
+}
+
+int64_t writer_commits(const struct writer *w)
+{
+    return __atomic_load_n(&w->commits, __ATOMIC_RELAXED);
+}
+
+struct journal *writer_journal(struct writer *w)
+{
+    return w->journal;
+}
+
+void writer_free(struct writer *w)
+{
+    struct entry *x, *next;
+
+    if (!w)
+        return;
+    if (w->threaded) {
+        pthread_mutex_lock(&w->mutex);
+        w->stopping = true;
+        pthread_cond_broadcast(&w->changed);
+        pthread_mutex_unlock(&w->mutex);
+        pthread_join(w->thread, NULL);
+    }
+    for (x = take_all(&w->finished); x; x = next) {
+        next = x->next;
+        free(x);
+    }
+    for (x = take_all(&w->waiting); x; x = next) {
+        next = x->next;
+        free(x);
+    }
+    w->journal->ops->free(w->journal);
+    pthread_mutex_destroy(&w->mutex);
+    pthread_cond_destroy(&w->changed);
+    free(w);
+}

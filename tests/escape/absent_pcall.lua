@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- The name must not be there.
+return pcall(error)

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- Scripts do not steer the collector.
+collectgarbage("stop")

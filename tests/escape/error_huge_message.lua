@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A message of 16 MiB.
+error(("x"):rep(1 << 24))

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A function is no value.
+look({ f = function() end })

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- No look inside a callback of C.
+return (("x"):gsub("x", look))

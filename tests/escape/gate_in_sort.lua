@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- No look inside a comparison.
+table.sort({ 2, 1 }, function(a, b) look(a) return a < b end)

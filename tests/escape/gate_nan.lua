@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- NaN is a status, not a value.
+look({ n = 0 / 0 })

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- Globals cannot be assigned.
+evil = 1

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- Nor set behind the back of the environment.
+rawset(_ENV, "evil", 1)

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- Nor replaced.
+tostring = function() return "evil" end

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- The same with table.insert.
+table.insert(string, 1)

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- The same with rawset.
+rawset(string, "format", 1)

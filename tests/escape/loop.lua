@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- The plain endless loop.
+while true do end

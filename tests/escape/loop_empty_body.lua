@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- A loop whose body is one jump.
+::again:: goto again

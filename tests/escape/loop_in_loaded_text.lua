@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- Loaded text is under the same clock.
+load("while true do end")()

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A list that came from an answer keeps its mark.
+setmetatable(look({ 1 }), { __index = {} })

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- Setting it is not possible either.
+setmetatable("", {})

@@ -1,0 +1,4 @@
+-- expect: REFUSED
+-- Callbacks inside callbacks.
+local function f() return (("x"):gsub("x", f)) end
+f()

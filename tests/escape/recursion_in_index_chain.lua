@@ -1,0 +1,6 @@
+-- expect: REFUSED
+-- A cycle of __index tables.
+local a, b = {}, {}
+setmetatable(a, { __index = b })
+setmetatable(b, { __index = a })
+return a.x

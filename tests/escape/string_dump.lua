@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- Row 15: no bytecode leaves.
+return string.dump(function() end)

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- The same, from zero.
+return table.unpack({}, 0, math.maxinteger)

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- There is no yield.
+coroutine.yield(1)
