@@ -78,6 +78,9 @@ primitives.base64 = function(text)
   return answer.text
 end
 
+--- matches(text, pattern): true if the whole text matches the POSIX extended expression.
+function primitives.matches(text, pattern) return ask("matches", { text = text, pattern = pattern }).value == true end
+
 --- plugin "name" { things, reads, effects }
 primitives.plugin = function(name)
   return function(spec)
@@ -96,11 +99,9 @@ local function without_functions(spec)
   return out
 end
 
---- Takes the table that the plugin's text returned.
-function plugin.declare(spec) declared = spec end
-
 --- Sets the instance that this body serves.
 function plugin.configure(settings)
+  declared = host.module("declaration")
   instance.name, instance.dir, instance.settings = settings.name, settings.dir, settings.settings
   if declared.configure then declared.configure(instance) end
   return true
@@ -126,6 +127,7 @@ end
 
 --- The absolute end state of an effect; pure.
 function plugin.want(verb, args, now, history)
+  if now == host.null then now = nil end
   return effect(verb).want(args, now, history)
 end
 
@@ -168,6 +170,7 @@ local function failed(kind, e)
     return { outcome = what == "maybe" and "unknown" or "broken", why = why }
   end
   if what == "unknown" then return { unknown = e.unknown, why = why } end
+  if what == "refused" and kind == "state" then return { refused = "error", why = why } end
   return { unknown = "error", why = why }
 end
 

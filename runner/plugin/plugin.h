@@ -51,6 +51,9 @@ double registry_window(struct registry *r, const char *instance);
 int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,
                 struct str history, struct buf *out, struct err *e);
 
+/* From now on plugins' texts are what `pinned` gives (registry_options); for a run that was taken up again. */
+int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char *path), void *ctx, struct err *e);
+
 enum body_kind { BODY_READ, BODY_STATE, BODY_CHECK, BODY_APPLY };
 
 struct body_request {

@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Moves before I/O and timers get their chance again. */
+#define MOVES_PER_TURN 32
+
 struct engine {
     struct engine_options o;
     struct run *runs;
@@ -274,25 +277,40 @@ void engine_leave(struct engine *n, bool now)
     }
 }
 
+/* Everything that can move now, once. */
+static bool move(struct engine *n)
+{
+    struct run *r;
+    bool moved = false;
+
+    if (n->o.writer)
+        moved = writer_poll(n->o.writer) > 0;
+    if (n->o.registry)
+        moved |= registry_turn(n->o.registry);
+    for (r = n->runs; r; r = r->next) {
+        if (r->phase != PHASE_SETTLED)
+            moved |= run_pump(r);
+    }
+    return moved;
+}
+
 bool engine_turn(void *engine)
 {
     struct engine *n = engine;
     struct host *h = n->o.host;
     struct run *r;
-    bool more = false, all_settled = true;
+    bool moved = true, all_settled = true;
+    int i;
 
-    if (n->o.writer)
-        more = writer_poll(n->o.writer) > 0;
-    if (n->o.registry)
-        more |= registry_turn(n->o.registry);
+    for (i = 0; i < MOVES_PER_TURN && moved; i++)
+        moved = move(n);
     for (r = n->runs; r; r = r->next) {
         if (r->phase == PHASE_SETTLED)
             continue;
-        more |= run_pump(r);
         run_flush_if_due(r, h->ops->mono_ms(h));
         all_settled = all_settled && r->phase == PHASE_SETTLED;
     }
     if (all_settled && n->o.stop_when_settled)
         h->ops->stop(h);
-    return more && !all_settled;
+    return moved && !all_settled;
 }

@@ -279,7 +279,8 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
     b->ctx = ctx;
     b->conditional_changes = conditional_changes;
     b->nguards = nguards;
-    memcpy(b->guards, guards, nguards * sizeof(*guards));
+    if (nguards)
+        memcpy(b->guards, guards, nguards * sizeof(*guards));
     item = item_of(r, &b->batch);
     item.guards = b->guards;
     item.nguards = nguards;

@@ -380,35 +380,41 @@ static void after_barrier(struct run *r)
     }
 }
 
-bool run_pump(struct run *r)
+/* One step of Lua or of the replay. False if there is nothing to do until something comes from outside. */
+static bool step(struct run *r)
 {
     struct vm_event ev;
-    int i, rc;
+    int rc;
+
+    if (r->ended || r->parked || r->state == RUN_WAITING_PERSON || (r->leaving && r->phase == PHASE_LIVE))
+        return false;
+    rc = vm_step(r->vm, &ev);
+    if (rc == 1)
+        on_event(r, &ev);
+    if (rc != 0)
+        return true;
+    if (r->phase != PHASE_REPLAY)
+        return false;
+    if (replay_next(r))
+        return true;
+    if (r->replay_only)
+        run_settle_phase(r);
+    else
+        take_up_live(r);
+    return true;
+}
+
+bool run_pump(struct run *r)
+{
+    int i;
 
     for (i = 0; i < STEPS_PER_TURN && r->phase != PHASE_SETTLED; i++) {
-        if (r->ended || r->parked || r->state == RUN_WAITING_PERSON || (r->leaving && r->phase == PHASE_LIVE))
+        if (!step(r))
             break;
-        rc = vm_step(r->vm, &ev);
-        if (rc == 1) {
-            on_event(r, &ev);
-        } else if (rc == 2) {
-            return true;
-        } else if (r->phase == PHASE_REPLAY) {
-            if (replay_next(r))
-                continue;
-            if (r->replay_only) {
-                run_settle_phase(r);
-                return false;
-            }
-            take_up_live(r);
-        } else {
-            break;
-        }
     }
-    if (r->ended && r->phase == PHASE_REPLAY) {
+    if (r->ended && r->phase == PHASE_REPLAY)
         run_settle_phase(r);
-        return false;
-    }
-    after_barrier(r);
-    return i == STEPS_PER_TURN;
+    if (r->phase != PHASE_SETTLED)
+        after_barrier(r);
+    return i > 0;
 }

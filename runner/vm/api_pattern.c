@@ -191,7 +191,7 @@ RAISES static void call_replacement(struct matcher *m, const char *from, const c
         memcpy(before, b->forbid, sizeof before);
         snprintf(b->forbid, sizeof b->forbid, "inside string.gsub");
     }
-    lua_call(L, n, 1);
+    lua_callk(L, n, 1, 0, NULL);
     if (b)
         memcpy(vm_running(vm_of(L))->forbid, before, sizeof before);
 }

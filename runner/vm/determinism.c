@@ -276,7 +276,7 @@ const char *determinism_tostring(lua_State *L, int index, size_t *len)
     index = lua_absindex(L, index);
     if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
         lua_pushvalue(L, index);
-        lua_call(L, 1, 1);
+        lua_callk(L, 1, 1, 0, NULL);
         tostring_k(L, LUA_OK, 0);
     } else {
         push_plain(L, index);

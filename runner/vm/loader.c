@@ -16,6 +16,7 @@
 
 #define LOAD_BYTES_MAX (64 * KIB)   /* one text given to load() */
 #define ARGUMENTS_MAX 200
+#define OFFERS_MAX 32
 
 /* "file:12: message" -> the place and the message. */
 static int syntax_error(struct err *e, const char *chunk, const char *text)
@@ -83,28 +84,37 @@ int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *
     return b ? 0 : ERR_LIMIT;
 }
 
+/* Pushes the function of a trusted module, or an error message. Returns the status. */
+static int compile_trusted(lua_State *L, const char *name, struct str code)
+{
+    char chunk[256];
+    bool is_bytecode = code.n > 0 && code.p[0] == LUA_SIGNATURE[0];
+    snprintf(chunk, sizeof chunk, "=%s", name);
+    int status = luaL_loadbufferx(L, code.p, code.n, chunk, is_bytecode ? "b" : "t");
+    if (status == LUA_OK) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_TRUSTED));
+        if (!lua_setupvalue(L, -2, 1))
+            lua_pop(L, 1);
+    }
+    return status;
+}
+
 int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str arg, struct err *e)
 {
     lua_State *L = vm->L;
-    char chunk[256];
-    bool is_bytecode = code.n > 0 && code.p[0] == LUA_SIGNATURE[0];
     int rc = 0;
     lua_settop(L, 0);
-    snprintf(chunk, sizeof chunk, "=%s", name);
     lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
-    if (luaL_loadbufferx(L, code.p, code.n, chunk, is_bytecode ? "b" : "t") != LUA_OK) {
+    if (compile_trusted(L, name, code) != LUA_OK) {
         rc = syntax_error(e, name, lua_tostring(L, -1));
         goto out;
     }
-    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_TRUSTED));
-    if (!lua_setupvalue(L, -2, 1))
-        lua_pop(L, 1);
     const char *bad = arg.n ? value_decode(L, arg) : NULL;
     if (bad) {
-        rc = err_set(e, ERR_INVALID, "module %s: its argument: %s", name, bad);
+        rc = err_set(e, ERR_INVALID, "argument of module %s: %s", name, bad);
         goto out;
     }
-    if (lua_pcall(L, arg.n ? 1 : 0, 1, 0) != LUA_OK) {
+    if (lua_pcall(L, arg.n > 0, 1, 0) != LUA_OK) {
         const char *text = lua_tostring(L, -1);
         rc = err_set(e, ERR_INVALID, "module %s: %s", name, text ? text : "an error that is no text");
         goto out;
@@ -113,6 +123,49 @@ int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str
 out:
     lua_settop(L, 0);
     return rc;
+}
+
+int vm_offer_trusted(struct vm *vm, const char *name, struct str code, struct err *e)
+{
+    if (!vm->offers)
+        vm->offers = xcalloc(OFFERS_MAX, sizeof *vm->offers);
+    if (vm->noffers == OFFERS_MAX || strlen(name) >= sizeof vm->offers->name)
+        return err_set(e, ERR_LIMIT, "module %s: more than %d offered, or its name is too long", name, OFFERS_MAX);
+    struct offer *o = &vm->offers[vm->noffers++];
+    snprintf(o->name, sizeof o->name, "%s", name);
+    o->code = code;
+    return 0;
+}
+
+void loader_push_module(lua_State *L, const char *name)
+{
+    struct vm *vm = vm_of(L);
+    char near[128];
+    size_t i = 0;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
+    int modules = lua_gettop(L), type = lua_getfield(L, modules, name);
+    if (type == LUA_TNIL) {
+        while (i < vm->noffers && strcmp(vm->offers[i].name, name) != 0)
+            i++;
+        if (i == vm->noffers) {
+            vm_suggest(L, modules, name, near, sizeof near);
+            luaL_error(L, "no module '%s'%s", name, near);
+        }
+        lua_pushboolean(L, 0);
+        lua_setfield(L, modules, name);
+        bool failed = compile_trusted(L, name, vm->offers[i].code) != LUA_OK || lua_pcall(L, 0, 1, 0) != LUA_OK;
+        if (failed)
+            lua_pushnil(L);
+        else
+            lua_pushvalue(L, -1);
+        lua_setfield(L, modules, name);
+        if (failed)
+            lua_error(L);
+    } else if (type == LUA_TBOOLEAN) {
+        luaL_error(L, "module '%s' needs itself", name);
+    }
+    lua_replace(L, modules);
+    lua_settop(L, modules);
 }
 
 /* Pushes the function on the main stack, or says what is missing. */

@@ -230,8 +230,7 @@ RAISES static int host_encode(lua_State *L)
     if (bad)
         return vm_fail(L, "%s", bad);
     lua_pushlstring(L, buf_text(&vm->json), vm->json.len);
-    lua_pushboolean(L, lossy);
-    return 2;
+    return 1;
 }
 
 RAISES static int host_decode(lua_State *L)
@@ -244,13 +243,17 @@ RAISES static int host_decode(lua_State *L)
 
 RAISES static int host_module(lua_State *L)
 {
-    char near[128];
-    const char *name = luaL_checkstring(L, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
-    if (lua_getfield(L, -1, name) != LUA_TNIL)
-        return 1;
-    vm_suggest(L, -2, name, near, sizeof near);
-    return luaL_error(L, "no module '%s'%s", name, near);
+    loader_push_module(L, luaL_checkstring(L, 1));
+    return 1;
+}
+
+RAISES static int host_later(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, 1);
+    lua_rawsetp(L, -2, vm_key(KEY_LATER));
+    return 1;
 }
 
 RAISES static int host_rawpairs(lua_State *L)
@@ -291,9 +294,9 @@ RAISES static int host_error(lua_State *L)
 }
 
 const luaL_Reg primitives_host[] = {
-    {"array", host_array},     {"decode", host_decode},     {"encode", host_encode}, {"error", host_error},
-    {"fail", host_fail},       {"finish", host_finish},     {"forbid", host_forbid}, {"gate", host_gate},
-    {"is_array", host_is_array}, {"module", host_module},   {"nearest", host_nearest}, {"now", host_now},
-    {"pcall", host_pcall},     {"rawpairs", host_rawpairs}, {"rawset", host_rawset}, {"readonly", host_readonly},
-    {"where", host_where},     {NULL, NULL},
+    {"array", host_array},   {"decode", host_decode},     {"encode", host_encode},     {"error", host_error},
+    {"fail", host_fail},     {"finish", host_finish},     {"forbid", host_forbid},     {"gate", host_gate},
+    {"later", host_later},   {"is_array", host_is_array}, {"module", host_module},     {"nearest", host_nearest},
+    {"now", host_now},       {"pcall", host_pcall},       {"rawpairs", host_rawpairs}, {"rawset", host_rawset},
+    {"where", host_where},   {"readonly", host_readonly}, {NULL, NULL},
 };

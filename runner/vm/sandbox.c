@@ -26,6 +26,61 @@ static const struct {
 };
 enum { NLIBRARIES = sizeof libraries / sizeof libraries[0] };
 
+/* True for a plain table that holds a function: a library, which needs a view. */
+static bool is_library(lua_State *L, int index)
+{
+    if (!lua_istable(L, index))
+        return false;
+    if (lua_getmetatable(L, index)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    bool found = false;
+    lua_pushnil(L);
+    while (!found && lua_next(L, index)) {
+        found = lua_isfunction(L, -1);
+        lua_pop(L, found ? 2 : 1);
+    }
+    return found;
+}
+
+/* Sets global `name` to the value at the top, behind a view if it is a library. [-1, +0, m] */
+static void set_global(lua_State *L, int globals, const char *name)
+{
+    int value = lua_gettop(L);
+    if (is_library(L, value)) {
+        readonly_push(L, value, name);
+        lua_replace(L, value);
+    }
+    lua_pushstring(L, name);
+    lua_insert(L, value);
+    lua_rawset(L, globals);
+}
+
+/* If the global at index 2 is one of host.later, loads its module and pushes its value. */
+RAISES static bool load_later(lua_State *L, int globals)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_LATER));
+    lua_pushvalue(L, 2);
+    if (!lua_rawequal(L, 1, globals) || lua_rawget(L, -2) != LUA_TSTRING)
+        return false;
+    const char *name = lua_tostring(L, 2);
+    loader_push_module(L, lua_tostring(L, -1));
+    if (!lua_istable(L, -1))
+        return false;
+    lua_pushliteral(L, "public");
+    if (lua_rawget(L, -2) == LUA_TTABLE)
+        lua_getfield(L, -1, name);
+    else
+        lua_pop(L, 1);
+    if (lua_isnil(L, -1))
+        return false;
+    set_global(L, globals, name);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, globals);
+    return true;
+}
+
 RAISES static int no_global(lua_State *L)
 {
     char near[128];
@@ -33,8 +88,20 @@ RAISES static int no_global(lua_State *L)
         return vm_fail(L, "no global of that name");
     const char *name = lua_tostring(L, 2);
     lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_GLOBALS));
-    vm_suggest(L, -1, name, near, sizeof near);
+    if (load_later(L, 3))
+        return 1;
+    vm_suggest(L, 3, name, near, sizeof near);
+    if (!*near)
+        vm_suggest(L, 4, name, near, sizeof near);
     return vm_fail(L, "no global '%.80s'%s", name, near);
+}
+
+/* True if the table at the registry key has the name at index 2. */
+static bool has_name(lua_State *L, enum vm_key key)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(key));
+    lua_pushvalue(L, 2);
+    return lua_rawget(L, -2) != LUA_TNIL;
 }
 
 RAISES static int no_assignment(lua_State *L)
@@ -42,9 +109,7 @@ RAISES static int no_assignment(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING)
         return vm_fail(L, "globals cannot be assigned: use local");
     const char *name = lua_tostring(L, 2);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_GLOBALS));
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, -2) != LUA_TNIL)
+    if (has_name(L, KEY_GLOBALS) || has_name(L, KEY_LATER))
         return vm_fail(L, "assign to '%.80s', which is part of the language: use local", name);
     return vm_fail(L, "assign to undeclared '%.80s': use local", name);
 }
@@ -131,6 +196,8 @@ void sandbox_open(lua_State *L)
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
     lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_LATER));
+    lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_THREADS));
 
     lua_createtable(L, 0, 24);
@@ -162,24 +229,6 @@ void sandbox_open(lua_State *L)
     lua_gc(L, LUA_GCSTOP);
 }
 
-/* True for a plain table that holds a function: a library, which needs a view. */
-static bool is_library(lua_State *L, int index)
-{
-    if (!lua_istable(L, index))
-        return false;
-    if (lua_getmetatable(L, index)) {
-        lua_pop(L, 1);
-        return false;
-    }
-    bool found = false;
-    lua_pushnil(L);
-    while (!found && lua_next(L, index)) {
-        found = lua_isfunction(L, -1);
-        lua_pop(L, found ? 2 : 1);
-    }
-    return found;
-}
-
 /* Fields of the library at `from` go into the library of that name, if there is one. */
 static bool extend_library(lua_State *L, int globals, const char *name, int from)
 {
@@ -200,6 +249,22 @@ static bool extend_library(lua_State *L, int globals, const char *name, int from
     return true;
 }
 
+/* The name is at index 4, its value at 5. */
+static void publish_field(lua_State *L)
+{
+    const char *name = lua_tostring(L, 4);
+    bool is_later = lua_istable(L, 5) && lua_rawgetp(L, 5, vm_key(KEY_LATER)) == LUA_TSTRING;
+    if (is_later) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_LATER));
+        lua_pushvalue(L, -2);
+        lua_setfield(L, -2, name);
+        return;
+    }
+    lua_settop(L, 5);
+    if (!is_library(L, 5) || !extend_library(L, 1, name, 5))
+        set_global(L, 1, name);
+}
+
 int vm_publish(struct vm *vm, const char *name, struct err *e)
 {
     lua_State *L = vm->L;
@@ -218,15 +283,7 @@ int vm_publish(struct vm *vm, const char *name, struct err *e)
             rc = err_set(e, ERR_INVALID, "module %s: a published name is a %s", name, luaL_typename(L, 4));
             goto out;
         }
-        const char *global = lua_tostring(L, 4);
-        if (!is_library(L, 5) || !extend_library(L, 1, global, 5)) {
-            lua_pushvalue(L, 4);
-            if (is_library(L, 5))
-                readonly_push(L, 5, global);
-            else
-                lua_pushvalue(L, 5);
-            lua_rawset(L, 1);
-        }
+        publish_field(L);
         lua_settop(L, 4);
     }
 out:

@@ -252,6 +252,7 @@ void vm_free(struct vm *vm)
         free(vm->branches[i].calls);
     }
     free(vm->branches);
+    free(vm->offers);
     keys_free(&vm->keys);
     buf_free(&vm->scratch);
     buf_free(&vm->json);

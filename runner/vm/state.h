@@ -37,6 +37,12 @@ struct branch {
     struct str chunk;
 };
 
+/* A trusted module that is loaded when it is asked for. */
+struct offer {
+    char name[64];
+    struct str code;
+};
+
 struct vm {
     lua_State *L;               /* the main thread: never runs sandboxed code */
     size_t used, limit;         /* bytes */
@@ -66,6 +72,9 @@ struct vm {
     uint32_t ready_first, ready_last, free_first;
     uint32_t generation;
 
+    struct offer *offers;
+    size_t noffers;
+
     struct keys keys;           /* scratch of sorted iteration and of the encoder */
     struct buf scratch;         /* decoded escapes, encoded values */
     struct buf json;            /* behind vm_event.json */
@@ -77,7 +86,8 @@ enum vm_key {
     KEY_TRUSTED,        /* environment of trusted modules */
     KEY_SANDBOX,        /* environment of sandboxed chunks: empty, strict, in front of KEY_GLOBALS */
     KEY_GLOBALS,        /* what the sandbox sees */
-    KEY_MODULES,        /* name -> what the trusted module returned */
+    KEY_MODULES,        /* name -> what the trusted module returned, false while it is being loaded */
+    KEY_LATER,          /* name of a global -> module that will have it; in a marker: the module */
     KEY_THREADS,        /* slot -> coroutine */
     KEY_ARRAY,          /* metatable that marks JSON arrays */
     KEY_READONLY,       /* metatable of read-only views */
@@ -125,5 +135,9 @@ int vm_place(lua_State *L, struct str *chunk);
 RAISES int vm_fail(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 /* Adds " (did you mean 'x'?)" when a string key of the table at `index` is near to `name`. */
 void vm_suggest(lua_State *L, int index, const char *name, char *out, size_t size);
+
+/* loader.c */
+/* Pushes what the trusted module `name` returned, loading it if it was only offered. [-0, +1, e] */
+RAISES void loader_push_module(lua_State *L, const char *name);
 
 #endif

@@ -74,9 +74,19 @@ static lua_CFunction taken[STOCK_COUNT];
 static lua_CFunction taken_arithmetic[NARITHMETIC];
 static once_flag once = ONCE_FLAG_INIT;
 
+static void *allocate(void *ud, void *block, size_t old_size, size_t size)
+{
+    (void)ud;
+    (void)old_size;
+    if (size > 0)
+        return realloc(block, size);
+    free(block);
+    return NULL;
+}
+
 static void take_all(void)
 {
-    lua_State *L = luaL_newstate();
+    lua_State *L = lua_newstate(allocate, NULL);
     if (!L)
         abort();
     luaL_requiref(L, "_G", luaopen_base, 1);

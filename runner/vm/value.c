@@ -211,7 +211,7 @@ static const char *encode(struct encoder *e, int index)
         if (lua_touserdata(L, index) == vm_key(KEY_NULL))
             buf_adds(e->out, "null");
         else
-            bad = wrong(e, lua_isfunction(L, index) ? "a function cannot be stored" : "an opaque value cannot be stored");
+            bad = wrong(e, lua_isfunction(L, index) ? "a function cannot be stored" : "an opaque value cannot be kept");
     }
     return bad ? bad : e->out->failed || e->out->len > e->end ? wrong(e, too_large) : NULL;
 }

@@ -42,10 +42,15 @@ void vm_free(struct vm *vm);
  * "=name". */
 int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str arg, struct err *e);
 
+/* The same without an argument, at the first host.module(name): what a run does not use costs it
+ * nothing. `code` is borrowed for the life of the vm. ERR_LIMIT beyond 32. */
+int vm_offer_trusted(struct vm *vm, const char *name, struct str code, struct err *e);
+
 /* Publishes what code of the sandbox sees: the trusted module `name` returned a table; each of
  * its fields becomes a global of the sandbox. A plain table with functions in it (a library) is
  * seen through a read-only view; if the sandbox has a library of that name already (string table
- * math utf8), its fields are added to that one. */
+ * math utf8), its fields are added to that one. A field that is host.later(module) becomes a global
+ * when it is first used: the field of that name in the module's table `public`, else the module. */
 int vm_publish(struct vm *vm, const char *name, struct err *e);
 /* Sets one global of the sandbox to a decoded, read-only value. */
 int vm_set_global(struct vm *vm, const char *name, struct str json, struct err *e);
@@ -103,7 +108,8 @@ struct vm_event {
 int vm_step(struct vm *vm, struct vm_event *ev);
 
 /* Answers a parked branch: it becomes ready with the decoded value as the result of its call.
- * ERR_NOT_FOUND if branch or generation is stale (the answer is dropped). Does not run Lua. */
+ * ERR_NOT_FOUND if branch or generation is stale, or the branch asked with host.finish (the answer is
+ * dropped); ERR_INVALID if it is no JSON (the branch still waits). Does not run Lua. */
 int vm_answer(struct vm *vm, uint32_t branch, uint32_t generation, struct str json, struct err *e);
 /* Ends a branch without resuming it, ever. */
 void vm_drop(struct vm *vm, uint32_t branch);

@@ -278,6 +278,33 @@ static void publishing(void **state)
     vm_free(vm);
 }
 
+static void offered_modules(void **state)
+{
+    (void)state;
+    struct vm *vm = vm_make((struct vm_options){.seed = 1});
+    struct err e = {0};
+    assert_int_equal(vm_offer_trusted(vm, "verbs", STR("host.module('count').n = host.module('count').n + 1\n"
+                                                        "return { public = { act = function() return 'acted' end } }"), &e), 0);
+    assert_int_equal(vm_offer_trusted(vm, "tools", STR("return { f = function() return 'f' end }"), &e), 0);
+    assert_int_equal(vm_offer_trusted(vm, "broken", STR("error('is broken')"), &e), 0);
+    assert_int_equal(vm_offer_trusted(vm, "cycle", STR("return host.module('cycle')"), &e), 0);
+    load_module(vm, "count", "return { n = 0 }");
+    load_module(vm, "m", "return { act = host.later('verbs'), also = host.later('verbs'), tools = host.later('tools'),\n"
+                         "b = host.later('broken'), c = host.later('cycle'), d = host.later('nothing'),\n"
+                         "n = function() return host.module('count').n end }");
+    size_t before = vm_memory(vm);
+    assert_string_equal(vm_run(vm, "return n(), act(), act(), n(), tools.f()").text, "[0,\"acted\",\"acted\",1,\"f\"]");
+    assert_true(vm_memory(vm) > before);
+    assert_non_null(strstr(vm_run(vm, "tools.f = 1").text, "tools is read-only"));
+    assert_non_null(strstr(vm_run(vm, "return also").text, "no global 'also'"));
+    assert_non_null(strstr(vm_run(vm, "return too1s").text, "no global 'too1s' (did you mean 'tools'?)"));
+    assert_non_null(strstr(vm_run(vm, "tools = 1").text, "part of the language"));
+    assert_non_null(strstr(vm_run(vm, "b()").text, "is broken"));
+    assert_non_null(strstr(vm_run(vm, "c()").text, "module 'cycle' needs itself"));
+    assert_non_null(strstr(vm_run(vm, "d()").text, "no module 'nothing'"));
+    vm_free(vm);
+}
+
 static char *golden(void)
 {
     static char text[65536];
@@ -312,7 +339,7 @@ int main(void)
         cmocka_unit_test(metatables_are_sealed),  cmocka_unit_test(table_guards),
         cmocka_unit_test(rep_is_bounded),         cmocka_unit_test(load_is_guarded),
         cmocka_unit_test(views),                  cmocka_unit_test(publishing),
-        cmocka_unit_test(reachable_is_as_listed),
+        cmocka_unit_test(offered_modules),        cmocka_unit_test(reachable_is_as_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,16 +311,16 @@ static void many_ready_branches(void **state)
     uint32_t branch;
     load_module(vm, "m", "return { f = function(x) return host.gate('read', {{args = x}}) end }");
     int started = 0;
-    for (int i = 0; i < 20000; i++, started++)
+    for (int i = 0; i < 100000; i++, started++)
         if (vm_start_call(vm, "m", "f", STR("[1]"), &branch, &e) < 0)
             break;
-    assert_int_equal(started, 20000);
-    for (int i = 0; i < 20000; i++) {
+    assert_int_equal(started, 100000);
+    for (int i = 0; i < 100000; i++) {
         struct vm_event ev = next_event(vm);
         assert_int_equal(ev.outcome, VM_PARKED);
         assert_int_equal(vm_answer(vm, ev.branch, ev.request.generation, STR("1"), &e), 0);
     }
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0; i < 100000; i++)
         assert_int_equal(next_event(vm).outcome, VM_DONE);
     vm_free(vm);
 }

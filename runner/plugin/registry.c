@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instances and the plugins behind them. A plugin's text comes from the bundle of a
+ * resumed run, else from the operator's directory, else from the program. */
+#include "plugin/internal.h"
+
+#include "base/crypto.h"
+#include "base/embedded.h"
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int registry_new(const struct registry_options *o, struct registry **out, struct err *e)
+{
+    (void)e;
+    *out = xcalloc(1, sizeof(**out));
+    (*out)->o = *o;
+    return 0;
+}
+
+void registry_free(struct registry *r)
+{
+    struct body *b, *next;
+    size_t i;
+
+    if (!r)
+        return;
+    for (b = r->bodies; b; b = next) {
+        next = b->next;
+        while (b->calls)
+            body_cancel(r, b->calls);
+        vm_free(b->vm);
+        json_decref(b->declared);
+        free(b->owned_text);
+        free(b->instance);
+        free(b->plugin);
+        free(b);
+    }
+    for (i = 0; i < r->nsecrets; i++) {
+        explicit_bzero(r->secrets[i], strlen(r->secrets[i]));
+        free(r->secrets[i]);
+    }
+    free(r->secrets);
+    free(r);
+}
+
+int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char *path), void *ctx, struct err *e)
+{
+    (void)e;
+    r->o.pinned = pinned;
+    r->o.ctx = ctx;
+    return 0;
+}
+
+static int operator_text(struct body *b, const char *dir, struct err *e)
+{
+    struct buf text = BUF_INIT(MODULE_BYTES_MAX);
+    struct host *h = b->registry->o.host;
+    char path[4096];
+    int rc;
+
+    snprintf(path, sizeof(path), "%s/%s.lua", dir, b->plugin);
+    rc = h->ops->read_file(h, path, MODULE_BYTES_MAX, &text, e);
+    if (rc == 0) {
+        b->text.n = text.len;
+        b->owned_text = buf_take(&text, NULL);
+        b->text.p = b->owned_text;
+    }
+    buf_free(&text);
+    return rc;
+}
+
+static int no_plugin(const char *plugin, struct err *e)
+{
+    const char *names[64], *near;
+    char known[64][64];
+    size_t n, i, k = 0;
+    const struct embedded *all = embedded_all(&n);
+
+    for (i = 0; i < n && k < 64; i++) {
+        if (strncmp(all[i].path, "plugins/", 8) != 0)
+            continue;
+        snprintf(known[k], sizeof(known[k]), "%.*s", (int)(strlen(all[i].path) - 12), all[i].path + 8);
+        names[k] = known[k];
+        k++;
+    }
+    near = str_nearest(str_of(plugin), names, k);
+    err_set(e, ERR_NOT_FOUND, "there is no plugin '%s'", plugin);
+    if (near)
+        err_hint(e, "did you mean '%s'?", near);
+    return ERR_NOT_FOUND;
+}
+
+static int find_text(struct body *b, struct err *e)
+{
+    struct registry *r = b->registry;
+    const struct embedded *m;
+    char path[256];
+    int rc;
+
+    snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
+    if (r->o.pinned && (b->text = r->o.pinned(r->o.ctx, path)).n)
+        return 0;
+    if (r->o.plugin_dir) {
+        rc = operator_text(b, r->o.plugin_dir, e);
+        if (rc != ERR_NOT_FOUND)
+            return rc;
+    }
+    m = embedded_find(path);
+    if (!m)
+        return no_plugin(b->plugin, e);
+    b->text = m->text;
+    return 0;
+}
+
+/* Runs a function of the plugin's state to its end, with no primitive answered. */
+static int call_now(struct body *b, const char *function, struct str args, struct buf *out, struct err *e)
+{
+    struct vm_event ev;
+    json_t *value = NULL;
+    uint32_t branch;
+    int rc = vm_start_call(b->vm, "plugin", function, args, &branch, e);
+
+    while (rc == 0 && (rc = vm_step(b->vm, &ev)) == 2)
+        rc = 0;
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return err_set(e, ERR_INTERNAL, "%s: %s did nothing", b->plugin, function);
+    if (ev.outcome == VM_DONE) {
+        buf_add(out, ev.json.p, ev.json.n);
+        return 0;
+    }
+    if (ev.outcome == VM_PARKED) {
+        vm_drop(b->vm, ev.request.branch);
+        return err_set(e, ERR_DENIED, "plugin %s: %s may not use %.*s", b->plugin, function, (int)ev.request.op.n,
+                       ev.request.op.p);
+    }
+    if (ev.outcome != VM_ERROR)
+        b->dead = true;
+    if (ev.outcome == VM_ERROR && json_read(ev.json, &value, &(struct err){0}) == 0 && json_get_string(value, "why", NULL))
+        err_set(e, ERR_INVALID, "%s", json_get_string(value, "why", ""));
+    else
+        err_set(e, ERR_INVALID, "plugin %s: %s", b->plugin, ev.outcome == VM_ERROR ? ev.error : "it used too much");
+    json_decref(value);
+    return ERR_INVALID;
+}
+
+static int configure(struct body *b, struct err *e)
+{
+    struct config *config = b->registry->o.config;
+    struct buf args = BUF_INIT(VALUE_BYTES_MAX), out = BUF_INIT(VALUE_BYTES_MAX);
+    json_t *settings = b->config ? json_deep_copy(b->config->settings) : json_object(), *list;
+    int rc;
+
+    if (strcmp(b->plugin, "shell") == 0 && config)
+        json_object_set(settings, "commands", config->commands);
+    list = json_pack("[{s:s s:s s:o}]", "dir", config ? config->dir : ".", "name", b->instance, "settings", settings);
+    json_add_value(&args, list);
+    json_decref(list);
+    rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
+    buf_free(&args);
+    buf_free(&out);
+    return rc;
+}
+
+static int describe(struct body *b, struct err *e)
+{
+    struct buf out = BUF_INIT(VALUE_BYTES_MAX);
+    json_t *list = NULL;
+    int rc = call_now(b, "describe", STR("[]"), &out, e);
+
+    if (rc == 0)
+        rc = json_read((struct str){out.data, out.len}, &list, e);
+    if (rc == 0) {
+        b->declared = json_incref(json_array_get(list, 0));
+        if (!json_is_object(b->declared))
+            rc = err_set(e, ERR_INVALID, "plugin %s declares nothing", b->plugin);
+    }
+    json_decref(list);
+    buf_free(&out);
+    return rc;
+}
+
+static int load(struct body *b, struct err *e)
+{
+    struct vm_options o = {.seed = 1};
+    const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
+    struct str code = b->text;
+    char path[256];
+    int rc;
+
+    snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
+    own = embedded_find(path);
+    if (own && str_eq(own->text, b->text))
+        code = own->code;
+    rc = vm_new(&o, &b->vm, e);
+    if (rc == 0)
+        rc = vm_load_trusted(b->vm, "plugin", ground->code, STR(""), e);
+    if (rc == 0)
+        rc = vm_load_trusted(b->vm, "declaration", code, STR(""), e);
+    if (rc == 0)
+        rc = configure(b, e);
+    if (rc == 0)
+        rc = describe(b, e);
+    return rc < 0 ? err_wrap(e, "plugin %s", b->plugin), rc : 0;
+}
+
+static const struct instance *configured(struct registry *r, const char *instance)
+{
+    return r->o.config ? config_instance(r->o.config, instance) : NULL;
+}
+
+static int no_instance(struct registry *r, const char *instance, struct err *e)
+{
+    const char *names[64], *near;
+    size_t i, n = 0;
+
+    for (i = 0; r->o.config && i < r->o.config->ninstances && n < 64; i++)
+        names[n++] = r->o.config->instances[i].name;
+    near = str_nearest(str_of(instance), names, n);
+    err_set(e, ERR_NOT_FOUND, "there is no instance '%s' in %s", instance,
+            r->o.config && r->o.config->file ? r->o.config->file : "the configuration (no midwatch.yaml was found)");
+    if (near)
+        err_hint(e, "did you mean '%s'?", near);
+    else
+        err_hint(e, "add it under instances: %s: { plugin: ... }", instance);
+    return ERR_NOT_FOUND;
+}
+
+int body_find(struct registry *r, const char *instance, const char *plugin, struct body **out, struct err *e)
+{
+    struct body *b;
+    const struct instance *config;
+    int rc;
+
+    for (b = r->bodies; b; b = b->next) {
+        if (strcmp(b->instance, instance) == 0) {
+            *out = b;
+            return 0;
+        }
+    }
+    config = configured(r, instance);
+    if (!config && (!r->o.sealed || !plugin))
+        return no_instance(r, instance, e);
+    b = xcalloc(1, sizeof(*b));
+    b->registry = r;
+    b->config = config;
+    b->instance = xstrdup(instance);
+    b->plugin = xstrdup(config ? config->plugin : plugin);
+    b->next = r->bodies;
+    r->bodies = b;
+    rc = find_text(b, e);
+    if (rc == 0)
+        rc = load(b, e);
+    if (rc < 0) {
+        r->bodies = b->next;
+        b->next = NULL;
+        vm_free(b->vm);
+        json_decref(b->declared);
+        free(b->owned_text);
+        free(b->instance);
+        free(b->plugin);
+        free(b);
+        return rc;
+    }
+    *out = b;
+    return 0;
+}
+
+int registry_describe(struct registry *r, const char *instance, const char *plugin, const json_t **declared,
+                      struct err *e)
+{
+    struct body *b;
+    int rc = body_find(r, instance, plugin, &b, e);
+
+    if (rc == 0)
+        *declared = b->declared;
+    return rc;
+}
+
+int registry_source(struct registry *r, const char *instance, const char **plugin, struct str *text, struct err *e)
+{
+    struct body *b;
+    int rc = body_find(r, instance, NULL, &b, e);
+
+    if (rc == 0) {
+        *plugin = b->plugin;
+        *text = b->text;
+    }
+    return rc;
+}
+
+int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e)
+{
+    struct buf text = BUF_INIT(VALUE_BYTES_MAX);
+    struct body *b;
+    struct hash h;
+    int rc = body_find(r, instance, NULL, &b, e);
+
+    if (rc < 0)
+        return rc;
+    if (b->config)
+        json_add_value(&text, b->config->settings);
+    if (b->config && strcmp(b->plugin, "shell") == 0)
+        json_add_value(&text, r->o.config->commands);
+    h = hash_of((struct str){text.data, text.len});
+    hash_hex(&h, out);
+    buf_free(&text);
+    return 0;
+}
+
+double registry_window(struct registry *r, const char *instance)
+{
+    const struct instance *config = configured(r, instance);
+    const json_t *v = config ? json_object_get(config->settings, "window") : NULL;
+    int64_t ms;
+
+    if (json_is_number(v))
+        return json_number_value(v);
+    return json_is_string(v) && str_duration_ms(str_of(json_string_value(v)), &ms) == 0 ? (double)ms / 1000 : 0;
+}
+
+int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,
+                struct str history, struct buf *out, struct err *e)
+{
+    struct buf list = BUF_INIT(4 * VALUE_BYTES_MAX), answer = BUF_INIT(VALUE_BYTES_MAX);
+    json_t *answers = NULL;
+    struct body *b;
+    int rc = body_find(r, instance, NULL, &b, e);
+
+    if (rc < 0)
+        return rc;
+    buf_addc(&list, '[');
+    json_add_string(&list, verb, strlen(verb));
+    buf_addc(&list, ',');
+    buf_add(&list, args.p, args.n);
+    buf_addc(&list, ',');
+    buf_add(&list, state.n ? state.p : "null", state.n ? state.n : 4);
+    buf_addc(&list, ',');
+    buf_add(&list, history.n ? history.p : "[]", history.n ? history.n : 2);
+    buf_addc(&list, ']');
+    rc = call_now(b, "want", (struct str){list.data, list.len}, &answer, e);
+    if (rc == 0)
+        rc = json_read((struct str){answer.data, answer.len}, &answers, e);
+    if (rc == 0 && !json_is_object(json_array_get(answers, 0)))
+        rc = err_set(e, ERR_INVALID, "plugin %s: want of %s gave no state", b->plugin, verb);
+    if (rc == 0)
+        json_add_value(out, json_array_get(answers, 0));
+    json_decref(answers);
+    buf_free(&list);
+    buf_free(&answer);
+    return rc;
+}
