@@ -306,8 +306,10 @@ local function change(a, from, fields, build, content_type)
     local answer = request("PATCH", path .. "?fieldManager=midwatch", json.encode(build(object)), content_type)
     local status = answer.status
     if status >= 200 and status < 300 then return { status = status } end
-    local again = status == 409 or status == 429 or status == 422 and string.find(answer.body, "resourceVersion", 1, true)
     if status >= 500 or status < 400 then maybe(reason(answer)) end
+    -- A failed precondition of a JSON patch is a 422 like any other; whether it was one shows in the object.
+    local again = status == 409 or status == 429
+      or status == 422 and get(path).metadata.resourceVersion ~= object.metadata.resourceVersion
     if not again or try_number == TRIES then refused(reason(answer)) end
     pause(math.min(tonumber(answer.headers["retry-after"]) or 0.2 * try_number, 10))
   end

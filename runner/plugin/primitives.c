@@ -136,7 +136,7 @@ static int begin_http(struct body_call *c, const json_t *args, struct err *e)
     const json_t *body = json_object_get(args, "body");
     struct http_request q;
     bool changes;
-    size_t m;
+    size_t m = 0;
     int rc = find_method(args, &m, e);
 
     changes = rc == 0 && methods[m].changes && !json_get_bool(args, "stores_nothing", false);

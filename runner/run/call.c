@@ -79,7 +79,7 @@ static void part_init(struct part *p, struct call *c, size_t i, const struct vm_
     if (v->label.n)
         snprintf(p->path, sizeof(p->path), "%s.%.*s", c->path, (int)(v->label.n > 60 ? 60 : v->label.n), v->label.p);
     else if (c->nparts > 1)
-        snprintf(p->path, sizeof(p->path), "%s.%zu", c->path, i + 1);
+        snprintf(p->path, sizeof(p->path), "%.60s.%u", c->path, (unsigned)i + 1);
     else
         snprintf(p->path, sizeof(p->path), "%s", c->path);
 }

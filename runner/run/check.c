@@ -12,7 +12,8 @@
 #define GRACE_MS 5000           /* after the deadline: clocks and queues of the other side */
 #define PROBE_MS 1000           /* first pause between looks; doubles up to 15 s */
 #define PROBE_FOR_MS 120000     /* without any answer: then a person */
-#define ATTEMPTS_MAX 2
+#define ATTEMPTS_MAX 2          /* that came back without an answer, and were absent */
+#define SENT_MAX 6              /* with those that a crash of ours cut off */
 
 void life_wait(struct part *p, int64_t ms, void (*fn)(void *part))
 {
@@ -24,21 +25,27 @@ void life_wait(struct part *p, int64_t ms, void (*fn)(void *part))
         run_fail(p->call->run, &e);
 }
 
-void life_unknown(struct part *p, const char *why)
+/* `lost`: this process did not send it, so what ended the attempt was a crash. */
+static void unknown(struct part *p, const char *why, bool lost)
 {
     struct run *r = p->call->run;
     struct change *c;
 
-    life_row(p, ROW_UNKNOWN, NULL, json_pack("{s:s}", "why", why));
+    life_row(p, ROW_UNKNOWN, NULL, json_pack("{s:b s:s}", "lost", lost, "why", why));
     c = run_change(r, CHANGE_EFFECT_STATE);
     c->key = run_keep(r, str_of(p->life->key));
     c->effect_state = EFFECT_UNKNOWN;
     life_probe(p);
 }
 
+void life_unknown(struct part *p, const char *why)
+{
+    unknown(p, why, false);
+}
+
 void life_lost(struct part *p)
 {
-    life_unknown(p, "the process ended before the answer came");
+    unknown(p, "the process ended before the answer came", true);
 }
 
 static void probe_again(void *part)
@@ -152,7 +159,7 @@ static void adopted(void *part, struct str answer)
 
 static bool may_send_again(const struct life *l)
 {
-    return strcmp(l->kind, "never_twice") != 0 && l->attempt < ATTEMPTS_MAX;
+    return strcmp(l->kind, "never_twice") != 0 && l->attempt - l->lost < ATTEMPTS_MAX && l->attempt < SENT_MAX;
 }
 
 void life_conclude(struct part *p)

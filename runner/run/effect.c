@@ -292,6 +292,7 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
         remember_intent(p, row);
         break;
     case ROW_UNKNOWN:
+        l->lost += json_get_bool(payload, "lost", false);
         l->effect->state = EFFECT_UNKNOWN;
         break;
     case ROW_CHECK:

@@ -29,7 +29,7 @@ struct life {
     struct buf target;              /* instance:target */
     struct buf intent_args;         /* args of the INTENT row */
     char key[33];
-    int attempt;
+    int attempt, lost;              /* sent so often; so many of them cut off by a crash of ours */
     int64_t timeout_ms, deadline;   /* deadline: Unix ms of the run's clock */
     int64_t probing_since;          /* run time of the first probe of this process, 0 = none */
     int probes;

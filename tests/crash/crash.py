@@ -12,6 +12,7 @@ import copy
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -142,6 +143,9 @@ class Flow:
             if "error" in result and run and "no run" in result["error"]:
                 run = None      # nothing had become durable: the run never was
                 continue
+            over = re.search(r"run \d+ has ended \((\w+), (\w+)\)", result.get("error", ""))
+            if over:            # killed behind the commit of its end
+                result = {"state": "ended", "outcome": over.group(1), "reason": over.group(2), "unknown": 0}
             break
         shutil.rmtree(state, ignore_errors=True)
         return result, world, first, where
