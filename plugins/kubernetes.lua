@@ -45,7 +45,8 @@ local function connect()
   local config = yaml.decode(file(path))
   if type(config) ~= "table" then unknown("error", path .. " is no kubeconfig") end
   local name = settings.context or config["current-context"] or ""
-  local context = named(config.contexts, name, "context") or unknown("error", path .. " has no context '" .. name .. "'")
+  local context = named(config.contexts, name, "context")
+  if not context then unknown("error", path .. " has no context '" .. name .. "'") end
   local server = named(config.clusters, context.cluster, "cluster")
   local user = named(config.users, context.user, "user") or {}
   if not server or type(server.server) ~= "string" then
@@ -68,7 +69,7 @@ local function connect()
   return cluster
 end
 
-local function timeout() return tonumber(string.match(tostring(instance.settings.timeout or ""), "^(%d+)s$") or 10) end
+local function timeout() return tonumber(string.match(tostring(instance.settings.timeout), "^(%d+)s$") or 10) end
 
 local function request(method, path, body, content_type, stores_nothing)
   local c = connect()
@@ -95,7 +96,9 @@ end
 
 local function decode(answer)
   local ok, body = try(json.decode, answer.body)
-  if not ok or type(body) ~= "table" then unknown("error", "no JSON from the cluster: " .. clean(string.sub(answer.body, 1, 120))) end
+  if not ok or type(body) ~= "table" then
+    unknown("error", "no JSON from the cluster: " .. clean(string.sub(answer.body, 1, 120)))
+  end
   return body
 end
 
@@ -113,7 +116,9 @@ local plural = { deployment = "deployments", statefulset = "statefulsets" }
 
 local function workload_path(a)
   for _, name in ipairs { a.namespace, a.name } do
-    if not string.find(name, "^[%w][%w.-]*$") then unknown("error", "'" .. clean(name) .. "' is no name of a Kubernetes object") end
+    if not string.find(name, "^[%w][%w.-]*$") then
+      unknown("error", "'" .. clean(name) .. "' is no name of a Kubernetes object")
+    end
   end
   return string.format("/apis/apps/v1/namespaces/%s/%s/%s", escape(a.namespace), plural[a.kind], escape(a.name))
 end
@@ -400,7 +405,8 @@ return plugin "kubernetes" {
         refused("there is no earlier release to roll back to")
       end,
       apply = function(a, from, to)
-        return change(a, from, function(o) return (release_fields(o, a)) end, rollback_patch(a, to), "application/json-patch+json")
+        local fields = function(o) return (release_fields(o, a)) end
+        return change(a, from, fields, rollback_patch(a, to), "application/json-patch+json")
       end,
     },
   },

@@ -187,7 +187,8 @@ static int read_bound(struct runbook *b, const struct yaml *key, const struct ya
         return FAIL(one_of, "one_of of '%s' must be a list", out->arg);
     out->one_of = one_of ? xcalloc(one_of->n, sizeof(*out->one_of)) : NULL;
     for (i = 0; one_of && i < one_of->n; i++)
-        out->one_of[out->none_of++] = xstrndup(one_of->items[i]->text.p ? one_of->items[i]->text.p : "", one_of->items[i]->text.n);
+        out->one_of[out->none_of++] =
+            xstrndup(one_of->items[i]->text.p ? one_of->items[i]->text.p : "", one_of->items[i]->text.n);
     return 0;
 }
 
@@ -292,7 +293,8 @@ static void check_name(void *ctx, struct str name)
         if (!str_is(name, p->name))
             continue;
         if (n->may && p->from && !p->match && p->none_of == 0)
-            snprintf(n->wrong, sizeof(n->wrong), "'%.60s' comes from an alert; it needs match or one_of to be in a target", p->name);
+            snprintf(n->wrong, sizeof(n->wrong), "'%.60s' comes from an alert; it needs match or one_of to be in a target",
+                     p->name);
         return;
     }
     if (n->wrong[0] == '\0')

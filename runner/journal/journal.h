@@ -101,8 +101,8 @@ enum change_kind {
     CHANGE_LOCK,            /* take target for this run, fence + 1 if newly taken */
     CHANGE_UNLOCK,          /* free target, cool_until */
     CHANGE_UNLOCK_ALL,      /* free every lock of this run, cool_until */
-    CHANGE_EFFECT_NEW,      /* intent_seq, key, path, action, target */
-    CHANGE_EFFECT_STATE,    /* key: state, result_seq */
+    CHANGE_EFFECT_NEW,      /* path, intent_seq, key, action, target; of a known path: another attempt */
+    CHANGE_EFFECT_STATE,    /* path: state, result_seq */
     CHANGE_ESCALATION,      /* open (text) or close */
     CHANGE_HALT,            /* run 0: on = 1 or 0, text = why */
 };

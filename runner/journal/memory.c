@@ -107,10 +107,27 @@ static void unlock(struct memory *m, const struct journal_item *item, const stru
     }
 }
 
+static struct effect_info *find_effect(struct memory *m, int64_t run, struct str path)
+{
+    size_t i;
+
+    for (i = 0; i < m->neffects; i++) {
+        if (m->effects[i].run == run && str_is(path, m->effects[i].path))
+            return &m->effects[i];
+    }
+    return NULL;
+}
+
 static void new_effect(struct memory *m, const struct journal_item *item, const struct change *c)
 {
+    struct effect_info *again = find_effect(m, item->run, c->path);
     struct effect_info x = {.run = item->run, .intent_seq = c->seq, .state = EFFECT_INTENDED};
 
+    if (again) {
+        again->intent_seq = c->seq;
+        again->state = EFFECT_INTENDED;
+        return;
+    }
     set_text(x.key, sizeof(x.key), c->key);
     set_text(x.path, sizeof(x.path), c->path);
     set_text(x.action, sizeof(x.action), c->action);
@@ -120,17 +137,13 @@ static void new_effect(struct memory *m, const struct journal_item *item, const 
 
 static void change_effect(struct memory *m, const struct journal_item *item, const struct change *c)
 {
-    size_t i;
+    struct effect_info *x = find_effect(m, item->run, c->path);
 
-    for (i = 0; i < m->neffects; i++) {
-        struct effect_info *x = &m->effects[i];
-
-        if (x->run != item->run || !str_is(c->key, x->key))
-            continue;
-        x->state = c->effect_state;
-        if (c->seq > 0)
-            x->result_seq = c->seq;
-    }
+    if (!x)
+        return;
+    x->state = c->effect_state;
+    if (c->seq > 0)
+        x->result_seq = c->seq;
 }
 
 static void change_escalation(struct memory *m, const struct journal_item *item, const struct change *c)

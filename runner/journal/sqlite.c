@@ -93,7 +93,8 @@ static int open_owned(struct sqlite *s, struct err *e)
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
     sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
     sqlite3_busy_timeout(s->db, 2000);
-    if (check_version(s, &is_new, e) < 0 || run_sql(s, "pragma journal_mode = wal; pragma synchronous = full;", e) < 0)
+    if (check_version(s, &is_new, e) < 0 ||
+        run_sql(s, "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000;", e) < 0)
         return e->code;
     if (is_new && create(s, e) < 0)
         return e->code;

@@ -158,7 +158,7 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         bind_text(st, 6, c->target);
         break;
     case CHANGE_EFFECT_STATE:
-        bind_text(st, 2, c->key);
+        bind_text(st, 2, c->path);
         sqlite3_bind_int(st, 3, (int)c->effect_state);
         sqlite3_bind_int64(st, 4, c->seq);
         break;

@@ -22,9 +22,7 @@ const char sqlite_schema[] =
     "create trigger journal_no_delete before delete on journal begin select raise(abort, 'the journal is append-only'); end;"
     "create table effect(id integer primary key, run integer not null, intent_seq integer not null, key text not null,"
     " path text not null, action text not null, target text not null, state integer not null,"
-    " result_seq integer not null default 0) strict;"
-    "create index effect_run on effect(run);"
-    "create index effect_key on effect(key);"
+    " result_seq integer not null default 0, unique(run, path)) strict;"
     "create table lock(id integer primary key, target text not null unique, fence integer not null, run integer not null,"
     " cool_until integer not null default 0) strict;"
     "create index lock_run on lock(run) where run != 0;"
@@ -56,9 +54,10 @@ const char *const sqlite_texts[SQL_COUNT] = {
     [SQL_LOCK_COUNT] = "select count(*) from lock where run = ?1 and target != ?2",
     [SQL_UNLOCK] = "update lock set run = 0, cool_until = max(cool_until, ?3) where target = ?1 and run = ?2",
     [SQL_UNLOCK_ALL] = "update lock set run = 0, cool_until = max(cool_until, ?2) where run = ?1",
-    [SQL_EFFECT_NEW] = "insert into effect(run, intent_seq, key, path, action, target, state) values(?1, ?2, ?3, ?4, ?5, ?6, 0)",
+    [SQL_EFFECT_NEW] = "insert into effect(run, intent_seq, key, path, action, target, state) values(?1, ?2, ?3, ?4, ?5, ?6, 0)"
+                       " on conflict(run, path) do update set intent_seq = excluded.intent_seq, state = 0",
     [SQL_EFFECT_STATE] = "update effect set state = ?3, result_seq = case when ?4 > 0 then ?4 else result_seq end"
-                         " where run = ?1 and key = ?2",
+                         " where run = ?1 and path = ?2",
     [SQL_ESCALATION_OPEN] = "insert into escalation(run, text, open, at) values(?1, ?2, 1, ?3)",
     [SQL_ESCALATION_CLOSE] = "update escalation set open = 0 where run = ?1",
     [SQL_HALT_ON] = "insert or replace into halt(id, at, why) values(1, ?1, ?2)",

@@ -33,7 +33,7 @@ static void unknown(struct part *p, const char *why, bool lost)
 
     life_row(p, ROW_UNKNOWN, NULL, json_pack("{s:b s:s}", "lost", lost, "why", why));
     c = run_change(r, CHANGE_EFFECT_STATE);
-    c->key = run_keep(r, str_of(p->life->key));
+    c->path = run_keep(r, str_of(p->path));
     c->effect_state = EFFECT_UNKNOWN;
     life_probe(p);
 }

@@ -245,7 +245,7 @@ static int verify_row(struct call *c, struct part *p, const struct row *row, str
         if (r->phase != PHASE_LIVE)
             continue;
         change = run_change(r, CHANGE_EFFECT_STATE);
-        change->key = run_keep(r, str_of(x->key));
+        change->path = run_keep(r, str_of(x->path));
         change->effect_state = x->state;
     }
     json_decref(args);

@@ -133,7 +133,7 @@ static void change_effect(struct run *r, const struct effect *x, int64_t result_
 {
     struct change *c = run_change(r, CHANGE_EFFECT_STATE);
 
-    c->key = run_keep(r, str_of(x->key));
+    c->path = run_keep(r, str_of(x->path));
     c->effect_state = x->state;
     c->seq = result_seq;
 }

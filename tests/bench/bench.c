@@ -65,7 +65,7 @@ static void wake(void *ctx)
 
 static void open_all(struct setting *s, const char *source, const char *state)
 {
-    char plugins[4096];
+    static char plugins[4096];
     struct journal *j;
     struct registry_options ro;
     struct err e = {0};
@@ -124,12 +124,15 @@ static double sqlite_rate(const char *state, int n)
     snprintf(path, sizeof(path), "%s/baseline.db", state);
     if (sqlite3_open(path, &db) != SQLITE_OK)
         exit(1);
-    sqlite3_exec(db, "pragma journal_mode=wal; pragma synchronous=full; create table if not exists t(id integer primary key, v text)",
+    sqlite3_exec(db,
+                 "pragma journal_mode=wal; pragma synchronous=full;"
+                 "create table if not exists t(id integer primary key, v text)",
                  NULL, NULL, NULL);
     sqlite3_prepare_v2(db, "insert into t(v) values(?)", -1, &insert, NULL);
     start = now_s();
     for (i = 0; i < n; i++) {
-        sqlite3_bind_text(insert, 1, "two hundred bytes of payload, more or less, as a journal row would have them", -1, SQLITE_STATIC);
+        sqlite3_bind_text(insert, 1, "a payload as a row of a journal would have it, with some words and a number, 42",
+                          -1, SQLITE_STATIC);
         sqlite3_step(insert);
         sqlite3_reset(insert);
     }

@@ -119,7 +119,8 @@ static void report(const struct run *r)
     char hex[65];
     struct hash h = run_chain(r);
 
-    printf("{\"chain\":\"%s\",\"outcome\":\"%s\",\"reason\":\"%s\",\"rows\":%zu,\"run\":%lld,\"state\":\"%s\",\"unknown\":%zu}\n",
+    printf("{\"chain\":\"%s\",\"outcome\":\"%s\",\"reason\":\"%s\",\"rows\":%zu,\"run\":%lld,\"state\":\"%s\","
+           "\"unknown\":%zu}\n",
            hash_hex(&h, hex), run_outcome(r), run_reason(r), run_rows(r), (long long)run_id(r),
            run_state_name(run_state_of(r)), run_unknown_effects(r));
 }
@@ -174,7 +175,8 @@ int main(int argc, char **argv)
     eo.answerer = answer_live_new(eo.registry);
     eo.state_dir = argv[1];
     if (engine_new(&eo, &engine, &e) < 0 ||
-        (argc > 5 ? engine_resume(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e) : start(engine, argv[3], &r, &e)) < 0 ||
+        (argc > 5 ? engine_resume(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e)
+                  : start(engine, argv[3], &r, &e)) < 0 ||
         eo.host->ops->run(eo.host, engine_turn, engine, &e) < 0)
         return fail(&e);
     if (engine_failure(engine))
