@@ -9,22 +9,22 @@ local face = host.module("face")
 local globals = {
   try = prelude.try, any = prelude.any, all = prelude.all, none = prelude.none,
   observe = host.module("observe").observe, known = host.module("observe").known,
-  list = host.readonly(host.module("list"), "list"), text = host.readonly(host.module("text"), "text"),
   now = function() return host.now() / 1000 end,
 }
 
+-- Modules that many runs never need are loaded at the first use of one of their names.
+local later = {
+  list = { "list" }, text = { "text" }, remedy = { "remedy" }, record = { "note", "follow_up" },
+  wait = { "wait_until", "sleep" }, diagnose = { "hypothesis", "diagnose", "NONE" },
+  units = { "ms", "seconds", "minutes", "hours", "days", "percent", "kib", "mib", "gib" },
+}
+for module, names in host.rawpairs(later) do
+  for _, name in ipairs(names) do globals[name] = host.later(module) end
+end
+for name, verb in host.rawpairs(host.module("ending").public) do globals[name] = verb end
+
 -- The stable sort takes the place of the library's; the sandbox sees this table through a read-only view.
 host.rawset(table, "sort", prelude.sort)
-
-local function publish(name)
-  for key, value in host.rawpairs(host.module(name).public) do globals[key] = value end
-end
-publish "units"
-publish "ending"
-publish "diagnose"
-publish "wait"
-publish "record"
-publish "remedy"
 
 globals.params = host.readonly(setup.params, "params", setup.param_names)
 globals.run = host.readonly(setup.run, "run")

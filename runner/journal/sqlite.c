@@ -94,7 +94,8 @@ static int open_owned(struct sqlite *s, struct err *e)
     sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
     sqlite3_busy_timeout(s->db, 2000);
     if (check_version(s, &is_new, e) < 0 ||
-        run_sql(s, "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000;", e) < 0)
+        run_sql(s, "pragma page_size = 1024; pragma journal_mode = wal; pragma synchronous = full;"
+                   "pragma wal_autocheckpoint = 1000;", e) < 0)
         return e->code;
     if (is_new && create(s, e) < 0)
         return e->code;

@@ -25,7 +25,7 @@ const char sqlite_schema[] =
     " result_seq integer not null default 0, unique(run, path)) strict;"
     "create table lock(id integer primary key, target text not null unique, fence integer not null, run integer not null,"
     " cool_until integer not null default 0) strict;"
-    "create index lock_run on lock(run) where run != 0;"
+    "create index lock_run on lock(run);"
     "create table escalation(id integer primary key, run integer not null, text text not null, open integer not null,"
     " at integer not null) strict;"
     "create table halt(id integer primary key check(id = 1), at integer not null, why text not null) strict;"
@@ -51,7 +51,8 @@ const char *const sqlite_texts[SQL_COUNT] = {
     [SQL_LOCK_GET] = "select run, fence, cool_until from lock where target = ?1",
     [SQL_LOCK_PUT] = "insert into lock(target, fence, run) values(?1, 1, ?2) on conflict(target) do update set"
                      " fence = fence + (run != excluded.run), run = excluded.run",
-    [SQL_LOCK_COUNT] = "select count(*) from lock where run = ?1 and target != ?2",
+    [SQL_LOCK_COUNT] = "select (select count(*) from lock where run = ?1)"
+                       " - (select count(*) from lock where target = ?2 and run = ?1)",
     [SQL_UNLOCK] = "update lock set run = 0, cool_until = max(cool_until, ?3) where target = ?1 and run = ?2",
     [SQL_UNLOCK_ALL] = "update lock set run = 0, cool_until = max(cool_until, ?2) where run = ?1",
     [SQL_EFFECT_NEW] = "insert into effect(run, intent_seq, key, path, action, target, state) values(?1, ?2, ?3, ?4, ?5, ?6, 0)"

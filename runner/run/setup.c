@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The language in the order of its needs; `language` publishes what a runbook sees. */
+/* The modules of the language. All are offered and loaded where they are first needed, but for the last
+ * one, which publishes what a runbook sees. */
 static const char *const modules[] = {
     "prelude", "units", "face", "observe", "ending", "diagnose", "wait", "record", "remedy", "list", "text", "language",
 };
@@ -200,11 +201,14 @@ int setup_vm(struct run *r, struct err *e)
     if (rc == 0)
         rc = setup_json(r, &setup, e);
     for (i = 0; rc == 0 && i < NMODULES; i++) {
-        struct str text, arg = i + 1 == NMODULES ? (struct str){setup.data, setup.len} : STR("");
+        struct str code;
 
         snprintf(path, sizeof(path), "lua/%s.lua", modules[i]);
-        text = bundle_get(r->bundle, path);
-        rc = vm_load_trusted(r->vm, modules[i], module_code(path, text), arg, e);
+        code = module_code(path, bundle_get(r->bundle, path));
+        if (i + 1 < NMODULES)
+            rc = vm_offer_trusted(r->vm, modules[i], code, e);
+        else
+            rc = vm_load_trusted(r->vm, modules[i], code, (struct str){setup.data, setup.len}, e);
     }
     if (rc == 0)
         rc = vm_publish(r->vm, "language", e);

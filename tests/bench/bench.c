@@ -163,8 +163,9 @@ static void measure_state(double *us, size_t *bytes)
             die(&e);
         for (i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
             snprintf(path, sizeof(path), "lua/%s.lua", modules[i]);
-            if (vm_load_trusted(vm, modules[i], embedded_find(path)->code,
-                                strcmp(modules[i], "language") == 0 ? str_of(setup) : STR(""), &e) < 0)
+            if ((strcmp(modules[i], "language") == 0
+                     ? vm_load_trusted(vm, modules[i], embedded_find(path)->code, str_of(setup), &e)
+                     : vm_offer_trusted(vm, modules[i], embedded_find(path)->code, &e)) < 0)
                 die(&e);
         }
         if (vm_publish(vm, "language", &e) < 0)
