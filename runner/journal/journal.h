@@ -65,7 +65,7 @@ enum guard_kind {
     GUARD_HALT,             /* no halt row is open: `halted` */
     GUARD_REVOKED,          /* the run's bundle commit is not revoked: `revoked` */
     GUARD_LOCK,             /* target is free or held by this run: `target_busy` */
-    GUARD_COOLDOWN,         /* cool_until of target is past, or set by this run: `cooling_down` */
+    GUARD_COOLDOWN,         /* cool_until of target is past, or set by this run, or it holds target: `cooling_down` */
     GUARD_RUN_BUDGET,       /* effects of this run with a distinct target or remedy < n: `over_budget` */
     GUARD_KINDS
 };
@@ -94,13 +94,15 @@ const char *effect_state_name(enum effect_state s);
 
 /* Changes to projections that go with an item's rows. */
 enum change_kind {
-    CHANGE_RUN_NEW,         /* run row; uuid, runbook, command, bundle, params, trigger, dedup */
+    CHANGE_RUN_NEW,         /* first of its item; uuid, runbook, command, bundle, params, trigger, dedup: if a run
+                             * has the same one, the item is refused: `duplicate` */
     CHANGE_RUN_STATE,       /* state, wake_at */
     CHANGE_RUN_END,         /* outcome, reason; state becomes ended */
-    CHANGE_RUN_EPOCH,       /* epoch := n (taking a run over); ignores the item's own epoch check */
+    CHANGE_RUN_EPOCH,       /* epoch := n (taking a run over); n must be above the run's, else fenced; replaces the
+                             * check of the item's own epoch */
     CHANGE_LOCK,            /* take target for this run, fence + 1 if newly taken */
-    CHANGE_UNLOCK,          /* free target, cool_until */
-    CHANGE_UNLOCK_ALL,      /* free every lock of this run, cool_until */
+    CHANGE_UNLOCK,          /* free target if this run holds it; cool_until never moves back */
+    CHANGE_UNLOCK_ALL,      /* the same for every lock of this run */
     CHANGE_EFFECT_NEW,      /* path, intent_seq, key, action, target; of a known path: another attempt */
     CHANGE_EFFECT_STATE,    /* path: state, result_seq */
     CHANGE_ESCALATION,      /* open (text) or close */
@@ -151,6 +153,12 @@ struct lock_info {
     char target[512];
     int64_t run;            /* 0 = free */
     int64_t fence, cool_until;
+    int64_t cool_run;       /* who set cool_until; 0 = nobody */
+};
+struct escalation_info {
+    int64_t id, run, at;
+    char text[1024];
+    bool open;
 };
 struct effect_info {
     int64_t run, intent_seq, result_seq;
@@ -168,26 +176,32 @@ typedef bool (*row_fn)(void *ctx, const struct row *r);
 typedef bool (*run_fn)(void *ctx, const struct run_info *r);
 typedef bool (*lock_fn)(void *ctx, const struct lock_info *l);
 typedef bool (*effect_fn)(void *ctx, const struct effect_info *x);
+typedef bool (*escalation_fn)(void *ctx, const struct escalation_info *x);
 typedef bool (*blob_fn)(void *ctx, const char *path, struct str data);
 
 struct journal;
 struct journal_ops {
-    /* All items in one transaction. 0 = the batch is durable, look at each result. ERR_DISK: nothing of it
-     * happened and the journal is dead (a failed fsync is never retried): stop acting. */
+    /* All items in one transaction. 0 = the batch is durable, look at each result. An item that journal_check
+     * refuses gives its error, and nothing happened. Every other error (ERR_DISK; ERR_CORRUPT) leaves the
+     * journal dead: each later commit is ERR_DISK, because a failed fsync is never retried: stop acting. Whether
+     * a commit that failed in its fsync is there, whole, or not at all, the next open tells. */
     int (*commit)(struct journal *j, struct journal_item *items, size_t n, struct err *e);
     /* The id the next new run gets (ids are handed out in memory; the owner is alone). */
     int64_t (*next_run)(struct journal *j);
-    /* Stores a bundle content-addressed if it is new; part of the next commit. `id`: 64 hex digits of the manifest. */
+    /* Stores a bundle content-addressed if it is new; part of the next commit. `id`: 64 hex digits of the manifest.
+     * An error leaves the journal dead, as that of a commit does. get_bundle gives the files by path. */
     int (*put_bundle)(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e);
     int (*get_bundle)(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e);
     int (*get_run)(struct journal *j, int64_t id, struct run_info *out, struct err *e);      /* ERR_NOT_FOUND */
-    int (*find_run)(struct journal *j, struct str uuid_prefix, int64_t *id, struct err *e);  /* ERR_NOT_FOUND, ERR_INVALID = several */
+    /* ERR_NOT_FOUND, ERR_INVALID = several */
+    int (*find_run)(struct journal *j, struct str uuid_prefix, int64_t *id, struct err *e);
     int (*runs)(struct journal *j, bool open_only, run_fn fn, void *ctx, struct err *e);     /* newest first */
     int (*rows)(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e);
     int (*locks)(struct journal *j, lock_fn fn, void *ctx, struct err *e);                   /* by target */
     int (*effects)(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e);  /* by intent_seq; run -1 = all */
     int (*halted)(struct journal *j, bool *on, struct buf *why, struct err *e);
+    int (*escalations)(struct journal *j, bool open_only, escalation_fn fn, void *ctx, struct err *e);   /* oldest first */
     void (*free)(struct journal *j);
 };
 struct journal {
@@ -195,19 +209,27 @@ struct journal {
 };
 
 struct journal_options {
-    bool read_only;         /* any number of readers at any time; never checkpoints */
+    bool read_only;         /* any number of readers at any time; never checkpoints, never writes */
     /* Called before and after each durable step ("begin", "commit", "committed"): crash and fault tests
-     * kill here or return a negative code to fail it. NULL = nobody. */
+     * kill here or return a negative code to fail it (at "committed" the batch is durable). NULL = nobody. */
     int (*point)(void *ctx, const char *step);
     void *ctx;
 };
 
 /* `dir` is the state directory (made with mode 0700 if missing); the file is dir/journal.db, its lock
  * dir/journal.lock, flocked for the owner's life. ERR_BUSY names the owner's pid and what it runs
- * (the lock file holds both). ERR_CORRUPT: not ours, or from a newer version, by name. */
+ * (the lock file holds "pid what_for\n"). ERR_CORRUPT: not ours, from a newer version, or damaged, by name.
+ * ERR_DISK: not writable, or full. read_only: ERR_NOT_FOUND if there is no journal; works beside an owner, after
+ * a crashed one, and where nothing can be written. */
 int journal_sqlite_open(const char *dir, const char *what_for, const struct journal_options *o, struct journal **out,
                         struct err *e);
 int journal_memory_open(const struct journal_options *o, struct journal **out, struct err *e);
+
+/* What every implementation and the writer refuse before they touch anything: ERR_LIMIT for a name or text beyond
+ * its maximum, ERR_CORRUPT for an item that contradicts itself (our bug). */
+int journal_check(const struct journal_item *item, struct err *e);
+/* For text that is shown, not compared: as much of s as fits into size with a NUL, cut between characters. */
+struct str journal_clip(struct str s, size_t size);
 
 /* chain = H(previous, kind, path, name, args_hash, at, seq, H(payload)). */
 struct hash journal_chain(const struct hash *previous, const struct row *r);

@@ -1,52 +1,116 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The owner's lock. The kernel frees an flock when its holder dies, however it
+ * dies, so a lock file that nobody holds means nothing and is never removed. */
 #include "journal/owner.h"
 
 #include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A new directory that is not durable would take a durable journal with it. */
+static void sync_parent(const char *path)
+{
+    char parent[4096];
+    char *slash;
+    int fd;
+
+    snprintf(parent, sizeof(parent), "%s", path);
+    slash = strrchr(parent, '/');
+    if (slash)
+        slash[slash == parent] = '\0';
+    fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+static int system_error(const char *what, const char *path, struct err *e)
+{
+    bool disk = errno == EROFS || errno == EACCES || errno == EPERM || errno == ENOSPC || errno == EDQUOT ||
+                errno == EFBIG || errno == EIO;
+
+    err_set(e, disk ? ERR_DISK : ERR_IO, "%s %s: %s", what, path, strerror(errno));
+    err_hint(e, "the state directory must be writable; --state DIR names another");
+    return disk ? ERR_DISK : ERR_IO;
+}
+
+static int make_one(const char *path, struct err *e)
+{
+    if (mkdir(path, 0700) == 0)
+        sync_parent(path);
+    else if (errno != EEXIST)
+        return system_error("make directory", path, e);
+    return 0;
+}
+
 /* mkdir -p with mode 0700 for what is made. */
 static int make_dir(const char *dir, struct err *e)
 {
+    struct stat st;
     char path[4096];
+    int rc = 0;
     char *p;
 
-    if ((size_t)snprintf(path, sizeof(path), "%s", dir) >= sizeof(path))
-        return err_set(e, ERR_INVALID, "the state directory's name is too long");
-    for (p = path + 1; *p; p++) {
+    if (!dir[0] || (size_t)snprintf(path, sizeof(path), "%s", dir) >= sizeof(path))
+        return err_set(e, ERR_INVALID, "the name of the state directory is %s", dir[0] ? "too long" : "empty");
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    for (p = path + 1; *p && rc == 0; p++) {
         if (*p != '/')
             continue;
         *p = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return err_set(e, ERR_IO, "make directory %s: %s", path, strerror(errno));
+        rc = make_one(path, e);
         *p = '/';
     }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_set(e, ERR_IO, "make directory %s: %s", path, strerror(errno));
-    return 0;
+    return rc == 0 ? make_one(path, e) : rc;
 }
 
 static int busy(const char *dir, int fd, struct err *e)
 {
-    char who[256] = "";
+    char who[512] = "";
     ssize_t n = pread(fd, who, sizeof(who) - 1, 0);
+    char *what;
 
     who[n > 0 ? n : 0] = '\0';
     who[strcspn(who, "\n")] = '\0';
-    err_set(e, ERR_BUSY, "the journal in %s is in use by process %s", dir, who[0] ? who : "?");
+    what = strchr(who, ' ');
+    if (what)
+        *what++ = '\0';
+    err_set(e, ERR_BUSY, "the journal in %s is in use by process %s (%s)", dir, who[0] ? who : "?",
+            what && *what ? what : "starting");
     err_hint(e, "wait for it, or use another journal with --state DIR");
-    return e->code;
+    return ERR_BUSY;
+}
+
+/* "pid what_for\n" */
+static int write_owner(int fd, const char *path, const char *what_for, struct err *e)
+{
+    char who[512];
+    int n = snprintf(who, sizeof(who), "%ld %s", (long)getpid(), what_for ? what_for : "");
+    size_t len = n < (int)sizeof(who) - 1 ? (size_t)n : sizeof(who) - 2;
+    ssize_t wrote;
+
+    who[strcspn(who, "\n")] = ' ';
+    who[len++] = '\n';
+    if (ftruncate(fd, 0) < 0)
+        return system_error("write", path, e);
+    wrote = pwrite(fd, who, len, 0);
+    if (wrote >= 0 && (size_t)wrote < len)
+        errno = ENOSPC;
+    return (size_t)wrote == len ? 0 : system_error("write", path, e);
 }
 
 int owner_lock(const char *dir, const char *what_for, int *out, struct err *e)
 {
-    char path[4200], who[256];
+    char path[4200];
     int fd, rc = make_dir(dir, e);
 
     if (rc < 0)
@@ -54,21 +118,16 @@ int owner_lock(const char *dir, const char *what_for, int *out, struct err *e)
     snprintf(path, sizeof(path), "%s/journal.lock", dir);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return err_set(e, errno == EROFS || errno == EACCES || errno == ENOSPC ? ERR_DISK : ERR_IO, "open %s: %s", path,
-                       strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        rc = errno == EWOULDBLOCK ? busy(dir, fd, e) : err_set(e, ERR_IO, "lock %s: %s", path, strerror(errno));
+        return system_error("open", path, e);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        rc = errno == EWOULDBLOCK ? busy(dir, fd, e) : system_error("lock", path, e);
+    else
+        rc = write_owner(fd, path, what_for, e);
+    if (rc < 0)
         close(fd);
-        return rc;
-    }
-    snprintf(who, sizeof(who), "%ld (%s)\n", (long)getpid(), what_for);
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, who, strlen(who), 0) < 0) {
-        rc = err_set(e, ERR_DISK, "write %s: %s", path, strerror(errno));
-        close(fd);
-        return rc;
-    }
-    *out = fd;
-    return 0;
+    else
+        *out = fd;
+    return rc;
 }
 
 void owner_unlock(int fd)

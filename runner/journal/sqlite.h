@@ -23,6 +23,7 @@ struct sqlite {
     int lock_fd;
     int64_t next_id;
     bool dead;
+    int wal_pages, checkpoint_at;   /* length of the log after the last commit, and when to copy it back */
     char path[4096];
 };
 
@@ -33,6 +34,8 @@ extern const char *const sqlite_texts[SQL_COUNT];
 
 /* The prepared statement, reset. NULL with e set if it cannot be prepared. */
 sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
+/* Copies the log into the file when it has grown long; a write error leaves the journal dead. */
+void sqlite_checkpoint(struct sqlite *s);
 /* ERR_DISK for full, read-only and I/O errors, ERR_CORRUPT for damage, else ERR_IO. */
 int sqlite_failed(struct sqlite *s, const char *what, struct err *e);
 extern const struct journal_ops sqlite_ops;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One batch, one transaction: items in their order, each behind a savepoint if it
- * has guards. Whatever fails leaves the file as it was and the journal dead. */
+/* One batch, one transaction: items in their order. An item is refused before its
+ * first write; among others a guarded one stands behind a savepoint all the same.
+ * Whatever fails leaves the file as it was and the journal dead. */
 #include "journal/sqlite.h"
+
+#include "base/limits.h"
 
 #include <stdio.h>
 
@@ -100,14 +103,19 @@ static int insert_rows(struct sqlite *s, const struct journal_item *item, struct
     return step(s, next, e);
 }
 
-static int run_new(struct sqlite *s, const struct journal_item *item, const struct change *c, sqlite3_stmt *st,
-                   struct err *e)
+/* A run that another one with its dedup key keeps out is refused. */
+static int run_new(struct sqlite *s, struct journal_item *item, struct err *e)
 {
+    const struct change *c = &item->changes[0];
+    sqlite3_stmt *st = sqlite_statement(s, SQL_RUN_NEW, e);
+
+    if (!st)
+        return e->code;
     sqlite3_bind_int64(st, 1, item->run);
     bind_text(st, 2, c->uuid);
     bind_text(st, 3, c->bundle);
-    bind_text(st, 4, c->runbook);
-    bind_text(st, 5, c->command);
+    bind_text(st, 4, journal_clip(c->runbook, sizeof(((struct run_info *)0)->runbook)));
+    bind_text(st, 5, journal_clip(c->command, sizeof(((struct run_info *)0)->command)));
     bind_text(st, 6, c->params);
     bind_text(st, 7, c->trigger);
     if (c->dedup.n)
@@ -116,11 +124,17 @@ static int run_new(struct sqlite *s, const struct journal_item *item, const stru
         sqlite3_bind_null(st, 8);
     sqlite3_bind_int64(st, 9, item->epoch);
     sqlite3_bind_int64(st, 10, item->at);
-    return step(s, st, e);
+    if (step(s, st, e) < 0)
+        return e->code;
+    if (sqlite3_changes(s->db) == 0) {
+        item->result = ITEM_REFUSED;
+        item->refusal = "duplicate";
+    }
+    return 0;
 }
 
 static const int statement_of[] = {
-    [CHANGE_RUN_NEW] = SQL_RUN_NEW, [CHANGE_RUN_STATE] = SQL_RUN_STATE, [CHANGE_RUN_END] = SQL_RUN_END,
+    [CHANGE_RUN_STATE] = SQL_RUN_STATE, [CHANGE_RUN_END] = SQL_RUN_END,
     [CHANGE_RUN_EPOCH] = SQL_RUN_EPOCH, [CHANGE_LOCK] = SQL_LOCK_PUT, [CHANGE_UNLOCK] = SQL_UNLOCK,
     [CHANGE_UNLOCK_ALL] = SQL_UNLOCK_ALL, [CHANGE_EFFECT_NEW] = SQL_EFFECT_NEW,
     [CHANGE_EFFECT_STATE] = SQL_EFFECT_STATE, [CHANGE_ESCALATION] = SQL_ESCALATION_OPEN, [CHANGE_HALT] = SQL_HALT_ON,
@@ -135,8 +149,8 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         sqlite3_bind_int64(st, 3, c->n);
         break;
     case CHANGE_RUN_END:
-        bind_text(st, 2, c->outcome);
-        bind_text(st, 3, c->reason);
+        bind_text(st, 2, journal_clip(c->outcome, sizeof(((struct run_info *)0)->outcome)));
+        bind_text(st, 3, journal_clip(c->reason, sizeof(((struct run_info *)0)->reason)));
         sqlite3_bind_int64(st, 4, item->at);
         break;
     case CHANGE_RUN_EPOCH:
@@ -164,14 +178,14 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         break;
     case CHANGE_ESCALATION:
         if (c->n) {
-            bind_text(st, 2, c->text);
+            bind_text(st, 2, journal_clip(c->text, sizeof(((struct escalation_info *)0)->text)));
             sqlite3_bind_int64(st, 3, item->at);
         }
         break;
     case CHANGE_HALT:
         if (c->n) {
             sqlite3_bind_int64(st, 1, item->at);
-            bind_text(st, 2, c->text);
+            bind_text(st, 2, journal_clip(c->text, KIB));
         }
         break;
     default:
@@ -191,8 +205,6 @@ static int apply_change(struct sqlite *s, const struct journal_item *item, const
     st = sqlite_statement(s, which, e);
     if (!st)
         return e->code;
-    if (c->kind == CHANGE_RUN_NEW)
-        return run_new(s, item, c, st, e);
     bind_change(st, item, c);
     return step(s, st, e);
 }
@@ -200,7 +212,7 @@ static int apply_change(struct sqlite *s, const struct journal_item *item, const
 /* 1 = the guard holds, 0 = it does not, < 0 = error. */
 static int guard_holds(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e)
 {
-    int64_t run = 0, cool = 0, n = 0;
+    int64_t run = 0, cool_until = 0, cool_run = 0, n = 0;
     sqlite3_stmt *st;
     int rc;
 
@@ -222,7 +234,8 @@ static int guard_holds(struct sqlite *s, const struct journal_item *item, const 
         n = sqlite3_column_int64(st, 0);
     } else if (rc == SQLITE_ROW && g->kind != GUARD_HALT) {
         run = sqlite3_column_int64(st, 0);
-        cool = sqlite3_column_int64(st, 2);
+        cool_until = sqlite3_column_int64(st, 1);
+        cool_run = sqlite3_column_int64(st, 2);
     }
     sqlite3_reset(st);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
@@ -233,7 +246,7 @@ static int guard_holds(struct sqlite *s, const struct journal_item *item, const 
     case GUARD_LOCK:
         return run == 0 || run == item->run;
     case GUARD_COOLDOWN:
-        return run == item->run || cool <= g->now;
+        return run == item->run || cool_run == item->run || cool_until <= g->now;
     default:
         return n + 1 <= g->max;
     }
@@ -244,35 +257,33 @@ static bool creates(const struct journal_item *item)
     return item->nchanges && item->changes[0].kind == CHANGE_RUN_NEW;
 }
 
-static bool takes_over(const struct journal_item *item)
+/* The epoch that the item's author holds the run by; a take-over must bring a newer one. */
+static bool is_fenced(const struct journal_item *item, const struct head *h)
 {
     size_t i;
 
+    if (!h->found)
+        return true;
     for (i = 0; i < item->nchanges; i++) {
         if (item->changes[i].kind == CHANGE_RUN_EPOCH)
-            return true;
+            return item->changes[i].n <= h->epoch;
     }
-    return false;
+    return item->run != 0 && h->epoch != item->epoch;
 }
 
-/* Everything of an item; the result is set, an error is ours or the disk's. */
-static int do_item(struct sqlite *s, struct journal_item *item, struct err *e)
+/* Everything that can turn an item away. */
+static int decide(struct sqlite *s, struct journal_item *item, struct head *h, struct err *e)
 {
-    struct head h = {0};
-    size_t i, first = 0;
-    int rc = 0;
+    size_t i;
+    int rc;
 
     item->result = ITEM_COMMITTED;
     item->refusal = NULL;
     if (creates(item)) {
-        rc = apply_change(s, item, &item->changes[0], e);
-        first = 1;
-    }
-    if (rc == 0)
-        rc = read_head(s, item->run, &h, e);
-    if (rc < 0)
-        return rc;
-    if (!h.found || (item->run && h.epoch != item->epoch && !takes_over(item))) {
+        *h = (struct head){.epoch = item->epoch, .next_seq = 1, .found = true};
+    } else if (read_head(s, item->run, h, e) < 0) {
+        return e->code;
+    } else if (is_fenced(item, h)) {
         item->result = ITEM_FENCED;
         return 0;
     }
@@ -286,9 +297,22 @@ static int do_item(struct sqlite *s, struct journal_item *item, struct err *e)
             return 0;
         }
     }
+    return creates(item) ? run_new(s, item, e) : 0;
+}
+
+/* Everything of an item; the result is set, an error is ours or the disk's. */
+static int do_item(struct sqlite *s, struct journal_item *item, struct err *e)
+{
+    struct head h = {0};
+    size_t i;
+
+    if (decide(s, item, &h, e) < 0)
+        return e->code;
+    if (item->result != ITEM_COMMITTED)
+        return 0;
     if (item->nrows && insert_rows(s, item, &h, e) < 0)
         return e->code;
-    for (i = first; i < item->nchanges; i++) {
+    for (i = creates(item); i < item->nchanges; i++) {
         if (apply_change(s, item, &item->changes[i], e) < 0)
             return e->code;
     }
@@ -300,7 +324,7 @@ static int do_items(struct sqlite *s, struct journal_item *items, size_t n, stru
     size_t i;
 
     for (i = 0; i < n; i++) {
-        bool guarded = items[i].nguards > 0;
+        bool guarded = items[i].nguards > 0 && n > 1;
 
         if (guarded && simple(s, SQL_SAVE, e) < 0)
             return e->code;
@@ -314,15 +338,39 @@ static int do_items(struct sqlite *s, struct journal_item *items, size_t n, stru
     return 0;
 }
 
+/* After a write that failed nothing more is written: what the file holds is known again at the next open. */
+static int die(struct sqlite *s, int rc)
+{
+    struct err ignored = {0};
+
+    s->dead = true;
+    if (!sqlite3_get_autocommit(s->db))
+        simple(s, SQL_ROLLBACK, &ignored);
+    return rc;
+}
+
+static int is_alive(struct sqlite *s, struct err *e)
+{
+    if (s->o.read_only)
+        return err_set(e, ERR_DENIED, "journal %s: it is open for reading only", s->path);
+    if (s->dead)
+        return err_set(e, ERR_DISK, "journal %s: an earlier write failed; nothing more is written", s->path);
+    return 0;
+}
+
 int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    struct err own = {0}, ignored = {0};
+    struct err own = {0};
+    size_t i;
     int rc;
 
     e = e ? e : &own;
-    if (s->dead)
-        return err_set(e, ERR_DISK, "journal %s: an earlier write failed; nothing more is written", s->path);
+    rc = is_alive(s, e);
+    for (i = 0; rc == 0 && i < n; i++)
+        rc = journal_check(&items[i], e);
+    if (rc < 0)
+        return rc;
     rc = point(s, "begin", e);
     if (rc == 0 && sqlite3_get_autocommit(s->db))
         rc = simple(s, SQL_BEGIN, e);
@@ -332,13 +380,12 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
         rc = point(s, "commit", e);
     if (rc == 0)
         rc = simple(s, SQL_COMMIT, e);
-    if (rc < 0) {
-        s->dead = true;
-        if (!sqlite3_get_autocommit(s->db))
-            simple(s, SQL_ROLLBACK, &ignored);
-        return rc;
-    }
-    return point(s, "committed", e);
+    if (rc == 0)
+        rc = point(s, "committed", e);
+    if (rc < 0)
+        return die(s, rc);
+    sqlite_checkpoint(s);
+    return 0;
 }
 
 static int put_file(struct sqlite *s, const char *id, const struct blob_ref *f, struct err *e)
@@ -361,16 +408,12 @@ static int put_file(struct sqlite *s, const char *id, const struct blob_ref *f, 
     return step(s, file, e);
 }
 
-/* Opens the transaction that the next commit closes: a bundle and the run that needs it are one. */
-int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
-                      struct err *e)
+static int put_all(struct sqlite *s, const char *id, struct str meta, const struct blob_ref *files, size_t n,
+                   struct err *e)
 {
-    struct sqlite *s = (struct sqlite *)j;
     sqlite3_stmt *st;
     size_t i;
 
-    if (s->dead)
-        return err_set(e, ERR_DISK, "journal %s: an earlier write failed; nothing more is written", s->path);
     if (sqlite3_get_autocommit(s->db) && simple(s, SQL_BEGIN, e) < 0)
         return e->code;
     st = sqlite_statement(s, SQL_BUNDLE, e);
@@ -387,4 +430,20 @@ int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const 
             return e->code;
     }
     return 0;
+}
+
+/* Opens the transaction that the next commit closes: a bundle and the run that needs it are one. */
+int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
+                      struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    struct err own = {0};
+    int rc;
+
+    e = e ? e : &own;
+    rc = is_alive(s, e);
+    if (rc < 0)
+        return rc;
+    rc = put_all(s, id, meta, files, n, e);
+    return rc < 0 ? die(s, rc) : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be asked of a journal file. Every statement is made for its question and
- * finalized with it: reads are rare, and a reader holds nothing open. */
+ * finalized with it: reads are rare, and a reader holds nothing open. A number that
+ * has no name here is damage, never an index. */
 #include "journal/sqlite.h"
 
 #include <stdio.h>
@@ -15,6 +16,18 @@ static sqlite3_stmt *ask(struct sqlite *s, const char *sql, struct err *e)
     return st;
 }
 
+/* The number in column i, which must be below n, into *out. */
+static int small(struct sqlite *s, sqlite3_stmt *st, int i, int n, int *out, struct err *e)
+{
+    int64_t v = sqlite3_column_int64(st, i);
+
+    if (v < 0 || v >= n)
+        return err_set(e, ERR_CORRUPT, "journal %s: damaged: %s is %lld", s->path, sqlite3_column_name(st, i),
+                       (long long)v);
+    *out = (int)v;
+    return 0;
+}
+
 /* Ends a question: 0 if it was answered to its end or stopped by the caller. */
 static int done(struct sqlite *s, sqlite3_stmt *st, int rc, struct err *e)
 {
@@ -22,6 +35,13 @@ static int done(struct sqlite *s, sqlite3_stmt *st, int rc, struct err *e)
 
     sqlite3_finalize(st);
     return result;
+}
+
+/* Ends a question at a row that cannot be understood. */
+static int broken(sqlite3_stmt *st, struct err *e)
+{
+    sqlite3_finalize(st);
+    return e->code;
 }
 
 static struct str column(sqlite3_stmt *st, int i)
@@ -85,11 +105,14 @@ static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_
     "select id, uuid, runbook, command, bundle, state, outcome, reason, wake_at, epoch, next_seq, created_at, ended_at," \
     " chain, params, trigger from run "
 
-static void read_run(sqlite3_stmt *st, struct run_info *r)
+static int read_run(struct sqlite *q, sqlite3_stmt *st, struct run_info *r, struct err *e)
 {
     struct str s;
+    int state;
 
-    *r = (struct run_info){.id = sqlite3_column_int64(st, 0), .state = (enum run_state)sqlite3_column_int(st, 5),
+    if (small(q, st, 5, RUN_ENDED + 1, &state, e) < 0)
+        return e->code;
+    *r = (struct run_info){.id = sqlite3_column_int64(st, 0), .state = (enum run_state)state,
                            .wake_at = sqlite3_column_int64(st, 8), .epoch = sqlite3_column_int64(st, 9),
                            .next_seq = sqlite3_column_int64(st, 10), .created_at = sqlite3_column_int64(st, 11),
                            .ended_at = sqlite3_column_int64(st, 12)};
@@ -104,21 +127,22 @@ static void read_run(sqlite3_stmt *st, struct run_info *r)
     r->params = xstrndup(s.p, s.n);
     s = column(st, 15);
     r->trigger = xstrndup(s.p, s.n);
+    return 0;
 }
 
 static int get_run(struct journal *j, int64_t id, struct run_info *out, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
     sqlite3_stmt *st = ask(s, RUN_COLUMNS "where id = ?1", e);
+    bool bad;
     int rc;
 
     if (!st)
         return e->code;
     sqlite3_bind_int64(st, 1, id);
     rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW)
-        read_run(st, out);
-    if (done(s, st, rc, e) < 0)
+    bad = rc == SQLITE_ROW && read_run(s, st, out, e) < 0;
+    if (done(s, st, rc, e) < 0 || bad)
         return e->code;
     return rc == SQLITE_ROW ? 0 : err_set(e, ERR_NOT_FOUND, "there is no run %lld in %s", (long long)id, s->path);
 }
@@ -126,12 +150,12 @@ static int get_run(struct journal *j, int64_t id, struct run_info *out, struct e
 static int find_run(struct journal *j, struct str prefix, int64_t *id, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, "select id from run where substr(uuid, 1, length(?1)) = ?1 limit 2", e);
+    sqlite3_stmt *st = ask(s, "select id from run where uuid >= ?1 and uuid < ?1 || '~' limit 2", e);
     int rc, n = 0;
 
     if (!st)
         return e->code;
-    sqlite3_bind_text(st, 1, prefix.p, (int)prefix.n, SQLITE_STATIC);
+    sqlite3_bind_text(st, 1, prefix.n ? prefix.p : "", (int)prefix.n, SQLITE_STATIC);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         *id = sqlite3_column_int64(st, 0);
         n++;
@@ -146,7 +170,8 @@ static int find_run(struct journal *j, struct str prefix, int64_t *id, struct er
 static int runs(struct journal *j, bool open_only, run_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, open_only ? RUN_COLUMNS "where state != 4 order by id desc" : RUN_COLUMNS "order by id desc", e);
+    sqlite3_stmt *st = ask(s, open_only ? RUN_COLUMNS "where state != 4 order by id desc"
+                                        : RUN_COLUMNS "order by id desc", e);
     int rc;
 
     if (!st)
@@ -155,7 +180,8 @@ static int runs(struct journal *j, bool open_only, run_fn fn, void *ctx, struct 
         struct run_info r;
         bool more;
 
-        read_run(st, &r);
+        if (read_run(s, st, &r, e) < 0)
+            return broken(st, e);
         more = fn(ctx, &r);
         run_info_deinit(&r);
         if (!more)
@@ -177,9 +203,13 @@ static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, voi
     sqlite3_bind_int64(st, 2, from_seq);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct row r = {.seq = sqlite3_column_int64(st, 0), .epoch = sqlite3_column_int64(st, 1),
-                        .kind = (enum row_kind)sqlite3_column_int(st, 2), .path = column(st, 3), .name = column(st, 4),
-                        .args = column(st, 6), .payload = column(st, 7), .at = sqlite3_column_int64(st, 8)};
+                        .path = column(st, 3), .name = column(st, 4), .args = column(st, 6), .payload = column(st, 7),
+                        .at = sqlite3_column_int64(st, 8)};
+        int kind;
 
+        if (small(s, st, 2, ROW_KINDS, &kind, e) < 0)
+            return broken(st, e);
+        r.kind = (enum row_kind)kind;
         copy_hash(&r.args_hash, st, 5);
         copy_hash(&r.chain, st, 9);
         if (!fn(ctx, &r))
@@ -191,14 +221,14 @@ static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, voi
 static int locks(struct journal *j, lock_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, "select target, run, fence, cool_until from lock order by target", e);
+    sqlite3_stmt *st = ask(s, "select target, run, fence, cool_until, cool_run from lock order by target", e);
     int rc;
 
     if (!st)
         return e->code;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct lock_info l = {.run = sqlite3_column_int64(st, 1), .fence = sqlite3_column_int64(st, 2),
-                              .cool_until = sqlite3_column_int64(st, 3)};
+                              .cool_until = sqlite3_column_int64(st, 3), .cool_run = sqlite3_column_int64(st, 4)};
 
         copy(l.target, sizeof(l.target), st, 0);
         if (!fn(ctx, &l))
@@ -207,21 +237,26 @@ static int locks(struct journal *j, lock_fn fn, void *ctx, struct err *e)
     return done(s, st, rc, e);
 }
 
+#define EFFECT_COLUMNS "select run, intent_seq, result_seq, key, path, action, target, state from effect "
+
 static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, "select run, intent_seq, result_seq, key, path, action, target, state from effect"
-                              " where ?1 = -1 or run = ?1 order by run, intent_seq", e);
-    int rc;
+    sqlite3_stmt *st = ask(s, run == -1 ? EFFECT_COLUMNS "order by run, intent_seq"
+                                        : EFFECT_COLUMNS "where run = ?1 order by intent_seq", e);
+    int rc, state;
 
     if (!st)
         return e->code;
-    sqlite3_bind_int64(st, 1, run);
+    if (run != -1)
+        sqlite3_bind_int64(st, 1, run);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct effect_info x = {.run = sqlite3_column_int64(st, 0), .intent_seq = sqlite3_column_int64(st, 1),
-                                .result_seq = sqlite3_column_int64(st, 2),
-                                .state = (enum effect_state)sqlite3_column_int(st, 7)};
+                                .result_seq = sqlite3_column_int64(st, 2)};
 
+        if (small(s, st, 7, EFFECT_UNDONE + 1, &state, e) < 0)
+            return broken(st, e);
+        x.state = (enum effect_state)state;
         copy(x.key, sizeof(x.key), st, 3);
         copy(x.path, sizeof(x.path), st, 4);
         copy(x.action, sizeof(x.action), st, 5);
@@ -250,8 +285,28 @@ static int halted(struct journal *j, bool *on, struct buf *why, struct err *e)
     return done(s, st, rc, e);
 }
 
+static int escalations(struct journal *j, bool open_only, escalation_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = ask(s, open_only ? "select id, run, at, open, text from escalation where open order by id"
+                                        : "select id, run, at, open, text from escalation order by id", e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct escalation_info x = {.id = sqlite3_column_int64(st, 0), .run = sqlite3_column_int64(st, 1),
+                                    .at = sqlite3_column_int64(st, 2), .open = sqlite3_column_int(st, 3) != 0};
+
+        copy(x.text, sizeof(x.text), st, 4);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
 const struct journal_ops sqlite_ops = {
     .commit = sqlite_commit, .next_run = next_run, .put_bundle = sqlite_put_bundle, .get_bundle = get_bundle,
     .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects,
-    .halted = halted, .free = sqlite_free,
+    .halted = halted, .escalations = escalations, .free = sqlite_free,
 };

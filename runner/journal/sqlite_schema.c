@@ -14,7 +14,7 @@ const char sqlite_schema[] =
     " params text not null, trigger text not null, dedup_key text unique, wake_at integer not null default 0,"
     " epoch integer not null, next_seq integer not null, chain blob not null, created_at integer not null,"
     " ended_at integer not null default 0) strict;"
-    "create index run_open on run(state) where state != 4;"
+    "create index run_open on run(id) where state != 4;"
     "create table journal(id integer primary key, run integer not null, seq integer not null, epoch integer not null,"
     " kind integer not null, path text not null, name text not null, args_hash blob not null, args text not null,"
     " payload text not null, at integer not null, chain blob not null, unique(run, seq)) strict;"
@@ -24,10 +24,11 @@ const char sqlite_schema[] =
     " path text not null, action text not null, target text not null, state integer not null,"
     " result_seq integer not null default 0, unique(run, path)) strict;"
     "create table lock(id integer primary key, target text not null unique, fence integer not null, run integer not null,"
-    " cool_until integer not null default 0) strict;"
+    " cool_until integer not null default 0, cool_run integer not null default 0) strict;"
     "create index lock_run on lock(run);"
     "create table escalation(id integer primary key, run integer not null, text text not null, open integer not null,"
     " at integer not null) strict;"
+    "create index escalation_open on escalation(run) where open;"
     "create table halt(id integer primary key check(id = 1), at integer not null, why text not null) strict;"
     "create table system(id integer primary key check(id = 1), next_seq integer not null, chain blob not null) strict;"
     "insert into system values(1, 1, zeroblob(32));";
@@ -44,23 +45,26 @@ const char *const sqlite_texts[SQL_COUNT] = {
     [SQL_ROW] = "insert into journal(run, seq, epoch, kind, path, name, args_hash, args, payload, at, chain)"
                 " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [SQL_RUN_NEW] = "insert into run(id, uuid, bundle, runbook, command, state, params, trigger, dedup_key, epoch, next_seq,"
-                    " chain, created_at) values(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, 1, zeroblob(32), ?10)",
+                    " chain, created_at) values(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, 1, zeroblob(32), ?10)"
+                    " on conflict(dedup_key) do nothing",
     [SQL_RUN_STATE] = "update run set state = ?2, wake_at = ?3 where id = ?1",
     [SQL_RUN_END] = "update run set state = 4, outcome = ?2, reason = ?3, ended_at = ?4 where id = ?1",
     [SQL_RUN_EPOCH] = "update run set epoch = ?2 where id = ?1",
-    [SQL_LOCK_GET] = "select run, fence, cool_until from lock where target = ?1",
+    [SQL_LOCK_GET] = "select run, cool_until, cool_run from lock where target = ?1",
     [SQL_LOCK_PUT] = "insert into lock(target, fence, run) values(?1, 1, ?2) on conflict(target) do update set"
                      " fence = fence + (run != excluded.run), run = excluded.run",
     [SQL_LOCK_COUNT] = "select (select count(*) from lock where run = ?1)"
                        " - (select count(*) from lock where target = ?2 and run = ?1)",
-    [SQL_UNLOCK] = "update lock set run = 0, cool_until = max(cool_until, ?3) where target = ?1 and run = ?2",
-    [SQL_UNLOCK_ALL] = "update lock set run = 0, cool_until = max(cool_until, ?2) where run = ?1",
+    [SQL_UNLOCK] = "update lock set run = 0, cool_run = case when ?3 > cool_until then ?2 else cool_run end,"
+                   " cool_until = max(cool_until, ?3) where target = ?1 and run = ?2",
+    [SQL_UNLOCK_ALL] = "update lock set run = 0, cool_run = case when ?2 > cool_until then ?1 else cool_run end,"
+                       " cool_until = max(cool_until, ?2) where run = ?1",
     [SQL_EFFECT_NEW] = "insert into effect(run, intent_seq, key, path, action, target, state) values(?1, ?2, ?3, ?4, ?5, ?6, 0)"
                        " on conflict(run, path) do update set intent_seq = excluded.intent_seq, state = 0",
     [SQL_EFFECT_STATE] = "update effect set state = ?3, result_seq = case when ?4 > 0 then ?4 else result_seq end"
                          " where run = ?1 and path = ?2",
     [SQL_ESCALATION_OPEN] = "insert into escalation(run, text, open, at) values(?1, ?2, 1, ?3)",
-    [SQL_ESCALATION_CLOSE] = "update escalation set open = 0 where run = ?1",
+    [SQL_ESCALATION_CLOSE] = "update escalation set open = 0 where run = ?1 and open",
     [SQL_HALT_ON] = "insert or replace into halt(id, at, why) values(1, ?1, ?2)",
     [SQL_HALT_OFF] = "delete from halt",
     [SQL_HALTED] = "select why from halt",

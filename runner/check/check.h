@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be known of a runbook without touching anything: lint, and its scenarios
+ * over virtual time. */
+#ifndef MIDWATCH_CHECK_CHECK_H
+#define MIDWATCH_CHECK_CHECK_H
+
+#include "config/config.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <jansson.h>
+
+/* Findings as "file:line:column: text\n" lines in out; returns their number. */
+size_t lint_runbook(const char *file, struct config *config, struct buf *out);
+
+struct scenario_result {
+    char name[256];
+    bool passed;
+    char chain[65];             /* over all rows: equal runs have equal chains */
+    char outcome[24], reason[40];
+    struct buf why;             /* what differs, or what the scenario lacks; scenario_result_deinit */
+};
+void scenario_result_deinit(struct scenario_result *r);
+
+/* The scenarios beside runbook FILE.md (FILE.test.yaml): a list of objects with the file's given and params
+ * filled in. Strict keys. *out is owned. */
+int scenarios_load(const char *runbook_file, json_t **out, struct err *e);
+/* Runs one scenario. An error is about the runbook, not about the expectation. gc_mode: engine_options. */
+int scenario_run(const char *runbook_file, struct config *config, const json_t *scenario, int gc_mode,
+                 struct scenario_result *out, struct err *e);
+
+#endif

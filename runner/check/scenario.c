@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One scenario: the real engine on a simulated host with a memory journal; the script
+ * stands for the world, no plugin body is loaded, and time is virtual. */
+#include "check/check.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+#include "io/host_sim.h"
+#include "run/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STARTED_MS 1767225600000    /* 2026-01-01: any fixed moment, so that runs are equal */
+
+struct seen {
+    json_t *effects;
+    char cause[256];
+};
+
+void scenario_result_deinit(struct scenario_result *r)
+{
+    buf_free(&r->why);
+}
+
+/* "undo kubernetes.scale deployment/prod/api" of an INTENT row. */
+static void see_intent(struct seen *s, const struct row *row)
+{
+    json_t *args = NULL;
+    char text[900];
+    const char *target, *colon;
+    bool undo = json_slice(row->payload, "undo_of").n > 0;
+
+    if (json_slice_int(row->payload, "attempt", 1) > 1 || json_read(row->args, &args, NULL) < 0)
+        return;
+    target = json_get_string(args, "target", "");
+    colon = strchr(target, ':');
+    snprintf(text, sizeof(text), "%s%.*s %.600s", undo ? "undo " : "", (int)row->name.n, row->name.p,
+             colon ? colon + 1 : target);
+    json_array_append_new(s->effects, json_string(text));
+    json_decref(args);
+}
+
+static void on_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
+{
+    struct seen *s = ctx;
+
+    (void)r, (void)replayed;
+    if (row->kind == ROW_INTENT)
+        see_intent(s, row);
+    else if (row->kind == ROW_CAUSE)
+        snprintf(s->cause, sizeof(s->cause), "%.*s", (int)row->name.n, row->name.p);
+}
+
+static void differ(struct scenario_result *out, const char *what, const json_t *expected, const char *got)
+{
+    struct buf b = BUF_INIT(16 * KIB);
+
+    json_add_value(&b, expected);
+    buf_addf(&out->why, "  %s: expected %s, got %s\n", what, buf_text(&b), got);
+    out->passed = false;
+    buf_free(&b);
+}
+
+static void expect_text(struct scenario_result *out, const json_t *expect, const char *what, const char *got)
+{
+    const json_t *v = json_object_get(expect, what);
+
+    if (v && (!json_is_string(v) || strcmp(json_string_value(v), got) != 0))
+        differ(out, what, v, got[0] ? got : "nothing");
+}
+
+static void judge(struct scenario_result *out, const json_t *expect, const struct run *r, const struct seen *s,
+                  const char *complaint)
+{
+    const json_t *effects = json_object_get(expect, "effects");
+    struct buf got = BUF_INIT(16 * KIB);
+    bool ended = run_state_of(r) == RUN_ENDED;
+
+    out->passed = true;
+    if (complaint[0]) {
+        buf_addf(&out->why, "  %s\n", complaint);
+        out->passed = false;
+    }
+    expect_text(out, expect, "outcome", ended ? run_outcome(r) : run_state_name(run_state_of(r)));
+    expect_text(out, expect, "reason", run_reason(r));
+    expect_text(out, expect, "cause", s->cause);
+    json_add_value(&got, s->effects);
+    if (effects && !json_equal(effects, s->effects))
+        differ(out, "effects", effects, buf_text(&got));
+    if (!out->passed && run_text(r)[0])
+        buf_addf(&out->why, "  the run said: %s\n", run_text(r));
+    buf_free(&got);
+}
+
+static int resolve_params(const struct runbook *book, const json_t *given, json_t **out, struct err *e)
+{
+    char *pairs[64];
+    size_t n = 0, i;
+    const char *key;
+    json_t *v;
+    int rc;
+
+    json_object_foreach((json_t *)given, key, v) {
+        struct buf b = BUF_INIT(8 * KIB);
+
+        if (n == 64)
+            break;
+        buf_addf(&b, "%s=", key);
+        if (json_is_string(v))
+            buf_adds(&b, json_string_value(v));
+        else
+            json_add_value(&b, v);
+        pairs[n++] = buf_take(&b, NULL);
+    }
+    rc = params_resolve(book->params, book->nparams, (const char *const *)pairs, n, NULL, out, e);
+    for (i = 0; i < n; i++)
+        free(pairs[i]);
+    return rc;
+}
+
+struct stage {
+    struct host *host;
+    struct writer *writer;
+    struct registry *registry;
+    struct answerer *answerer;
+    struct engine *engine;
+    struct seen seen;
+};
+
+static int stage_open(struct stage *s, struct config *config, const json_t *scenario, int gc_mode, struct err *e)
+{
+    struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = 1, .real_files = true};
+    struct registry_options ro = {.sealed = true, .config = config};
+    struct engine_options eo = {.stop_when_settled = true, .gc_mode = gc_mode, .watch = {.row = on_row, .ctx = &s->seen}};
+    struct journal *journal;
+
+    s->seen.effects = json_array();
+    if (host_sim_new(&ho, &s->host, e) < 0 || journal_memory_open(NULL, &journal, e) < 0 ||
+        writer_new(journal, false, NULL, NULL, &s->writer, e) < 0)
+        return e->code;
+    ro.host = s->host;
+    if (registry_new(&ro, &s->registry, e) < 0)
+        return e->code;
+    s->answerer = answer_script_new(scenario, s->host);
+    eo.host = s->host;
+    eo.writer = s->writer;
+    eo.registry = s->registry;
+    eo.config = config;
+    eo.answerer = s->answerer;
+    return engine_new(&eo, &s->engine, e);
+}
+
+static void stage_close(struct stage *s)
+{
+    engine_free(s->engine);
+    if (s->answerer)
+        s->answerer->ops->free(s->answerer);
+    registry_free(s->registry);
+    writer_free(s->writer);
+    if (s->host)
+        s->host->ops->free(s->host);
+    json_decref(s->seen.effects);
+}
+
+static int play(struct stage *s, const char *file, const json_t *scenario, struct run **r, struct err *e)
+{
+    struct buf path = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
+    struct run_request q = {.command = "test", .requester = "test", .seed = 1};
+    json_t *params = NULL;
+    int rc = source_find(file, &path, &text, e);
+
+    if (rc == 0)
+        rc = book_read((struct str){text.data ? text.data : "", text.len}, buf_text(&path), &q.book, e);
+    if (rc == 0) {
+        rc = resolve_params(q.book, json_object_get(scenario, "params"), &params, e);
+        if (rc < 0)
+            book_free(q.book);
+    }
+    q.params = params;
+    if (rc == 0)
+        rc = engine_start(s->engine, &q, r, e);
+    if (rc == 0)
+        rc = s->host->ops->run(s->host, engine_turn, s->engine, e);
+    if (rc == 0 && engine_failure(s->engine)) {
+        *e = *engine_failure(s->engine);
+        rc = e->code;
+    }
+    json_decref(params);
+    buf_free(&path);
+    buf_free(&text);
+    return rc;
+}
+
+int scenario_run(const char *runbook_file, struct config *config, const json_t *scenario, int gc_mode,
+                 struct scenario_result *out, struct err *e)
+{
+    struct stage s = {0};
+    struct run *r = NULL;
+    struct hash chain;
+    int rc = stage_open(&s, config, scenario, gc_mode, e);
+
+    *out = (struct scenario_result){.why = BUF_INIT(64 * KIB)};
+    snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
+    if (rc == 0)
+        rc = play(&s, runbook_file, scenario, &r, e);
+    if (rc == 0) {
+        judge(out, json_object_get(scenario, "expect"), r, &s.seen, answer_script_complaint(s.answerer));
+        snprintf(out->outcome, sizeof(out->outcome), "%s", run_outcome(r));
+        snprintf(out->reason, sizeof(out->reason), "%s", run_reason(r));
+        chain = run_chain(r);
+        hash_hex(&chain, out->chain);
+    }
+    stage_close(&s);
+    return rc;
+}

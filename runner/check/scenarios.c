@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scenario files: strict YAML in the format of DESIGN section 4. */
+#include "check/check.h"
+
+#include "base/limits.h"
+#include "base/yaml.h"
+#include "book/book.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const file_keys[] = {"given", "params", "state", "scenarios"};
+static const char *const scenario_keys[] = {"name", "params", "given", "after", "effects", "state", "people", "expect"};
+static const char *const expect_keys[] = {"cause", "effects", "outcome", "reason"};
+
+static int check_scenario(const struct yaml *y, const char *file, struct err *e)
+{
+    const struct yaml *expect = yaml_get(y, "expect"), *name = yaml_get(y, "name");
+
+    if (y->type != YAML_MAP)
+        return yaml_err(e, file, y, "a scenario must be a map with a name and what to expect");
+    if (yaml_only_keys(y, file, scenario_keys, 8, e) < 0)
+        return e->code;
+    if (!name || name->type != YAML_STRING)
+        return yaml_err(e, file, y, "the scenario has no name");
+    if (!expect || expect->type != YAML_MAP || expect->n == 0)
+        return yaml_err(e, file, y, "scenario '%s' expects nothing; a test that cannot fail is none", name->text.p);
+    if (yaml_get(y, "people"))
+        return yaml_err(e, file, yaml_get(y, "people"), "people: approvals and questions are not part of this version");
+    return yaml_only_keys(expect, file, expect_keys, 4, e);
+}
+
+/* The file's defaults under the scenario's own values. */
+static json_t *merge(const struct yaml *file, const struct yaml *scenario, const char *key)
+{
+    json_t *out = json_object(), *own = yaml_to_json(yaml_get(scenario, key)), *all = yaml_to_json(yaml_get(file, key));
+
+    if (json_is_object(all))
+        json_object_update(out, all);
+    if (json_is_object(own))
+        json_object_update(out, own);
+    json_decref(own);
+    json_decref(all);
+    return out;
+}
+
+static json_t *build(const struct yaml *file, const struct yaml *scenario)
+{
+    json_t *s = yaml_to_json(scenario);
+
+    json_object_set_new(s, "given", merge(file, scenario, "given"));
+    json_object_set_new(s, "params", merge(file, scenario, "params"));
+    json_object_set_new(s, "state", merge(file, scenario, "state"));
+    return s;
+}
+
+static int build_all(const struct yaml *y, const char *file, json_t **out, struct err *e)
+{
+    const struct yaml *list;
+    json_t *all = json_array();
+    size_t i;
+    int rc = y->type == YAML_MAP ? yaml_only_keys(y, file, file_keys, 4, e)
+                                 : yaml_err(e, file, y, "a scenario file is a map with scenarios:");
+
+    list = yaml_get(y, "scenarios");
+    if (rc == 0 && (!list || list->type != YAML_LIST || list->n == 0))
+        rc = yaml_err(e, file, y, "there are no scenarios");
+    for (i = 0; rc == 0 && i < list->n; i++) {
+        rc = check_scenario(list->items[i], file, e);
+        if (rc == 0)
+            json_array_append_new(all, build(y, list->items[i]));
+    }
+    if (rc < 0)
+        json_decref(all);
+    else
+        *out = all;
+    return rc;
+}
+
+static int read_file(const char *path, struct buf *text, struct err *e)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = 1;
+
+    if (!f)
+        return err_set(e, ERR_NOT_FOUND, "%s: there is no scenario file", path);
+    while (n > 0) {
+        char *to = buf_reserve(text, 16 * KIB);
+
+        n = to ? fread(to, 1, 16 * KIB, f) : 0;
+        text->len += n;
+    }
+    fclose(f);
+    return text->failed ? err_set(e, ERR_LIMIT, "%s: larger than %zu bytes", path, text->max) : 0;
+}
+
+int scenarios_load(const char *runbook_file, json_t **out, struct err *e)
+{
+    struct buf text = BUF_INIT(YAML_BYTES_MAX);
+    struct yaml *y = NULL;
+    char path[4096];
+    size_t n = strlen(runbook_file);
+    int rc;
+
+    if (n < 4 || strcmp(runbook_file + n - 3, ".md") != 0)
+        return err_set(e, ERR_INVALID, "'%s' is no runbook (a path that ends in .md is wanted)", runbook_file);
+    snprintf(path, sizeof(path), "%.*s.test.yaml", (int)(n - 3), runbook_file);
+    rc = read_file(path, &text, e);
+    if (rc == 0)
+        rc = yaml_read((struct str){text.data ? text.data : "", text.len}, path, 1, &y, e);
+    if (rc == 0)
+        rc = build_all(y, path, out, e);
+    yaml_free(y);
+    buf_free(&text);
+    return rc;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* midwatch lint and midwatch test: what can be known without touching anything. */
+#include "check/check.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* "name" -> "runbooks/name.md"; a path stays what it is. */
+static const char *file_of(const char *name, char *out, size_t size)
+{
+    size_t n = strlen(name);
+
+    if (n > 3 && strcmp(name + n - 3, ".md") == 0)
+        snprintf(out, size, "%s", name);
+    else
+        snprintf(out, size, "runbooks/%s.md", name);
+    return out;
+}
+
+int verb_lint(struct cli *c)
+{
+    struct buf out = BUF_INIT(4 * MIB);
+    char file[4096];
+    size_t i, n = 0;
+    int rc = cli_config(c);
+
+    for (i = 0; rc == 0 && i < c->nargs; i++)
+        n += lint_runbook(file_of(c->args[i], file, sizeof(file)), c->config, &out);
+    if (rc == 0 && c->json) {
+        struct buf json = BUF_INIT(16 * MIB);
+
+        buf_addf(&json, "{\"findings\":%zu,\"text\":", n);
+        json_add_string(&json, buf_text(&out), out.len);
+        puts(buf_text(&json));
+        puts("}");
+        buf_free(&json);
+    } else if (rc == 0) {
+        fputs(buf_text(&out), stdout);
+        if (n == 0)
+            printf("%zu runbook%s: nothing to complain about\n", c->nargs, c->nargs == 1 ? "" : "s");
+    }
+    buf_free(&out);
+    return rc ? rc : n ? EXIT_USAGE : EXIT_OK;
+}
+
+struct tally {
+    struct cli *cli;
+    struct buf json;
+    size_t passed, failed;
+    int gc_mode;
+};
+
+static void tell(struct tally *t, const char *file, const struct scenario_result *r)
+{
+    struct json_object o;
+
+    t->passed += r->passed;
+    t->failed += !r->passed;
+    if (t->cli->json) {
+        if (t->passed + t->failed > 1)
+            buf_addc(&t->json, ',');
+        json_open(&o, &t->json);
+        json_put_string(&o, "chain", str_of(r->chain));
+        json_put_string(&o, "file", str_of(file));
+        json_put_string(&o, "name", str_of(r->name));
+        json_put_string(&o, "outcome", str_of(r->outcome));
+        json_put_bool(&o, "passed", r->passed);
+        json_put_string(&o, "reason", str_of(r->reason));
+        json_put_string(&o, "why", str_of(buf_text(&r->why)));
+        json_close(&o);
+    } else {
+        printf("%s  %s\n%s", r->passed ? "ok  " : "FAIL", r->name, buf_text(&r->why));
+    }
+}
+
+static int test_file(struct tally *t, const char *file)
+{
+    struct scenario_result result;
+    json_t *scenarios = NULL, *scenario;
+    struct err e = {0};
+    size_t i;
+
+    if (scenarios_load(file, &scenarios, &e) < 0)
+        return cli_fail(&e);
+    json_array_foreach(scenarios, i, scenario) {
+        if (scenario_run(file, t->cli->config, scenario, t->gc_mode, &result, &e) < 0) {
+            scenario_result_deinit(&result);
+            json_decref(scenarios);
+            return cli_fail(&e);
+        }
+        tell(t, file, &result);
+        scenario_result_deinit(&result);
+    }
+    json_decref(scenarios);
+    return 0;
+}
+
+int verb_test(struct cli *c)
+{
+    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB), .gc_mode = getenv("MIDWATCH_TEST_GC") ? 1 : 0};
+    char file[4096];
+    size_t i;
+    int rc = cli_config(c);
+
+    for (i = 0; rc == 0 && i < c->nargs; i++)
+        rc = test_file(&t, file_of(c->args[i], file, sizeof(file)));
+    if (rc == 0 && c->json)
+        printf("[%s]\n", buf_text(&t.json));
+    else if (rc == 0)
+        printf("%zu passed, %zu failed\n", t.passed, t.failed);
+    buf_free(&t.json);
+    return rc ? rc : t.failed ? EXIT_USAGE : EXIT_OK;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* midwatch list: the runs of a journal. */
+#include "base/json.h"
+#include "base/limits.h"
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+struct listing {
+    struct buf json;
+    size_t n;
+    bool as_json;
+};
+
+static void add_json(struct listing *l, const struct run_info *r)
+{
+    struct json_object o;
+
+    if (l->n)
+        buf_addc(&l->json, ',');
+    json_open(&o, &l->json);
+    json_put_int(&o, "created_at", r->created_at);
+    json_put_int(&o, "ended_at", r->ended_at);
+    json_put_int(&o, "id", r->id);
+    json_put_string(&o, "outcome", str_of(r->outcome));
+    json_put_string(&o, "reason", str_of(r->reason));
+    json_put_int(&o, "rows", r->next_seq - 1);
+    json_put_string(&o, "runbook", str_of(r->runbook));
+    json_put_string(&o, "state", str_of(run_state_name(r->state)));
+    json_put_string(&o, "uuid", str_of(r->uuid));
+    json_close(&o);
+}
+
+static bool add(void *ctx, const struct run_info *r)
+{
+    struct listing *l = ctx;
+    char at[40];
+
+    if (l->as_json) {
+        add_json(l, r);
+    } else {
+        if (l->n == 0)
+            printf("%5s  %-24s  %-16s  %-10s  %s\n", "run", "runbook", "state", "outcome", "started");
+        printf("%5lld  %-24.24s  %-16s  %-10s  %s%s%s\n", (long long)r->id, r->runbook, run_state_name(r->state),
+               r->outcome[0] ? r->outcome : "-", str_time(r->created_at, at, sizeof(at)), r->reason[0] ? "  " : "", r->reason);
+    }
+    l->n++;
+    return !l->json.failed;
+}
+
+static bool held(void *ctx, const struct lock_info *l)
+{
+    (void)ctx;
+    if (l->run)
+        printf("locked: %s by run %lld\n", l->target, (long long)l->run);
+    return true;
+}
+
+int verb_list(struct cli *c)
+{
+    struct listing l = {.json = BUF_INIT(64 * MIB), .as_json = c->json};
+    struct journal *j;
+    struct err e = {0};
+    int rc = cli_read_journal(c, &j);
+
+    if (rc)
+        return rc;
+    buf_addc(&l.json, '[');
+    if (j->ops->runs(j, false, add, &l, &e) < 0 || (!c->json && j->ops->locks(j, held, NULL, &e) < 0))
+        rc = cli_fail(&e);
+    buf_addc(&l.json, ']');
+    if (rc == 0 && c->json)
+        puts(buf_text(&l.json));
+    else if (rc == 0 && l.n == 0)
+        puts("no runs yet");
+    buf_free(&l.json);
+    j->ops->free(j);
+    return rc;
+}

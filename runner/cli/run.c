@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* midwatch run: a runbook, for real. */
+#include "base/json.h"
+#include "base/limits.h"
+#include "cli/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The first alert of an Alertmanager payload as a trigger. */
+static int read_alert(struct session *s, const char *file, json_t **out, struct err *e)
+{
+    struct buf text = BUF_INIT(MIB);
+    json_t *payload = NULL, *alert;
+    int rc = s->host->ops->read_file(s->host, file, MIB, &text, e);
+
+    if (rc == 0)
+        rc = json_read((struct str){text.data ? text.data : "", text.len}, &payload, e);
+    alert = json_array_get(json_object_get(payload, "alerts"), 0);
+    if (rc == 0 && !json_is_object(json_object_get(alert, "labels")))
+        rc = err_set(e, ERR_INVALID, "%s has no alert with labels (an Alertmanager webhook payload is wanted)", file);
+    if (rc == 0)
+        *out = json_pack("{s:O? s:s s:O s:O?}", "annotations", json_object_get(alert, "annotations"), "kind", "alert",
+                         "labels", json_object_get(alert, "labels"), "startsAt", json_object_get(alert, "startsAt"));
+    json_decref(payload);
+    buf_free(&text);
+    return rc < 0 ? err_wrap(e, "--alert") : 0;
+}
+
+static int start(struct session *s, struct err *e)
+{
+    struct cli *c = s->cli;
+    struct buf file = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
+    struct run_request q = {.command = "run", .requester = cli_who()};
+    json_t *trigger = NULL, *params = NULL;
+    int rc = source_find(c->args[0], &file, &text, e);
+
+    if (rc == 0)
+        rc = book_read((struct str){text.data ? text.data : "", text.len}, buf_text(&file), &q.book, e);
+    if (rc == 0 && c->alert_file)
+        rc = read_alert(s, c->alert_file, &trigger, e);
+    if (rc == 0)
+        rc = params_resolve(q.book->params, q.book->nparams, c->params, c->nparams, trigger, &params, e);
+    q.params = params;
+    q.trigger = trigger;
+    if (rc == 0)
+        rc = engine_start(s->engine, &q, &s->run, e);
+    else
+        book_free(q.book);
+    json_decref(trigger);
+    json_decref(params);
+    buf_free(&file);
+    buf_free(&text);
+    return rc;
+}
+
+int verb_run(struct cli *c)
+{
+    struct session s = {0};
+    char what[300];
+    struct err e = {0};
+    int rc;
+
+    snprintf(what, sizeof(what), "midwatch run %.200s", c->args[0]);
+    rc = session_open(&s, c, what);
+    if (rc == 0)
+        rc = start(&s, &e) < 0 ? cli_fail(&e) : session_run(&s);
+    session_close(&s);
+    return rc;
+}
+
+int verb_resume(struct cli *c)
+{
+    struct session s = {0};
+    char what[300];
+    struct err e = {0};
+    int64_t id;
+    int rc;
+
+    snprintf(what, sizeof(what), "midwatch resume %.200s", c->args[0]);
+    rc = session_open(&s, c, what);
+    if (rc == 0)
+        rc = cli_run_id(writer_journal(s.writer), c->args[0], &id);
+    if (rc == 0)
+        rc = engine_resume(s.engine, id, cli_who(), &s.run, &e) < 0 ? cli_fail(&e) : session_run(&s);
+    session_close(&s);
+    return rc;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals: the first interrupt on a terminal asks; SIGTERM, SIGHUP and an interrupt
+ * without a terminal leave. Leaving waits for an effect that is on its way; a second
+ * interrupt does not. What was left can be resumed. */
+#include "cli/session.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "cli/progress.h"
+#include "report/report.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ANSWER_WITHIN_MS 10000
+
+static void wake(void *ctx)
+{
+    struct host *h = ctx;
+
+    h->ops->wake(h);
+}
+
+/* True if the person at the terminal wants to go on. No answer leaves. */
+static bool keeps_going(struct session *s)
+{
+    struct pollfd p = {.fd = 0, .events = POLLIN};
+    char answer[16] = "";
+
+    progress_clear(s->progress);
+    fprintf(stderr, "\nLeave the run (it can be resumed), or keep going? [L/k] ");
+    if (poll(&p, 1, ANSWER_WITHIN_MS) == 1 && fgets(answer, sizeof(answer), stdin))
+        return answer[0] == 'k' || answer[0] == 'K';
+    return false;
+}
+
+static void on_signal(void *ctx, int signo)
+{
+    struct session *s = ctx;
+
+    if (signo == SIGINT && s->interrupts == 0 && isatty(0) && isatty(2) && keeps_going(s)) {
+        fprintf(stderr, "going on\n");
+        return;
+    }
+    s->interrupts++;
+    if (s->interrupts == 1)
+        fprintf(stderr, "midwatch: leaving the run at its next safe point\n");
+    engine_leave(s->engine, s->interrupts > 1);
+    s->host->ops->wake(s->host);
+}
+
+int session_open(struct session *s, struct cli *c, const char *what)
+{
+    struct registry_options ro;
+    struct engine_options eo;
+    struct journal *journal;
+    struct err e = {0};
+    int rc = cli_config(c);
+
+    s->cli = c;
+    if (rc)
+        return rc;
+    if (host_real_new(&s->host, &e) < 0 || journal_sqlite_open(c->state_dir, what, NULL, &journal, &e) < 0)
+        return cli_fail(&e);
+    cli_open_runs(journal, 0);
+    if (writer_new(journal, true, wake, s->host, &s->writer, &e) < 0)
+        return cli_fail(&e);
+    ro = (struct registry_options){.host = s->host, .config = c->config};
+    if (registry_new(&ro, &s->registry, &e) < 0)
+        return cli_fail(&e);
+    s->answerer = answer_live_new(s->registry);
+    s->progress = progress_new(c->json);
+    eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
+                                 .answerer = s->answerer, .state_dir = c->state_dir, .stop_when_settled = true,
+                                 .watch = {.row = progress_row, .ctx = s->progress}};
+    if (engine_new(&eo, &s->engine, &e) < 0)
+        return cli_fail(&e);
+    s->host->ops->signals(s->host, on_signal, s);
+    return 0;
+}
+
+/* The evidence of an escalation, and every finished run's report, as a file. */
+static void write_report(struct session *s, bool on_stderr)
+{
+    struct buf md = BUF_INIT(16 * MIB), path = BUF_INIT(4 * KIB);
+    struct err e = {0};
+
+    buf_addf(&path, "%s/reports", s->cli->state_dir);
+    mkdir(buf_text(&path), 0700);
+    buf_addf(&path, "/%lld.md", (long long)run_id(s->run));
+    if (writer_flush(s->writer, &e) < 0 || report_markdown(writer_journal(s->writer), run_id(s->run), &md, &e) < 0 ||
+        s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0) {
+        fprintf(stderr, "midwatch: the report could not be written: %s\n", e.msg);
+    } else if (on_stderr) {
+        fprintf(stderr, "\n%s\nreport: %s\n", buf_text(&md), buf_text(&path));
+    }
+    buf_free(&md);
+    buf_free(&path);
+}
+
+static void say_next(struct session *s)
+{
+    long long id = (long long)run_id(s->run);
+
+    if (run_state_of(s->run) == RUN_WAITING_PERSON)
+        fprintf(stderr, "Look at the target, then say what is true:\n"
+                        "  midwatch settle %lld applied     the effect has happened\n"
+                        "  midwatch settle %lld absent      it has not\n"
+                        "  midwatch settle %lld release     nobody knows; end the run and free its target\n"
+                        "then: midwatch resume %lld\n", id, id, id, id);
+    else if (run_state_of(s->run) != RUN_ENDED)
+        fprintf(stderr, "to go on: midwatch resume %lld\n", id);
+    else
+        fprintf(stderr, "details: midwatch show %lld\n", id);
+}
+
+static void print_json(struct session *s, int code)
+{
+    struct buf b = BUF_INIT(64 * KIB);
+    struct json_object o;
+
+    json_open(&o, &b);
+    json_put_int(&o, "exit", code);
+    json_put_int(&o, "id", run_id(s->run));
+    json_put_string(&o, "outcome", str_of(run_outcome(s->run)));
+    json_put_string(&o, "reason", str_of(run_reason(s->run)));
+    json_put_string(&o, "runbook", str_of(run_book(s->run)->name));
+    json_put_string(&o, "state", str_of(run_state_name(run_state_of(s->run))));
+    json_put_string(&o, "text", str_of(run_text(s->run)));
+    json_put_int(&o, "unknown_effects", (int64_t)run_unknown_effects(s->run));
+    json_close(&o);
+    puts(buf_text(&b));
+    buf_free(&b);
+}
+
+static int conclude(struct session *s)
+{
+    int code = outcome_exit_code(run_state_of(s->run), run_outcome(s->run), run_reason(s->run),
+                                 run_unknown_effects(s->run));
+    bool ended = run_state_of(s->run) == RUN_ENDED, escalated = strcmp(run_outcome(s->run), "escalated") == 0;
+
+    progress_clear(s->progress);
+    fflush(stdout);
+    if (ended && escalated)
+        write_report(s, !s->cli->json);
+    if (s->cli->json) {
+        print_json(s, code);
+        return code;
+    }
+    say_next(s);
+    printf("%s: %s\n", ended ? "outcome" : "state", ended ? run_outcome(s->run) : run_state_name(run_state_of(s->run)));
+    return code;
+}
+
+int session_run(struct session *s)
+{
+    struct err e = {0};
+
+    if (s->host->ops->run(s->host, engine_turn, s->engine, &e) < 0)
+        return cli_fail(&e);
+    if (engine_failure(s->engine)) {
+        progress_clear(s->progress);
+        cli_fail(engine_failure(s->engine));
+        fprintf(stderr, "midwatch: nothing more is sent; what was journaled is what is true. To go on: midwatch resume %lld\n",
+                (long long)run_id(s->run));
+        return EXIT_INTERNAL;
+    }
+    return conclude(s);
+}
+
+void session_close(struct session *s)
+{
+    engine_free(s->engine);
+    if (s->answerer)
+        s->answerer->ops->free(s->answerer);
+    registry_free(s->registry);
+    writer_free(s->writer);
+    progress_free(s->progress);
+    if (s->host)
+        s->host->ops->free(s->host);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A live engine over the operator's journal: opened, run until its run is settled,
+ * reported, closed. `run` and `resume` differ only in how the run begins. */
+#ifndef MIDWATCH_CLI_SESSION_H
+#define MIDWATCH_CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "run/engine.h"
+
+struct session {
+    struct cli *cli;
+    struct host *host;
+    struct writer *writer;
+    struct registry *registry;
+    struct answerer *answerer;
+    struct engine *engine;
+    struct run *run;
+    struct progress *progress;
+    int interrupts;
+    bool ended;
+};
+
+/* 0, or an exit code after printing why. `what` names the process in the journal's lock. */
+int session_open(struct session *s, struct cli *c, const char *what);
+/* Runs until the run is settled, prints how it ended and what to do next; the exit code. */
+int session_run(struct session *s);
+void session_close(struct session *s);
+
+#endif

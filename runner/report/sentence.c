@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One function per kind of row, in a table. */
+#include "report/sentence.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+
+struct words {
+    const struct row *row;
+    const json_t *args, *payload;
+    struct buf *out;
+};
+
+static void say(struct buf *out, const char *s)
+{
+    str_add_printable(out, s, strlen(s));
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    return json_get_string(o, key, "");
+}
+
+void sentence_value(const json_t *v, const char *unit, struct buf *out)
+{
+    struct buf b = BUF_INIT(4 * KIB);
+    double n = json_number_value(v);
+
+    if (json_is_real(v) && unit && strcmp(unit, "s") == 0) {
+        if (n < 1)
+            buf_addf(out, "%.0f ms", n * 1000);
+        else if (n < 120)
+            buf_addf(out, "%.3g s", n);
+        else
+            buf_addf(out, "%.0f min", n / 60);
+        return;
+    }
+    if (json_is_real(v)) {
+        buf_addf(out, "%.4g", n);
+        return;
+    }
+    if (json_is_string(v)) {
+        str_add_printable(out, json_string_value(v), json_string_length(v) > 300 ? 300 : json_string_length(v));
+        return;
+    }
+    json_add_value(&b, v);
+    str_add_printable(out, buf_text(&b), b.len > 300 ? 300 : b.len);
+    buf_free(&b);
+}
+
+static struct str label_of(const struct row *row)
+{
+    const char *dot = memchr(row->path.p, '.', row->path.n);
+
+    return dot ? (struct str){dot + 1, (size_t)(row->path.p + row->path.n - dot - 1)} : STR("");
+}
+
+static bool say_start(struct words *w)
+{
+    struct buf params = BUF_INIT(8 * KIB);
+
+    buf_adds(w->out, "started by ");
+    say(w->out, text(w->payload, "requester"));
+    json_add_value(&params, json_object_get(w->payload, "params"));
+    if (params.len > 2) {
+        buf_adds(w->out, " with ");
+        say(w->out, buf_text(&params));
+    }
+    buf_free(&params);
+    return true;
+}
+
+static bool say_obs(struct words *w)
+{
+    const json_t *o = json_object_get(w->payload, "o");
+    struct str label = label_of(w->row);
+
+    if (label.n)
+        str_add_printable(w->out, label.p, label.n);
+    else
+        say(w->out, text(w->args, "text"));
+    buf_adds(w->out, " = ");
+    if (json_object_get(o, "unknown")) {
+        buf_adds(w->out, "unknown (");
+        say(w->out, text(o, "unknown"));
+        buf_adds(w->out, "): ");
+        say(w->out, text(o, "why"));
+    } else {
+        sentence_value(json_object_get(o, "value"), text(w->args, "unit"), w->out);
+    }
+    return true;
+}
+
+static bool say_plan(struct words *w)
+{
+    buf_adds(w->out, "plan: ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_addc(w->out, ' ');
+    say(w->out, text(w->payload, "target"));
+    if (json_object_get(w->payload, "refused")) {
+        buf_adds(w->out, ": refused, ");
+        say(w->out, text(w->payload, "refused"));
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->payload, "why"));
+    } else if (json_object_get(w->payload, "unknown")) {
+        buf_adds(w->out, ": its state is unknown: ");
+        say(w->out, text(w->payload, "why"));
+    } else if (json_is_true(json_object_get(w->payload, "already"))) {
+        buf_adds(w->out, ": already so");
+    } else {
+        buf_adds(w->out, " -> ");
+        sentence_value(json_object_get(w->payload, "to"), NULL, w->out);
+    }
+    return true;
+}
+
+static bool say_intent(struct words *w)
+{
+    int64_t attempt = json_get_int(w->payload, "attempt", 1);
+
+    buf_adds(w->out, json_object_get(w->payload, "undo_of") ? "UNDO " : "CHANGE ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_addc(w->out, ' ');
+    say(w->out, text(w->args, "target"));
+    buf_adds(w->out, " -> ");
+    sentence_value(json_object_get(w->args, "to"), NULL, w->out);
+    if (attempt > 1)
+        buf_addf(w->out, " (attempt %lld)", (long long)attempt);
+    return true;
+}
+
+static bool say_result(struct words *w)
+{
+    buf_adds(w->out, "result: ");
+    say(w->out, text(w->payload, "outcome"));
+    buf_adds(w->out, " (");
+    say(w->out, text(w->payload, "how"));
+    buf_addc(w->out, ')');
+    if (json_object_get(w->payload, "why")) {
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->payload, "why"));
+    }
+    return true;
+}
+
+static bool say_unknown(struct words *w)
+{
+    buf_adds(w->out, "the outcome is UNKNOWN: ");
+    say(w->out, text(w->payload, "why"));
+    return true;
+}
+
+static bool say_check(struct words *w)
+{
+    buf_adds(w->out, "read back: ");
+    say(w->out, text(w->payload, "verdict"));
+    if (json_object_get(w->payload, "why")) {
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->payload, "why"));
+    }
+    return true;
+}
+
+static bool say_settle(struct words *w)
+{
+    say(w->out, text(w->payload, "by"));
+    buf_adds(w->out, " says: ");
+    say(w->out, text(w->payload, "verdict"));
+    return true;
+}
+
+static bool say_skip(struct words *w)
+{
+    const char *why = text(w->args, "why");
+
+    buf_adds(w->out, "nothing sent: ");
+    say(w->out, why[0] ? why : text(w->payload, "why"));
+    return true;
+}
+
+static bool say_refused(struct words *w)
+{
+    buf_adds(w->out, "REFUSED, ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, ": ");
+    say(w->out, text(w->payload, "why"));
+    return true;
+}
+
+static bool say_verify(struct words *w)
+{
+    buf_adds(w->out, "verify \"");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, "\": ");
+    say(w->out, text(w->args, "verdict"));
+    if (json_object_get(w->args, "why")) {
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->args, "why"));
+    }
+    return true;
+}
+
+static bool say_wait(struct words *w)
+{
+    char within[32];
+
+    buf_adds(w->out, "waiting: ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_addf(w->out, ", at most %s",
+             str_duration((int64_t)(json_number_value(json_object_get(w->args, "within")) * 1000), within, sizeof(within)));
+    return true;
+}
+
+static bool say_verdict(struct words *w)
+{
+    buf_adds(w->out, "hypothesis \"");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, "\": ");
+    say(w->out, text(w->args, "verdict"));
+    if (json_object_get(w->args, "why")) {
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->args, "why"));
+    }
+    return true;
+}
+
+static bool say_cause(struct words *w)
+{
+    buf_adds(w->out, "cause: ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    return true;
+}
+
+static bool say_note(struct words *w)
+{
+    buf_adds(w->out, str_is(w->row->name, "follow_up") ? "follow up: " : "note: ");
+    say(w->out, text(w->args, "text"));
+    return true;
+}
+
+static bool say_escalation(struct words *w)
+{
+    buf_adds(w->out, "ESCALATION");
+    if (text(w->payload, "to")[0]) {
+        buf_adds(w->out, " to ");
+        say(w->out, text(w->payload, "to"));
+    }
+    buf_adds(w->out, ": ");
+    say(w->out, text(w->payload, "text"));
+    return true;
+}
+
+static bool say_resume(struct words *w)
+{
+    buf_adds(w->out, "taken up again by ");
+    say(w->out, text(w->payload, "by"));
+    return true;
+}
+
+static bool say_end(struct words *w)
+{
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, " (");
+    say(w->out, text(w->args, "reason"));
+    buf_addc(w->out, ')');
+    if (text(w->args, "text")[0]) {
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->args, "text"));
+    }
+    return true;
+}
+
+static bool (*const sentences[ROW_KINDS])(struct words *w) = {
+    [ROW_START] = say_start,     [ROW_OBS] = say_obs,         [ROW_PLAN] = say_plan,     [ROW_INTENT] = say_intent,
+    [ROW_RESULT] = say_result,   [ROW_UNKNOWN] = say_unknown, [ROW_CHECK] = say_check,   [ROW_SETTLE] = say_settle,
+    [ROW_SKIP] = say_skip,       [ROW_REFUSED] = say_refused, [ROW_VERIFY] = say_verify, [ROW_WAIT] = say_wait,
+    [ROW_VERDICT] = say_verdict, [ROW_CAUSE] = say_cause,     [ROW_NOTE] = say_note,     [ROW_ESCALATION] = say_escalation,
+    [ROW_RESUME] = say_resume,   [ROW_END] = say_end,
+};
+
+bool sentence_of(const struct row *row, struct buf *out)
+{
+    json_t *args = NULL, *payload = NULL;
+    struct words w = {.row = row, .out = out};
+    bool said;
+
+    if (!sentences[row->kind])
+        return false;
+    if (row->args.n)
+        json_read(row->args, &args, NULL);
+    if (row->payload.n)
+        json_read(row->payload, &payload, NULL);
+    w.args = args;
+    w.payload = payload;
+    said = sentences[row->kind](&w);
+    json_decref(args);
+    json_decref(payload);
+    return said;
+}
