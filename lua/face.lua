@@ -130,7 +130,7 @@ local function read_data(context, verb, spec, name, thing, given)
   return {
     name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent, returns = spec.returns,
     unit = spec.unit, text = text,
-    request = { args = args, max_age = max_age, absent = opts.absent, text = text },
+    request = { args = args, max_age = max_age, absent = opts.absent, text = text, unit = spec.unit },
   }
 end
 

@@ -92,7 +92,7 @@ end
 
 local function observe_one(read)
   local answers = host.gate("read", { as_call(read) })
-  return access(settle(read, answers[1], read.text))
+  return access(settle(read, answers[1], read.request.called or read.text))
 end
 
 local function observe_group(reads)
@@ -103,6 +103,7 @@ local function observe_group(reads)
     end
     local read = face.read_of(value)
     if not read then host.fail(string.format("observe: '%s' is %s, not a read", name, face.describe(value))) end
+    read.request.called = read.request.called or name
     list[#list + 1] = { name = name, read = read }
     calls[#calls + 1] = as_call(read, name)
   end

@@ -42,13 +42,6 @@ def part_unit(build):
         yield "unit", tail(p)
 
 
-def part_lua(build):
-    del build
-    for script in sorted(ROOT.glob("tests/lua/*.lua")):
-        p = command(["lua5.4", script])
-        yield "lua " + script.stem, None if p.returncode == 0 else tail(p)
-
-
 def part_scenarios(build):
     for book in RUNBOOKS:
         for verb in ("lint", "test"):
@@ -78,7 +71,7 @@ def part_flow(build):
 
 
 def part_crash(build):
-    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--kills", "0"], timeout=1500)
+    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--kills", "5"], timeout=1500)
     m = re.search(r"^crash: (\d+) passed, (\d+) failed$", p.stdout, re.M)
     yield f"crash ({m.group(1) if m else 0} kills)", None if m and m.group(2) == "0" and p.returncode == 0 else tail(p)
 
@@ -117,7 +110,8 @@ def part_valgrind(build):
         yield "valgrind " + " ".join(str(a) for a in argv[:1]), None if p.returncode == 0 else tail(p)
 
 
-PARTS = {"lint": part_lint, "unit": part_unit, "flow": part_flow, "crash": part_crash}
+PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
+         "flow": part_flow, "world": part_world, "crash": part_crash, "demo": part_demo, "valgrind": part_valgrind}
 
 
 def main():

@@ -59,15 +59,16 @@ static void at_time(struct buf *out, int64_t at)
 static void hypothesis(struct report *r, const struct row *row)
 {
     struct buf *out = &r->steps[HYPOTHESIZE];
+    struct buf title = BUF_INIT(8 * KIB);
     json_t *args = NULL, *entry;
     size_t i;
 
     if (json_read(row->args, &args, NULL) < 0)
         return;
     buf_addf(out, "**Hypothesis %lld**: ", (long long)++r->nverdicts);
-    buf_add(&r->last, row->name.p, row->name.n);
-    escape(out, buf_text(&r->last));
-    buf_reset(&r->last);
+    str_add_printable(&title, row->name.p, row->name.n);
+    escape(out, buf_text(&title));
+    buf_free(&title);
     buf_adds(out, "\n- Evidence: ");
     json_array_foreach(json_object_get(args, "evidence"), i, entry) {
         if (i)

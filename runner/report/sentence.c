@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#define TEXT_MAX 300    /* bytes of one value in a sentence */
+
 struct words {
     const struct row *row;
     const json_t *args, *payload;
@@ -23,30 +25,45 @@ static const char *text(const json_t *o, const char *key)
     return json_get_string(o, key, "");
 }
 
+/* Two units are enough for a person: 30d, 5m7s, 1.25 s, 140 ms. */
+static void seconds(double s, struct buf *out)
+{
+    char text[32];
+    double unit = s >= 86400 ? 3600 : s >= 3600 ? 60 : 1;
+
+    if (s < 1)
+        buf_addf(out, "%.0f ms", s * 1000);
+    else if (s < 120)
+        buf_addf(out, "%.3g s", s);
+    else
+        buf_adds(out, str_duration((int64_t)(s / unit) * (int64_t)unit * 1000, text, sizeof(text)));
+}
+
 void sentence_value(const json_t *v, const char *unit, struct buf *out)
 {
     struct buf b = BUF_INIT(4 * KIB);
     double n = json_number_value(v);
 
-    if (json_is_real(v) && unit && strcmp(unit, "s") == 0) {
-        if (n < 1)
-            buf_addf(out, "%.0f ms", n * 1000);
-        else if (n < 120)
-            buf_addf(out, "%.3g s", n);
-        else
-            buf_addf(out, "%.0f min", n / 60);
-        return;
-    }
-    if (json_is_real(v)) {
+    if (json_is_number(v) && unit && strcmp(unit, "s") == 0 && n >= 0 && n < 1e12) {
+        seconds(n, out);
+    } else if (json_is_number(v) && unit && strcmp(unit, "ratio") == 0) {
+        buf_addf(out, "%.3g %%", n * 100);
+    } else if (json_is_real(v)) {
         buf_addf(out, "%.4g", n);
-        return;
+    } else if (json_is_string(v)) {
+        str_add_printable(out, json_string_value(v), json_string_length(v) > TEXT_MAX ? TEXT_MAX : json_string_length(v));
+    } else if (json_is_object(v) && json_object_size(v) == 1) {
+        const char *key = json_object_iter_key(json_object_iter((json_t *)(uintptr_t)v));
+
+        str_add_printable(out, key, strlen(key));
+        buf_addc(out, ' ');
+        sentence_value(json_object_get(v, key), NULL, out);
+    } else {
+        json_add_value(&b, v);
+        str_add_printable(out, buf_text(&b), b.len > TEXT_MAX ? TEXT_MAX : b.len);
     }
-    if (json_is_string(v)) {
-        str_add_printable(out, json_string_value(v), json_string_length(v) > 300 ? 300 : json_string_length(v));
-        return;
-    }
-    json_add_value(&b, v);
-    str_add_printable(out, buf_text(&b), b.len > 300 ? 300 : b.len);
+    if (json_is_number(v) && unit && unit[0] && strcmp(unit, "s") != 0 && strcmp(unit, "ratio") != 0)
+        buf_addf(out, " %s", unit);
     buf_free(&b);
 }
 
@@ -59,16 +76,18 @@ static struct str label_of(const struct row *row)
 
 static bool say_start(struct words *w)
 {
-    struct buf params = BUF_INIT(8 * KIB);
+    const char *name, *separator = " with ";
+    const json_t *value;
 
     buf_adds(w->out, "started by ");
     say(w->out, text(w->payload, "requester"));
-    json_add_value(&params, json_object_get(w->payload, "params"));
-    if (params.len > 2) {
-        buf_adds(w->out, " with ");
-        say(w->out, buf_text(&params));
+    json_object_foreach(json_object_get(w->payload, "params"), name, value) {
+        buf_adds(w->out, separator);
+        str_add_printable(w->out, name, strlen(name));
+        buf_addc(w->out, '=');
+        sentence_value(value, NULL, w->out);
+        separator = ", ";
     }
-    buf_free(&params);
     return true;
 }
 
@@ -80,7 +99,7 @@ static bool say_obs(struct words *w)
     if (label.n)
         str_add_printable(w->out, label.p, label.n);
     else
-        say(w->out, text(w->args, "text"));
+        say(w->out, text(w->args, text(w->args, "called")[0] ? "called" : "text"));
     buf_adds(w->out, " = ");
     if (json_object_get(o, "unknown")) {
         buf_adds(w->out, "unknown (");
@@ -88,7 +107,7 @@ static bool say_obs(struct words *w)
         buf_adds(w->out, "): ");
         say(w->out, text(o, "why"));
     } else {
-        sentence_value(json_object_get(o, "value"), text(w->args, "unit"), w->out);
+        sentence_value(json_object_get(o, "value"), text(json_object_get(o, "unit") ? o : w->args, "unit"), w->out);
     }
     return true;
 }

@@ -35,7 +35,8 @@ int outcome_exit_code(enum run_state state, const char *outcome, const char *rea
         return 5;
     if (strcmp(outcome, "cancelled") == 0)
         return 7;
+    /* Missing data is a fact about the world, not a no of policy. */
     if (strcmp(outcome, "escalated") == 0)
-        return policy_is_refusal(reason) ? 4 : 3;
+        return policy_is_refusal(reason) && strcmp(reason, "no_data") != 0 ? 4 : 3;
     return strcmp(reason, "refused") == 0 ? 2 : 0;
 }

@@ -200,7 +200,9 @@ def sync_deployment(world, dep, now):
         dep, new = number(world, dep, new, old)
     else:
         old = [rs for rs in sets if new is None or rs["metadata"]["uid"] != new["metadata"]["uid"]]
-    base = new or max(sets, key=revision, default=None)
+    base = new
+    if new is None or dep["spec"].get("paused"):     # a paused deployment scales what is in service
+        base = max(sets, key=lambda rs: (len(world.pods.get(rs["metadata"]["uid"], [])), revision(rs)), default=None)
     moved = False
     if base is not None:
         frozen = [rs for rs in old if rs["metadata"]["uid"] != base["metadata"]["uid"]]

@@ -279,10 +279,10 @@ class Requests(ClusterTest):
     def test_dump_and_load_continue_in_the_middle_of_a_rollout(self):
         self.call("PATCH", DEPLOYMENT, self.rollback_patch("1"), JSON_PATCH)
         self.sleep(0.5)
-        text = self.world.dump()
+        text, then = self.world.dump(), self.now
         self.sleep(2)
         straight = self.world.dump()
-        self.now -= 2
+        self.now = then
         self.world = World(lambda: self.now).load(text)
         self.sleep(2)
         self.assertEqual(self.world.dump(), straight)
