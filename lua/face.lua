@@ -86,8 +86,22 @@ local function checked(what, name, schema, v)
   return v
 end
 
+-- One table of arguments by name, as `named` verbs take them.
+local function bind_named(what, spec, given)
+  local values, args = given[1] or {}, {}
+  if type(values) ~= "table" or face.is_value(values) or given.n > 1 then
+    host.fail(what .. " takes one table: " .. what .. " { name = value }")
+  end
+  for name in pairs(values) do
+    if not spec.params[name] then unknown_name(what .. ": the parameters", name, list_of(spec.params)) end
+  end
+  for name, schema in pairs(spec.params) do args[name] = checked(what, name, schema, values[name]) end
+  return args, {}
+end
+
 -- Positional arguments -> a table by name; what is left over comes back as a list.
 local function bind(what, spec, first, given)
+  if spec.named then return bind_named(what, spec, given) end
   local args, order = {}, spec.args or {}
   for k, v in pairs(first) do args[k] = v end
   for i = 1, #order do
@@ -101,6 +115,7 @@ end
 
 local function print_call(name, subject, spec, args, rest)
   local parts = { subject }
+  if spec.named then return name .. (next(args) and " " .. spell(args) or "()") end
   for _, key in ipairs(spec.args or {}) do
     if args[key] ~= nil then parts[#parts + 1] = spell(args[key]) end
   end

@@ -99,9 +99,32 @@ local function without_functions(spec)
   return out
 end
 
+local is_setting = {
+  string = function(v) return type(v) == "string" end,
+  number = function(v) return type(v) == "number" end,
+  boolean = function(v) return type(v) == "boolean" end,
+  map = function(v) return type(v) == "table" end,
+  duration = function(v) return type(v) == "string" and string.find(v, "^%d+m?[sm]?$") ~= nil end,
+}
+
+-- The operator's settings hold to what the plugin declares: settings = { url = "string", ... }.
+local function check_settings(given)
+  local known, names = declared.settings or {}, {}
+  for name in pairs(known) do names[#names + 1] = name end
+  for name, value in pairs(given) do
+    if not known[name] then
+      local near = host.nearest(name, names)
+      raise("refused", string.format("%s has no setting '%s'%s", declared.name, name,
+        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(names, ", ") .. ")"))
+    end
+    if not is_setting[known[name]](value) then raise("refused", string.format("%s: must be a %s", name, known[name])) end
+  end
+end
+
 --- Sets the instance that this body serves.
 function plugin.configure(settings)
   declared = host.module("declaration")
+  check_settings(settings.settings)
   instance.name, instance.dir, instance.settings = settings.name, settings.dir, settings.settings
   if declared.configure then declared.configure(instance) end
   return true

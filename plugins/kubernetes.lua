@@ -356,6 +356,7 @@ end
 local workload = { namespace = "string", name = "string" }
 
 return plugin "kubernetes" {
+  settings = { kubeconfig = "string", context = "string", timeout = "duration" },
   things = {
     deployment = { is = "workload", args = { "namespace", "name" }, params = workload, set = { kind = "deployment" } },
     statefulset = { is = "workload", args = { "namespace", "name" }, params = workload, set = { kind = "statefulset" } },

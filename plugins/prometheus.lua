@@ -110,6 +110,10 @@ local function matchers(labels)
 end
 
 return plugin "prometheus" {
+  settings = {
+    url = "string", window = "duration", timeout = "duration", headers = "map", bearer = "string", bearer_file = "string",
+    allow_warnings = "boolean",
+  },
   reads = {
     -- value('avg(busy{service=$1})', params.service): $1, $2 ... become quoted strings, $window the window.
     value = {

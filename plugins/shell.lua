@@ -8,7 +8,7 @@
 --     restart_web: { argv: [systemctl, restart, "{{name}}"], params: { name: { type: string, match: "[a-z-]+" } },
 --                    effect: { class: never_twice, target: "service/{{name}}", undo: not needed } }
 
-local declaration = { reads = {}, effects = {} }
+local declaration = { settings = { commands = "map" }, reads = {}, effects = {} }
 
 local function problem(name, spec, value)
   if value == nil then return spec.default == nil and "is missing" or nil end
@@ -125,13 +125,20 @@ end
 
 local function read_error(why) unknown("error", why) end
 
+-- Their values are checked where they are used, by the operator's rules.
+local function params_of(command)
+  local params = {}
+  for name in pairs(command.params or {}) do params[name] = "any?" end
+  return params
+end
+
 local function add_read(name, command)
   local spec = type(command.read) == "table" and command.read or {}
   local returns = spec.returns or "string"
   declaration.reads[name] = {
-    args = { "with" }, params = { with = "any?" }, returns = returns,
+    named = true, params = params_of(command), returns = returns,
     read = function(a)
-      local result = run(command, a.with or {}, false, read_error)
+      local result = run(command, a, false, read_error)
       if not is_ok(result, spec.ok) then unknown("error", went_wrong(result)) end
       if result.truncated then unknown("error", "it printed more than is kept") end
       return convert[returns](result.out)
@@ -148,7 +155,7 @@ end
 local function add_effect(name, command)
   local spec = command.effect
   local effect = {
-    args = {}, class = spec.class or "never_twice", target = spec.target, undo = spec.undo,
+    named = true, params = params_of(command), class = spec.class or "never_twice", target = spec.target, undo = spec.undo,
     irreversible = spec.irreversible or (spec.class == nil) or (spec.undo == nil) or nil, timeout = seconds(command.timeout),
     want = function(a) return a end,
     apply = function(a)
@@ -158,11 +165,6 @@ local function add_effect(name, command)
       maybe(went_wrong(result))
     end,
   }
-  effect.args, effect.params = {}, {}
-  for param in pairs(command.params or {}) do
-    effect.args[#effect.args + 1] = param
-    effect.params[param] = "any?"
-  end
   if spec.check then
     effect.check = function(a)
       local result = run(looked_up(spec.check), a, false, read_error)

@@ -162,6 +162,8 @@ static int configure(struct body *b, struct err *e)
     rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
     buf_free(&args);
     buf_free(&out);
+    if (rc < 0 && b->config && b->config->line > 0)
+        return err_wrap(e, "%s:%d:%d: instance '%s'", config->file, b->config->line, b->config->column, b->instance);
     return rc;
 }
 
