@@ -71,6 +71,22 @@ static int check_one_of(const struct param *p, const char *s, const char *where,
     return ERR_INVALID;
 }
 
+/* Without match or one_of a text may not be what another program would read as more than a text. */
+static int check_shape(const char *s, const char *where, struct err *e)
+{
+    static const char special[] = "*?[]{}<>|&;$`\\\"";
+    size_t n = strcspn(s, special);
+
+    if (s[0] == '-')
+        bad(e, where, "'%.100s' looks like a flag", s);
+    else if (s[n])
+        bad(e, where, "'%.100s' holds a character that globs, queries or shells read", s);
+    else
+        return 0;
+    err_hint(e, "declare match: or one_of: if that is meant");
+    return ERR_INVALID;
+}
+
 static int check_string(const struct param *p, const json_t *v, const char *where, struct err *e)
 {
     const char *s = json_string_value(v);
@@ -88,12 +104,7 @@ static int check_string(const struct param *p, const json_t *v, const char *wher
         if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
             return bad(e, where, "%s", "holds a control character");
     }
-    if (s[0] == '-') {
-        bad(e, where, "'%.100s' looks like a flag", s);
-        err_hint(e, "declare match: or one_of: if it may begin with '-'");
-        return ERR_INVALID;
-    }
-    return 0;
+    return check_shape(s, where, e);
 }
 
 static int check_range(const struct param *p, double v, const char *where, struct err *e)

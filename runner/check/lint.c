@@ -18,6 +18,7 @@
 struct lint {
     const struct runbook *book;
     struct registry *registry;
+    bool configured;        /* the operator says what instances there are; else an alias is a plugin's name */
     struct buf *out;
     size_t n;
     char *code;             /* the chunk with comments and strings blanked */
@@ -185,7 +186,7 @@ static void check_uses(struct lint *l)
 
         if (strchr(u->instance, '{'))
             continue;
-        if (registry_describe(l->registry, u->instance, u->alias, &declared, &e) < 0) {
+        if (registry_describe(l->registry, u->instance, l->configured ? NULL : u->alias, &declared, &e) < 0) {
             found(l, u->line, u->column, "uses: %s%s%s%s", e.msg, e.hint[0] ? " (" : "", e.hint, e.hint[0] ? ")" : "");
             continue;
         }
@@ -205,7 +206,8 @@ static void check_may_entry(struct lint *l, const struct may *m)
         const struct use *u = &l->book->uses[i];
 
         if (strlen(u->alias) != (size_t)(verb - m->effect - 1) || strncmp(u->alias, m->effect, strlen(u->alias)) != 0 ||
-            strchr(u->instance, '{') || registry_describe(l->registry, u->instance, u->alias, &declared, &e) < 0)
+            strchr(u->instance, '{') ||
+            registry_describe(l->registry, u->instance, l->configured ? NULL : u->alias, &declared, &e) < 0)
             continue;
         effect = json_object_get(json_object_get(declared, "effects"), verb);
         if (!effect) {
@@ -308,7 +310,7 @@ size_t lint_runbook(const char *file, struct config *config, struct buf *out)
     struct host_sim_options ho = {.seed = 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
     struct buf path = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
-    struct lint l = {.out = out};
+    struct lint l = {.configured = config && config->file, .out = out};
     struct runbook *book = NULL;
     struct host *host = NULL;
     struct err e = {0};
