@@ -52,6 +52,8 @@ static void run_free(struct run *r)
     call_free_all(r);
     if (r->escalate_timer)
         h->ops->cancel(h, r->escalate_timer);
+    if (r->flush_timer)
+        h->ops->cancel(h, r->flush_timer);
     effect_free_all(r);
     vm_free(r->vm);
     batch_reset(&r->pending);
@@ -307,7 +309,7 @@ bool engine_turn(void *engine)
     for (r = n->runs; r; r = r->next) {
         if (r->phase == PHASE_SETTLED)
             continue;
-        run_flush_if_due(r, h->ops->mono_ms(h));
+        run_flush_if_due(r);
         all_settled = all_settled && r->phase == PHASE_SETTLED;
     }
     if (all_settled && n->o.stop_when_settled)

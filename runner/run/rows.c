@@ -289,13 +289,25 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
     return true;
 }
 
-void run_flush_if_due(struct run *r, int64_t mono_ms)
+static void flush_time(void *ctx)
 {
+    ((struct run *)ctx)->flush_timer = NULL;    /* the turn that follows looks */
+}
+
+void run_flush_if_due(struct run *r)
+{
+    struct host *h = engine_host(r->engine);
+    int64_t left = r->pending.since + FLUSH_AFTER_MS - h->ops->mono_ms(h);
     struct journal_item item;
     struct err e = {0};
 
-    if (r->replay_only || r->barrier.active || r->pending.nrows == 0 || mono_ms - r->pending.since < FLUSH_AFTER_MS)
+    if (r->replay_only || r->barrier.active || r->pending.nrows == 0)
         return;
+    if (left > 0) {
+        if (!r->flush_timer && h->ops->timer(h, left, flush_time, r, &r->flush_timer, &e) < 0)
+            run_fail(r, &e);
+        return;
+    }
     item = item_of(r, &r->pending);
     if (writer_submit(engine_opts(r->engine)->writer, &item, flushed, r, &e) < 0)
         engine_fatal(r->engine, &e);

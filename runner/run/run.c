@@ -52,7 +52,9 @@ void run_settle_phase(struct run *r)
     r->phase = PHASE_SETTLED;
     if (r->escalate_timer)
         h->ops->cancel(h, r->escalate_timer);
-    r->escalate_timer = NULL;
+    if (r->flush_timer)
+        h->ops->cancel(h, r->flush_timer);
+    r->escalate_timer = r->flush_timer = NULL;
     if (o->watch.settled)
         o->watch.settled(o->watch.ctx, r);
 }
@@ -140,17 +142,34 @@ static const struct row *next_recorded(const struct run *r)
     return r->recorded.cursor < r->recorded.n ? &r->recorded.rows[r->recorded.cursor] : NULL;
 }
 
+/* Rows of the run itself (START, RESUME, an escalation) belong to no call: they are taken when they are next. */
+static bool take_own_row(struct run *r)
+{
+    const struct row *row = next_recorded(r);
+
+    if (!row || row->path.n > 0 || row->kind == ROW_END)
+        return false;
+    r->recorded.cursor++;
+    if (row->kind == ROW_ESCALATION)
+        r->escalation_open = true;
+    run_consume(r, NULL, NULL, row, true);
+    return true;
+}
+
 /* An ending that the host makes: recorded at the cursor, or new. */
 void run_finish(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
 {
     struct buf text = BUF_INIT(16 * KIB), args = BUF_INIT(64 * KIB);
-    const struct row *row = next_recorded(r);
+    const struct row *row;
     struct json_object o;
     char line[40];
     va_list ap;
 
     if (r->ended || r->phase == PHASE_SETTLED)
         return;
+    while (r->phase == PHASE_REPLAY && take_own_row(r))
+        continue;
+    row = next_recorded(r);
     va_start(ap, fmt);
     buf_addv(&text, fmt, ap);
     va_end(ap);
@@ -232,6 +251,15 @@ static void ended(struct run *r, void *ctx, const struct row *row, const char *r
     run_settle_phase(r);
 }
 
+/* Most errors say their place themselves. */
+static void finish_error(struct run *r, const struct vm_event *ev)
+{
+    if (ev->line > 0 && strncmp(ev->error, r->book->file, strlen(r->book->file)) != 0)
+        run_finish(r, "escalated", "error", "%s:%d: %s", r->book->file, ev->line, ev->error);
+    else
+        run_finish(r, "escalated", "error", "%s", ev->error);
+}
+
 /* What the vm said. */
 static void on_event(struct run *r, const struct vm_event *ev)
 {
@@ -254,15 +282,12 @@ static void on_event(struct run *r, const struct vm_event *ev)
                        json_get_string(value, "name", "?"), json_get_string(value, "unknown", "?"),
                        json_get_string(value, "why", ""));
         else
-            run_finish(r, "escalated", "error", "%s", ev->error);
+            finish_error(r, ev);
         json_decref(value);
         break;
     case VM_NOMEM:
-        run_finish(r, "escalated", "error", "%s: the runbook used more than %u MiB of memory", r->book->file,
-                   VM_MEMORY_MAX / MIB);
-        break;
     case VM_KILLED:
-        run_finish(r, "escalated", "error", "%s: the runbook computed for too long between two steps", r->book->file);
+        finish_error(r, ev);
         break;
     }
 }
@@ -336,10 +361,10 @@ static bool replay_next(struct run *r)
 
     if (!row)
         return false;
+    if (take_own_row(r))
+        return true;
     r->recorded.cursor++;
     if (row->path.n == 0) {
-        if (row->kind == ROW_ESCALATION)
-            r->escalation_open = true;
         run_consume(r, NULL, NULL, row, true);
         return true;
     }
@@ -388,6 +413,9 @@ static bool step(struct run *r)
 
     if (r->ended || r->parked || r->state == RUN_WAITING_PERSON || (r->leaving && r->phase == PHASE_LIVE))
         return false;
+    /* START tells the code what time it is. */
+    if (r->phase == PHASE_REPLAY && r->recorded.cursor == 0 && replay_next(r))
+        return true;
     rc = vm_step(r->vm, &ev);
     if (rc == 1)
         on_event(r, &ev);

@@ -138,7 +138,7 @@ struct run {
     char *elsewhere;                /* why this run may not go on here, or NULL */
     char difference[1024];
     bool escalation_open;
-    struct host_op *escalate_timer;
+    struct host_op *escalate_timer, *flush_timer;
 };
 
 /* rows.c: appending and committing */
@@ -154,7 +154,8 @@ struct str run_keep(struct run *r, struct str s);       /* text for a change: li
  * only if all hold; `done` must then append exactly one row for a refusal. False if another barrier is in flight: try again later (op->live). */
 bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_t conditional_changes,
                 void (*done)(struct run *, void *, const struct row *, const char *), void *ctx);
-void run_flush_if_due(struct run *r, int64_t mono_ms);
+/* Rows do not wait long for a barrier: others want to see them. */
+void run_flush_if_due(struct run *r);
 /* Hands one row to whoever it belongs to, live or recorded, and keeps time and chain. */
 int run_consume(struct run *r, struct call *c, struct part *p, const struct row *row, bool replayed);
 int64_t run_now(struct run *r);                          /* Unix ms; never steps back within a run */

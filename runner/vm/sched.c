@@ -227,7 +227,7 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
 {
     struct str chunk;
     ev->outcome = vm->dead;
-    ev->line = lua_checkstack(b->co, 10) ? vm_place(b->co, &chunk) : 0;
+    ev->line = vm->dead_line ? vm->dead_line : lua_checkstack(b->co, 10) ? vm_place(b->co, &chunk) : 0;
     lua_Debug ar;
     if (vm->dead == VM_NOMEM)
         snprintf(vm->error, sizeof vm->error, "more than %zu KiB of memory%s", vm->limit / KIB,

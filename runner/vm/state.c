@@ -60,6 +60,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
         lua_gc(L, LUA_GCCOLLECT);
     if (!slice_is_over(vm))
         return;
+    if (vm->dead && !vm->dead_line)
+        vm->dead_line = vm_place(L, &(struct str){0});
     if (lua_isyieldable(L)) {
         vm->preempted = true;
         lua_yield(L, 0);

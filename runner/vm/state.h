@@ -55,6 +55,7 @@ struct vm {
     bool preempted;
     bool started;
     enum vm_outcome dead;       /* VM_NOMEM or VM_KILLED; 0 while alive. Sticky */
+    int dead_line;              /* where it ran out of time; a yield in a hook moves the place back */
     int alloc_fault;
     unsigned growths;
     int hook_count, gc_mode;
