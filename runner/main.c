@@ -18,7 +18,9 @@ int main(int argc, char **argv)
     if (fd > 2)
         close(fd);
     umask(077);
+    /* A full pipe or a file that may not grow is an error where it happens, not the end of the program. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     rc = cli_main(argc, argv);
     if (fflush(stdout) != 0 && rc == 0)
         rc = 1;

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 struct listing {
     struct buf json;
@@ -56,6 +57,24 @@ static bool held(void *ctx, const struct lock_info *l)
     return true;
 }
 
+/* The file halts, whatever the journal says; the journal may still have a halt whose file is gone. */
+static int print_halt(const struct cli *c, struct journal *j, struct err *e)
+{
+    struct buf why = BUF_INIT(4 * KIB), text = BUF_INIT(8 * KIB);
+    char path[4200];
+    bool on = false;
+    int rc = j->ops->halted(j, &on, &why, e);
+
+    snprintf(path, sizeof(path), "%s/halt", c->state_dir);
+    if (rc == 0 && (on || access(path, F_OK) == 0)) {
+        str_add_printable(&text, buf_text(&why), why.len);
+        printf("halted: no effect is sent until midwatch halt --release%s%s\n", text.len ? ": " : "", buf_text(&text));
+    }
+    buf_free(&why);
+    buf_free(&text);
+    return rc;
+}
+
 int verb_list(struct cli *c)
 {
     struct listing l = {.json = BUF_INIT(64 * MIB), .as_json = c->json};
@@ -66,7 +85,8 @@ int verb_list(struct cli *c)
     if (rc)
         return rc;
     buf_addc(&l.json, '[');
-    if (j->ops->runs(j, false, add, &l, &e) < 0 || (!c->json && j->ops->locks(j, held, NULL, &e) < 0))
+    if (j->ops->runs(j, false, add, &l, &e) < 0 ||
+        (!c->json && (j->ops->locks(j, held, NULL, &e) < 0 || print_halt(c, j, &e) < 0)))
         rc = cli_fail(&e);
     buf_addc(&l.json, ']');
     if (rc == 0 && c->json)

@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The program as people use it: bad runbooks, bad parameters, a journal that cannot be written, signals, the halt,
+effects that nobody knows the outcome of. Each case says its exit code and what the one error must name.
+
+Prints `ok - name` or `not ok - name: why` per case."""
+import argparse
+import json
+import os
+import pathlib
+import pty
+import re
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+CONFIG = """\
+instances: { sh: { plugin: shell }, typo: { plugin: shel } }
+commands:
+  hello: { argv: [echo, hello], read: true }
+  number: { argv: [echo, "{{n}}"], params: { n: { type: integer } }, read: { returns: number } }
+  slow: { argv: [sleep, "30"], read: true, timeout: 60s }
+  look: { argv: [test, -e, "{{file}}"], params: { file: &file { type: string, match: "[a-z0-9]+" } }, read: true }
+  touch: { argv: [touch, "{{file}}"], params: { file: { type: string, match: "[a-z0-9]+" } },
+           effect: { class: ensure, target: "file/{{file}}", check: look, undo: not needed } }
+  lost: { argv: [sh, -c, "touch $1; kill -9 $$", sh, "{{file}}"], params: { file: { type: string, match: "[a-z0-9]+" } },
+          effect: { class: never_twice, target: "file/{{file}}", undo: not needed } }
+  work: { argv: [sh, -c, "sleep 1; touch $1", sh, "{{file}}"], params: { file: { type: string, match: "[a-z0-9]+" } },
+          effect: { class: ensure, target: "file/{{file}}", check: look, undo: not needed } }
+""".replace("&file ", "")
+FRONT = "---\nrunbook: t\nsummary: a test\nuses: { shell: sh }\n"
+MAY = "may:\n" + "".join(f'  - {{ effect: shell.{verb}, target: "file/*", at_most: 3 }}\n' for verb in ("touch", "lost", "work"))
+
+
+def book(code, front=FRONT):
+    return f"{front}---\n# T\n\n```lua\n{code}\n```\n"
+
+
+class Box:
+    """A directory with a configuration, a runbook and a journal."""
+
+    def __init__(self, program, path):
+        self.program, self.path = program, path
+        path.mkdir(parents=True)
+        (path / "midwatch.yaml").write_text(CONFIG)
+
+    def write(self, text, name="t.md"):
+        (self.path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return name
+
+    def argv(self, *words):
+        return [str(self.program), *map(str, words)]
+
+    def run(self, *words, **more):
+        p = subprocess.run(self.argv(*words), cwd=self.path, text=True, capture_output=True, timeout=60, check=False,
+                           env={**os.environ, "MIDWATCH_STATE": "", "HOME": str(self.path)}, **more)
+        return p.returncode, p.stdout, p.stderr
+
+    def start(self, *words, **more):
+        return subprocess.Popen(self.argv(*words), cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**os.environ, "HOME": str(self.path)}, **more)
+
+    def runs(self):
+        code, out, _ = self.run("list", "-o", "json", "--state", "s")
+        found = json.loads(out) if code == 0 else []
+        return found["runs"] if isinstance(found, dict) else found
+
+    def rows(self, run=1):
+        return json.loads(self.run("report", run, "-o", "json", "--state", "s")[1])
+
+
+def expect(got, code, *patterns):
+    """What is wrong with (code, out, err), or None."""
+    text = got[1] + got[2]
+    if got[0] != code:
+        return f"exit {got[0]} instead of {code}: {text[-600:]}"
+    if "Sanitizer" in text:
+        return text[-3000:]
+    for pattern in patterns:
+        if not re.search(pattern, text):
+            return f"no /{pattern}/ in: {text[-600:]}"
+    return None
+
+
+# --- what a file may not be: name, bytes, what lint and run must say
+
+BAD_FILES = {
+    "unknown key": (book("resolve 'x'", FRONT + "sumary: x\n"), r"t\.md:\d+.*sumary.*did you mean 'summary'"),
+    "duplicate key": (book("resolve 'x'", FRONT + "summary: again\n"), r"t\.md:5.*summary"),
+    "wrong type": (book("resolve 'x'", "---\nrunbook: [t]\nsummary: x\n"), r"t\.md:2.*runbook"),
+    "alias bomb": (book("resolve 'x'", FRONT + "x: &a [1]\ny: [*a, *a]\n"), r"t\.md:\d+.*(alias|anchor)"),
+    "tab": (book("resolve 'x'", FRONT + "limits:\n\ttime: 5m\n"), r"t\.md:6"),
+    "not UTF-8": (b"---\nrunbook: t\nsummary: \xff\n---\n```lua\nresolve 'x'\n```\n", r"t\.md.*UTF-8"),
+    "no lua block": (FRONT + "---\n# T\n\nwords\n", r"t\.md.*lua"),
+    "no front matter": ("# T\n\n```lua\nresolve 'x'\n```\n", r"t\.md.*front matter"),
+    "front matter without end": ("---\nrunbook: t\nsummary: x\n```lua\nresolve 'x'\n```\n", r"t\.md"),
+    "syntax error": (book("local a = \nresolve 'x'\nend"), r"t\.md:11"),
+    "empty": ("", r"t\.md"),
+    "NUL": (book("resolve 'x\0'"), r"t\.md"),
+    "bytecode": (book("\x1bLua"), r"t\.md:9"),
+    "unknown plugin": (book("resolve 'x'", FRONT.replace("shell: sh", "shell: typo")), r"t\.md:4.*shel.*did you mean 'shell'"),
+    "unknown instance": (book("resolve 'x'", FRONT.replace("shell: sh", "shell: shh")), r"t\.md:4.*shh.*did you mean 'sh'"),
+}
+
+# --- what a runbook may not do: name, code, exit code, what must be said
+
+BAD_CODE = {
+    "loops for ever": ("while true do end", 3, r"t\.md:9", r"error"),
+    "allocates for ever": ("local t = {} while true do t[#t + 1] = { 'x' } end", 3, r"t\.md:9.*memory"),
+    "one huge string": ("local s = string.rep('x', 1 << 40) resolve(s)", 3, r"t\.md:9"),
+    "recurses for ever": ("local function f() return 1 + f() end f()", 3, r"t\.md:9.*(overflow|calls itself)"),
+    "falls off its end": ("local x = 1", 3, r"fell_off_end"),
+    "verb inside sort": ("table.sort({ 2, 1 }, function(a, b) return observe(shell.hello()) < 'x' end) resolve 'x'", 3,
+                         r"t\.md:9"),
+    "unknown verb of a plugin": ("resolve(observe(shell.helo()))", 3, r"t\.md:9.*helo.*hello"),
+    "unknown word": ("resolv 'x'", 3, r"t\.md:9.*resolv.*did you mean 'resolve'"),
+    "unknown observation": ("local o = observe { hello = shell.hello() } resolve(o.helo)", 3, r"helo.*did you mean 'hello'"),
+    "unknown parameter": ("resolve(params.nope)", 3, r"t\.md:9.*nope"),
+    "effect outside may": ("remedy('t', shell.touch { file = 'x' }, { verify = function() return false end })", 4, r"not_allowed"),
+    "remedy without verify": ("remedy('t', shell.touch { file = 'x' })", 3, r"verify"),
+    "error with a table": ("error({ 1 })", 3, r"t\.md"),
+    "control bytes in a text": ("escalate 'a\\27[2Jb\\0c'", 3, r"escalated"),
+}
+
+PARAMS = FRONT + """params:
+  name: { type: string }
+  n: { type: integer, min: 1, max: 5, default: 2 }
+  kind: { type: string, one_of: [a, b], default: a }
+  d: { type: duration, default: 5m }
+"""
+
+# --- parameters: name, words, exit code, what must be said
+
+BAD_PARAMS = {
+    "missing": ([], 2, r"name.*(missing|required|wants)"),
+    "unknown": (["-p", "name=x", "-p", "nam=y"], 2, r"nam.*did you mean 'name'"),
+    "wrong type": (["-p", "name=x", "-p", "n=two"], 2, r"'n'.*integer"),
+    "too large": (["-p", "name=x", "-p", "n=6"], 2, r"'n'.*5"),
+    "not one of": (["-p", "name=x", "-p", "kind=c"], 2, r"kind.*a.*b"),
+    "bad duration": (["-p", "name=x", "-p", "d=5 minutes ago"], 2, r"'d'.*duration"),
+    "like a flag": (["-p", "name=--force"], 2, r"name"),
+    "like a glob": (["-p", "name=*"], 2, r"name"),
+    "like PromQL": (["-p", 'name=x"} or vector(1)'], 2, r"name"),
+    "control byte": (["-p", "name=a\nb"], 2, r"name"),
+    "no equals sign": (["-p", "name"], 2, r"name=value"),
+    "twice": (["-p", "name=x", "-p", "name=y"], 2, r"name"),
+    "good": (["-p", "name=x"], 0, r"outcome: resolved"),
+}
+
+
+def files_cases(box):
+    for name, (text, pattern) in BAD_FILES.items():
+        file = box.write(text)
+        for verb in ("lint", "run"):
+            words = [verb, file] + (["--state", "s"] if verb == "run" else [])
+            yield f"{verb}: {name}", expect(box.run(*words), 2, pattern)
+    yield "no run was made of them", None if not box.runs() else f"{box.runs()}"
+    for name, text in {"CRLF": book("resolve 'x'").replace("\n", "\r\n"), "BOM": "\ufeff" + book("resolve 'x'")}.items():
+        yield f"run: {name} is fine or named", good_or_named(box.run("run", box.write(text), "--state", "s"))
+
+
+def good_or_named(got):
+    return expect(got, 0, r"outcome: resolved") and expect(got, 2, r"t\.md.*(CR LF|byte order mark)")
+
+
+def code_cases(box):
+    for name, (code, exit_code, *patterns) in BAD_CODE.items():
+        yield "run: " + name, expect(box.run("run", box.write(book(code)), "--state", "s"), exit_code, *patterns)
+    yield "nothing was sent", None if not any(r["kind"] == "INTENT" for i in range(len(box.runs()))
+                                              for r in box.rows(i + 1)["rows"]) else "an INTENT"
+    for run in box.runs():
+        got = box.run("replay", run["id"], "--state", "s")
+        if got[0] != 0:
+            yield f"replay {run['id']}", expect(got, 0)
+
+
+def params_cases(box):
+    file = box.write(book("resolve(params.name)", PARAMS))
+    for name, (words, code, pattern) in BAD_PARAMS.items():
+        yield "parameter: " + name, expect(box.run("run", file, "--state", "s", *words), code, pattern)
+
+
+def usage_cases(box):
+    for words, pattern in ((["rnu", "x"], "did you mean 'run'"), (["run"], "usage: midwatch run"), (["list", "x"], "too much"),
+                           (["run", "x", "--sate", "d"], "did you mean '--state'"), (["show", "9", "--state", "s"], "no journal|run 9"),
+                           (["list", "-o", "xml"], "text or json"), (["run", "nowhere.md"], "nowhere")):
+        yield "usage: " + " ".join(words), expect(box.run(*words), 2, pattern)
+    box.write("instances: { sh: { plugin: shell, comand: {} } }\n", "bad.yaml")
+    file = box.write(book("resolve 'x'"))
+    yield "configuration: unknown key", expect(box.run("run", file, "--config", "bad.yaml", "--state", "s"), 2,
+                                               r"bad\.yaml:1.*comand.*commands")
+    yield "configuration: missing file", expect(box.run("run", file, "--config", "no.yaml", "--state", "s"), 2, r"no\.yaml")
+
+
+def small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+
+
+def journal_cases(box):
+    file = box.write(book("for i = 1, 200 do observe(shell.hello()) end resolve 'x'"))
+    state = box.path / "foreign"
+    state.mkdir()
+    with sqlite3.connect(state / "journal.db") as db:
+        db.execute("create table t(x)")
+    yield "journal of somebody else", expect(box.run("run", file, "--state", state), 1, r"not a Midwatch journal")
+    (box.path / "text").mkdir()
+    (box.path / "text" / "journal.db").write_text("not a database, but long enough to have a header of one\n" * 20)
+    yield "journal that is no database", expect(box.run("run", file, "--state", box.path / "text"), 1, r"not a Midwatch journal")
+    got = box.run("run", file, "--state", "/proc/nowhere")
+    yield "journal where nothing can be made", expect(got, 1, r"/proc/nowhere")
+    got = box.run("run", file, "--state", "full", preexec_fn=small_files)
+    yield "disk full", expect(got, 1, r"journal")
+    yield "after the disk was full", expect(box.run("run", file, "--state", "full"), 0, r"outcome: resolved")
+    holder = box.start("run", box.write(book("observe(shell.slow()) resolve 'x'", FRONT.replace(" t\n", " slow\n", 1)), "slow.md"), "--state", "s")
+    wait_for(lambda: (box.path / "s/journal.db").exists() and box.runs())
+    yield "journal in use", expect(box.run("run", file, "--state", "s"), 2, rf"process {holder.pid} .*run slow\.md", r"--state")
+    yield "reading beside the owner", expect(box.run("list", "--state", "s"), 0, r"running")
+    holder.send_signal(signal.SIGTERM)
+    holder.communicate(timeout=20)
+
+
+def wait_for(condition, within=10):
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def signal_cases(box):
+    waits = box.write(book("wait_until('never', { every = '1s', within = '1h' }, function() return false end) resolve 'x'"))
+    for number, signo in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), 1):
+        p = box.start("run", waits, "--state", "s", stdin=subprocess.DEVNULL)
+        wait_for(lambda n=number: len(box.runs()) == n)
+        time.sleep(0.3)
+        p.send_signal(signo)
+        out, err = p.communicate(timeout=20)
+        yield f"{signo.name} leaves the run", expect((p.returncode, out, err), 5, rf"midwatch resume {number}") or \
+            (None if box.runs()[0]["state"] == "left" else f"{box.runs()[0]}")
+    target = box.path / "worked"
+    works = box.write(book(f"remedy('work', shell.work {{ file = '{target.name}' }}, {{ verify = 'applied' }}) resolve 'done'",
+                           FRONT.replace(" t\n", " works\n", 1) + MAY + "limits: { cooldown: 0s }\n"), "works.md")
+    p = box.start("run", works, "--state", "s", stdin=subprocess.DEVNULL)
+    wait_for(lambda: len(box.runs()) == 4 and any(r["kind"] == "INTENT" for r in box.rows(4)["rows"]))
+    p.send_signal(signal.SIGTERM)
+    out, err = p.communicate(timeout=20)
+    yield "SIGTERM waits for an effect that is on its way", expect((p.returncode, out, err), 5, "leaving") or \
+        (None if target.exists() else "the effect was cut off")
+    got = box.run("resume", 4, "--state", "s")
+    yield "and resume goes on after it", expect(got, 0, "outcome: resolved") or \
+        (None if sum(r["kind"] == "INTENT" for r in box.rows(4)["rows"]) == 1 else "it was sent twice")
+    yield from terminal_cases(box, waits)
+
+
+def terminal_cases(box, waits):
+    for answer, goes_on in (("k\n", True), ("l\n", False), (None, False)):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(box.path)
+            os.environ["TERM"] = "xterm"
+            os.execv(box.program, box.argv("run", waits, "--state", "s"))
+        screen = read_until(fd, b"waiting")
+        if answer is None:
+            os.close(fd)
+            _, status = os.waitpid(pid, 0)
+            yield "a closed terminal leaves the run", None if box.runs()[0]["state"] == "left" else f"{status} {box.runs()[0]}"
+            continue
+        os.write(fd, b"\x03")
+        screen += read_until(fd, b"[L/k]")
+        os.write(fd, answer.encode())
+        screen += read_until(fd, b"going on" if goes_on else b"midwatch resume")
+        if goes_on:
+            yield "Ctrl-C, keep going", None if b"going on" in screen and box.runs()[0]["state"] != "left" else f"{screen}"
+            os.kill(pid, signal.SIGTERM)
+        else:
+            yield "Ctrl-C, leave", None if b"midwatch resume" in screen else f"{screen}"
+        read_until(fd, None)
+        os.waitpid(pid, 0)
+        os.close(fd)
+
+
+def read_until(fd, what, within=10):
+    """Reads the terminal until it shows `what` (None: until it closes)."""
+    seen, end = b"", time.monotonic() + within
+    os.set_blocking(fd, False)
+    while time.monotonic() < end and (what is None or what not in seen):
+        try:
+            data = os.read(fd, 4096)
+            if not data:
+                break
+            seen += data
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:
+            break
+    return seen
+
+
+def halt_cases(box):
+    target = box.path / "touched"
+    touches = box.write(book(f"remedy('touch', shell.touch {{ file = '{target.name}' }}, {{ verify = 'applied' }}) resolve 'done'",
+                             FRONT + MAY + "limits: { cooldown: 0s }\n"))
+    yield "halt", expect(box.run("halt", "deploy freeze", "--state", "s"), 0)
+    yield "a halt refuses every effect", expect(box.run("run", touches, "--state", "s"), 4, r"halted") or \
+        (None if not target.exists() else "the effect was sent")
+    yield "list names the halt", expect(box.run("list", "--state", "s"), 0, r"halt", r"deploy freeze")
+    yield "halt --release", expect(box.run("halt", "--release", "--state", "s"), 0)
+    yield "after the release", expect(box.run("run", touches, "--state", "s"), 0, r"outcome: resolved") or \
+        (None if target.exists() else "nothing was sent")
+
+
+def unknown_cases(box):
+    for verdict, code, pattern in (("applied", 0, r"outcome: resolved"), ("absent", 3, r"outcome: escalated"),
+                                   ("release", 3, r"escalated")):
+        target = box.path / f"lost{verdict}"
+        lost = box.write(book(f"remedy('lose', shell.lost {{ file = '{target.name}' }}, {{ verify = 'applied' }}) resolve 'done'",
+                              FRONT + MAY + "limits: { cooldown: 0s }\n"))
+        got = box.run("run", lost, "--state", "s")
+        number = max(r["id"] for r in box.runs())
+        yield f"unknown, then {verdict}: the run is parked", expect(got, 6, r"UNKNOWN", rf"midwatch settle {number} applied")
+        got = box.run("resume", number, "--state", "s")
+        yield f"unknown, then {verdict}: resume does not guess", expect(got, 6, r"settle")
+        other = box.run("run", lost, "--state", "s")
+        yield f"unknown, then {verdict}: its target stays locked", expect(other, 4, r"target_busy")
+        box.run("settle", number, verdict, "--state", "s")
+        if verdict != "release":
+            got = box.run("resume", number, "--state", "s")
+            yield f"unknown, then {verdict}: goes on", expect(got, code, pattern)
+        run = [r for r in box.runs() if r["id"] == number][0]
+        yield f"unknown, then {verdict}: the end", None if run["state"] == "ended" else f"{run}"
+
+
+GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usage": usage_cases, "journal": journal_cases,
+          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    args = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="midwatch-cli-") as scratch:
+        for group, cases in GROUPS.items():
+            if args.only not in group:
+                continue
+            for name, wrong in cases(Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
+                failed += wrong is not None
+                print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
