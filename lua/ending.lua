@@ -1,13 +1,38 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The four words that end a run. They yield and are never resumed.
 
-local state = { verified = 0, skipped = 0, sent = 0, unverified = 0 }
+local state = { verified = 0, skipped = 0, sent = 0, unverified = 0, in_flight = 0, remedies = 0 }
+local before = {}               -- what has to be done first, the latest last
+local begun = false
 
---- Ends the run: outcome, reason, and a text for people.
-local function finish(outcome, reason, text, extra)
-  local args = { reason = reason, text = text or "" }
-  for k, v in pairs(extra or {}) do args[k] = v end
-  host.finish("end", { { name = outcome, args = args } })
+--- Has fn called before the run ends, the latest first. It may return a problem { reason, text }. Returns the
+-- function that takes it back.
+local function before_the_end(fn)
+  before[#before + 1] = fn
+  return function()
+    for i = #before, 1, -1 do
+      if before[i] == fn then
+        table.remove(before, i)
+        return
+      end
+    end
+    -- Another branch ends the run and does it already.
+    host.finish("never", { { name = "never" } })
+  end
+end
+
+--- Ends the run: outcome, reason, and a text for people. The first branch that comes here ends it.
+local function finish(outcome, reason, text)
+  if begun then host.finish("never", { { name = "never" } }) end
+  begun = true
+  while #before > 0 do
+    local problem = table.remove(before)()
+    if problem then
+      if outcome ~= "escalated" then outcome, reason = "escalated", problem.reason end
+      text = (text and text ~= "" and text .. "; " or "") .. problem.text
+    end
+  end
+  host.finish("end", { { name = outcome, args = { reason = reason, text = text or "" } } })
 end
 
 local function words(verb, text)
@@ -22,6 +47,7 @@ local verbs = {}
 --- resolve "text": done, and proven. Refused while an effect of this run is not verified.
 function verbs.resolve(text)
   text = words("resolve", text)
+  if state.in_flight > 0 then host.fail("resolve: an effect of another branch is still on its way") end
   if state.unverified > 0 then
     host.fail("resolve: an effect of this run is not verified (its remedy failed); escalate or no_action say so")
   end
@@ -45,4 +71,4 @@ end
 --- escalate "text": hand over to a person, with the evidence.
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
-return { public = verbs, finish = finish, state = state }
+return { public = verbs, finish = finish, before_the_end = before_the_end, state = state }

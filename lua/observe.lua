@@ -7,39 +7,51 @@ local face = host.module("face")
 
 local observe = {}
 
--- What has been consulted since the last mark: the evidence of hypotheses and intents.
-local consulted = {}
--- Longest window of the reads made since observe.watch began, in seconds; nil = nobody watches.
-local window
--- Samples older than this do not count (Unix ms); set while a remedy is verified.
-local not_before
 local groups = {}               -- group proxy -> its data
+-- Of each branch:
+--   consulted   since the last mark: the evidence of hypotheses and intents
+--   window      the longest of the reads made while somebody verifies, in seconds; nil = nobody does
+--   not_before  older samples do not count (Unix ms); set while a remedy is verified
+local looks = {}
+
+local function mine()
+  local branch = host.branch()
+  if not looks[branch] then looks[branch] = { consulted = {} } end
+  return looks[branch]
+end
+
+--- What the calling branch consulted goes with it when it ends.
+function observe.forget() looks[host.branch()] = nil end
 
 local function consult(entry, line)
+  local consulted = mine().consulted
   consulted[#consulted + 1] = { name = entry.name, row = entry.row, line = line }
 end
 
 --- Takes what was consulted since the last call, as a list for a row.
 function observe.evidence()
-  local taken = consulted
-  consulted = {}
+  local look = mine()
+  local taken = look.consulted
+  look.consulted = {}
   return host.array(taken)
 end
 
 --- Puts evidence back in front: what a caller consulted still counts for what follows.
 function observe.keep(evidence)
-  for i = 1, #consulted do evidence[#evidence + 1] = consulted[i] end
-  consulted = evidence
+  local look = mine()
+  for i = 1, #look.consulted do evidence[#evidence + 1] = look.consulted[i] end
+  look.consulted = evidence
 end
 
 --- Runs fn with samples before `since_ms` counted as stale and returns what prelude.look says, with
 -- the longest window of the reads it made.
 function observe.verifying(since_ms, fn)
-  local outer_window, outer_since = window, not_before
-  window, not_before = 0, since_ms
+  local look = mine()
+  local outer_window, outer_since = look.window, look.not_before
+  look.window, look.not_before = 0, since_ms
   local ok, verdict, detail = host.pcall(prelude.look, fn)
-  local longest = window
-  window, not_before = outer_window and math.max(outer_window, longest), outer_since
+  local longest = look.window
+  look.window, look.not_before = outer_window and math.max(outer_window, longest), outer_since
   if not ok then host.error(verdict) end
   return verdict, detail, longest
 end
@@ -49,6 +61,7 @@ local function settle(read, answer, name)
   local entry = { name = name, row = answer.row, value = o.value, unknown = o.unknown, why = o.why, unit = read.unit,
     at = o.at }
   if read.absent ~= nil and entry.unknown == "no_data" then entry.value, entry.unknown = read.absent, nil end
+  local not_before = mine().not_before
   if not entry.unknown and not_before and o.at and o.at < not_before then
     entry.unknown, entry.why = "stale", "its sample is older than the change"
   end
@@ -86,7 +99,8 @@ local group_meta = {
 }
 
 local function as_call(read, label)
-  if read.window and window then window = math.max(window, read.window) end
+  local look = mine()
+  if read.window and look.window then look.window = math.max(look.window, read.window) end
   return { label = label, name = read.name, instance = read.instance, args = read.request }
 end
 

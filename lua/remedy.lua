@@ -1,87 +1,53 @@
 -- SPDX-License-Identifier: Apache-2.0
--- remedy: the only way to change anything. Plan, look again, send, prove, and undo if the proof fails:
---   plan -> policy -> when -> { intent -> apply -> result } per effect -> first_look -> verify -> done
--- The life of one effect between its plan and its outcome is the host's; this is the order of steps.
+-- remedy: the only way to change anything to stay. Plan, ask, look again, send, prove, and undo if the proof fails:
+--   plan -> policy -> approval -> when -> { intent -> apply -> result } per effect -> first_look -> verify -> done
 
 local prelude = host.module("prelude")
 local units = host.module("units")
-local face = host.module("face")
+local options = host.module("options")
 local observe = host.module("observe")
+local effects = host.module("effects")
+local approve = host.module("approve")
 local wait = host.module("wait")
 local ending = host.module("ending")
 
-local number = 0                -- of remedies in this run
-local options = { "verify", "when", "within", "every", "first_look", "on_failure" }
+local known = {
+  "verify", "when", "skip_if", "within", "every", "first_look", "hold", "on_failure", "approve", "batch", "pause", "between",
+  "stop_after_errors",
+}
 local failures = { undo = true, escalate = true, continue = true }
 
+local function duration(opts, key, what) return opts[key] and units.duration(opts[key], what .. key) end
+
 local function read_options(title, opts)
-  if type(opts) ~= "table" then host.fail(string.format("remedy \"%s\" wants { verify = ..., within = ... }", title)) end
-  for key in pairs(opts) do
-    local near = host.nearest(tostring(key), options)
-    if near ~= key then
-      host.fail(string.format("remedy \"%s\" has no option '%s'%s", title, tostring(key),
-        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(options, ", ") .. ")"))
-    end
+  local name = string.format("remedy \"%s\"", title)
+  local what = name .. ": "
+  options.check(name, opts or {}, known)
+  if not opts or (type(opts.verify) ~= "function" and opts.verify ~= "applied") then
+    host.fail(name .. " needs verify: a function that proves the effect, or \"applied\"")
   end
-  if type(opts.verify) ~= "function" and opts.verify ~= "applied" then
-    host.fail(string.format("remedy \"%s\" needs verify: a function that proves the effect, or \"applied\"", title))
-  end
-  if opts.when ~= nil and type(opts.when) ~= "function" then host.fail("remedy: when must be a function") end
   local on_failure = opts.on_failure or "undo"
-  if not failures[on_failure] then
-    host.fail(string.format("remedy \"%s\": on_failure is \"undo\", \"escalate\" or \"continue\"", title))
-  end
-  local within = units.duration(opts.within or "10m", "remedy: within")
+  if not failures[on_failure] then host.fail(what .. "on_failure is \"undo\", \"escalate\" or \"continue\"") end
+  local within = units.duration(opts.within or "10m", what .. "within")
   return {
-    verify = opts.verify, when = opts.when, on_failure = on_failure, within = within,
-    every = wait.every(opts.every, within, "remedy: every"),
-    first_look = opts.first_look and units.duration(opts.first_look, "remedy: first_look"),
+    verify = opts.verify, when = options.func(what .. "when", opts.when), skip_if = options.func(what .. "skip_if", opts.skip_if),
+    on_failure = on_failure, within = within, every = wait.every(opts.every, within, what .. "every"),
+    first_look = duration(opts, "first_look", what), hold = duration(opts, "hold", what),
+    approve = approve.read(name, opts.approve), batch = options.count(what .. "batch", opts.batch, 1, 1),
+    pause = duration(opts, "pause", what) or 0, between = options.func(what .. "between", opts.between),
+    stop_after_errors = options.count(what .. "stop_after_errors", opts.stop_after_errors, 1, 1),
   }
 end
 
-local function read_effects(title, what)
-  if face.effect_of(what) then return { face.effect_of(what) } end
-  if type(what) ~= "table" or face.is_value(what) or #what == 0 then
-    host.fail(string.format("remedy \"%s\" wants an effect or a list of effects, got %s", title, face.describe(what)))
-  end
-  local list = {}
-  for i = 1, #what do
-    list[i] = face.effect_of(what[i])
-    if not list[i] then
-      host.fail(string.format("remedy \"%s\": entry %d is %s, not an effect", title, i, face.describe(what[i])))
+-- `when` and `skip_if`: what the runbook asks for before anything is sent.
+local function asked_for(title, opts)
+  if opts.skip_if then
+    local verdict, detail = prelude.look(opts.skip_if)
+    if verdict == "holds" then return "skip_if" end
+    if verdict == "inconclusive" then
+      ending.finish("escalated", "no_data", title .. ": its condition (skip_if) cannot be told: " .. detail)
     end
   end
-  return list
-end
-
--- Plans every effect of the set, or ends the run with the refusal's name.
-local function plan(title, list)
-  local calls = {}
-  for i, effect in ipairs(list) do
-    calls[i] = { name = effect.name, instance = effect.instance, args = effect.request }
-  end
-  local plans = host.gate("plan", calls)
-  for i, p in ipairs(plans) do
-    if p.refused then
-      ending.finish("escalated", p.refused, string.format("%s: %s: %s", title, list[i].text, p.why))
-    end
-    if p.unknown then
-      ending.finish("escalated", "no_data", string.format("%s: the state of %s cannot be read: %s", title, p.target, p.why))
-    end
-  end
-  return plans
-end
-
-local function all_already(plans)
-  for _, p in ipairs(plans) do
-    if not p.already then return false end
-  end
-  return true
-end
-
--- The condition right before the first intent. Returns true to go on, or "skipped"; else ends the run.
-local function may_go(title, opts, plans)
-  local already = all_already(plans)
   if opts.when then
     local verdict, detail = prelude.look(opts.when)
     if verdict == "refuted" then
@@ -90,11 +56,17 @@ local function may_go(title, opts, plans)
       ending.finish("escalated", "no_data", title .. ": its condition (when) cannot be told: " .. detail)
     end
   end
-  if opts.verify == "applied" then return already and "skipped" or true end
+end
+
+-- The last look before the first intent. Returns why nothing is to be sent, or nil; may end the run.
+local function unneeded(title, opts, plans)
+  local skip, already = asked_for(title, opts), effects.all_already(plans)
+  if skip then return skip end
+  if opts.verify == "applied" then return already and "already so" or nil end
   if not opts.when or already then
     local verdict, detail, window = observe.verifying(nil, opts.verify)
     opts.window = window
-    if verdict == "holds" then return "skipped" end
+    if verdict == "holds" then return "recovered" end
     if verdict == "inconclusive" then
       ending.finish("escalated", "no_data", title .. ": whether it is needed cannot be told: " .. detail)
     end
@@ -102,57 +74,32 @@ local function may_go(title, opts, plans)
   if already then
     ending.finish("escalated", "already_so", title .. ": the wanted state is there already, and it does not help")
   end
-  return true
 end
 
--- Sends the set in its order. Returns what was applied and, if one stopped it, that answer.
-local function send(title, list, plans)
-  local applied, evidence = {}, observe.evidence()
-  for i, p in ipairs(plans) do
-    local answer = host.gate("apply", { { name = list[i].name, instance = list[i].instance, args = {
-      args = list[i].request.args, from = p.from, to = p.to, target = p.target, title = title, remedy = number,
-      evidence = evidence,
-    } } })
-    if answer.outcome == "applied" then
-      applied[#applied + 1] = { effect = list[i], answer = answer }
-      ending.state.sent = ending.state.sent + 1
-      ending.state.unverified = ending.state.unverified + 1
-    elseif answer.outcome ~= "already" then
-      return applied, answer
-    end
+local function skipped(title, why)
+  ending.state.skipped = ending.state.skipped + 1
+  host.gate("skip", { { name = title, args = { why = why } } })
+  return { outcome = "skipped", result = why }
+end
+
+-- It holds now: it must go on to hold for `hold` seconds. Returns what the look said that broke it, or "holds".
+local function keeps_holding(opts, look)
+  local till = host.now() + opts.hold * 1000
+  while host.now() < till do
+    wait.pause(math.min(opts.every, (till - host.now()) / 1000))
+    local verdict, detail = look()
+    if verdict ~= "holds" then return verdict, detail end
   end
-  return applied
+  return "holds"
 end
 
-local function paths_of(applied)
-  local paths = {}
-  for i, a in ipairs(applied) do paths[i] = a.answer.path end
-  return host.array(paths)
-end
-
--- Puts the applied effects back, last first. Returns a text for people.
-local function undo(title, applied)
-  local words, ok = {}, true
-  for i = #applied, 1, -1 do
-    local a = applied[i]
-    local answer = host.gate("undo", { { name = a.effect.name, instance = a.effect.instance,
-      args = { effect = a.answer.path, title = title } } })
-    if answer.outcome == "applied" or answer.outcome == "already" then
-      ending.state.unverified = ending.state.unverified - 1
-      words[#words + 1] = a.effect.text .. " was undone"
-    elseif answer.outcome == "not_needed" then
-      ending.state.unverified = ending.state.unverified - 1
-      words[#words + 1] = a.effect.text .. " needs no undo"
-    else
-      ok = false
-      words[#words + 1] = string.format("%s could NOT be undone (%s: %s)", a.effect.text, answer.outcome, answer.why or "")
-    end
+local function until_proven(deadline, opts, look)
+  while true do
+    local verdict, detail = wait.until_holds(deadline, opts.every, look)
+    if verdict ~= "holds" or not opts.hold then return verdict, detail end
+    verdict, detail = keeps_holding(opts, look)
+    if verdict == "holds" or host.now() >= deadline then return verdict, detail end
   end
-  return table.concat(words, "; "), ok
-end
-
-local function verdict_row(title, verdict, why, applied)
-  host.gate("verify", { { name = title, args = { verdict = verdict, why = why, effects = paths_of(applied) } } })
 end
 
 -- Waits for the proof. Returns holds | refuted | inconclusive and the reason.
@@ -169,16 +116,10 @@ local function prove(title, opts, applied)
   end
   local pause = math.min(first_look, (deadline - host.now()) / 1000)
   if pause > 0 then wait.pause(pause) end
-  return wait.until_holds(deadline, opts.every, function()
+  return until_proven(deadline, opts, function()
     local verdict, detail = observe.verifying(since, opts.verify)
     return verdict, verdict == "inconclusive" and detail or nil
   end)
-end
-
-local function stopped(title, answer)
-  local reason = answer.refused or (answer.outcome == "unknown" and "unknown_effect") or
-    (answer.outcome == "moved" and "moved") or "error"
-  ending.finish("escalated", reason, string.format("%s: %s: %s", title, answer.outcome, answer.why or ""))
 end
 
 local function after_failure(title, opts, applied, verdict, why)
@@ -189,40 +130,52 @@ local function after_failure(title, opts, applied, verdict, why)
   if opts.on_failure == "escalate" then
     ending.finish("escalated", "unverified", title .. " did not help; it is left as it is, its target stays locked")
   end
-  local words, undone = undo(title, applied)
+  local words, undone = effects.undo(title, applied)
   if opts.on_failure == "undo" or not undone then
     ending.finish("escalated", "unverified", title .. " did not help; " .. words)
   end
 end
 
---- remedy(title, effect or list, { verify, within, every, first_look, when, on_failure })
-local function remedy(title, what, opts)
-  if type(title) ~= "string" or title == "" then host.fail("remedy wants a title first") end
-  opts = read_options(title, opts)
-  local list = read_effects(title, what)
-  number = number + 1
-  local plans = plan(title, list)
-  if may_go(title, opts, plans) == "skipped" then
-    ending.state.skipped = ending.state.skipped + 1
-    host.gate("skip", { { name = title, args = { why = opts.verify == "applied" and "already so" or "recovered" } } })
-    return { outcome = "skipped", result = "recovered" }
-  end
-  local applied, stop = send(title, list, plans)
+-- Sends the approved set and proves it.
+local function carry_out(title, opts, set)
+  local applied, failed, stopped = effects.send(set)
   if #applied == 0 then
-    if stop then stopped(title, stop) end
-    ending.state.skipped = ending.state.skipped + 1
-    return { outcome = "skipped", result = "already so" }
+    if #failed > 0 then effects.stopped(title, failed[#failed]) end
+    return skipped(title, "already so")
   end
   local verdict, why = prove(title, opts, applied)
-  verdict_row(title, verdict, why, applied)
+  host.gate("verify", { { name = title, args = { verdict = verdict, why = why, effects = effects.paths(applied) } } })
   if verdict ~= "holds" then
     after_failure(title, opts, applied, verdict, why)
-    return { outcome = "failed", result = verdict }
+    return { outcome = "failed", result = verdict, failed = host.array(failed) }
   end
-  ending.state.verified = ending.state.verified + #applied
-  ending.state.unverified = ending.state.unverified - #applied
-  if stop then stopped(title, stop) end
-  return { outcome = "verified", result = applied[#applied].answer.state }
+  effects.proven(applied)
+  if stopped then effects.stopped(title, failed[#failed]) end
+  return { outcome = "verified", result = applied[#applied].answer.state, failed = host.array(failed) }
+end
+
+--- remedy(title, effect or list, { verify, when, skip_if, within, every, first_look, hold, on_failure, approve, batch,
+-- pause, between, stop_after_errors }): { outcome = "verified" | "skipped" | "failed", result, failed }.
+local function remedy(title, what, opts)
+  options.text("remedy wants a title first", title)
+  opts = read_options(title, opts)
+  local list = effects.read(string.format("remedy \"%s\"", title), what)
+  ending.state.remedies = ending.state.remedies + 1
+  local number = ending.state.remedies
+  local plans = effects.plan(title, list)
+  local function ask(some, replan)
+    return approve.is_needed(opts.approve, some) and approve.ask(title, opts.approve, some, replan) or nil
+  end
+  local why = unneeded(title, opts, plans)
+  if why then return skipped(title, why) end
+  local approved = ask(plans, function() return effects.plan(title, list) end)
+  if approved then
+    plans = approved
+    why = unneeded(title, opts, plans)
+    if why then return skipped(title, why) end
+  end
+  return carry_out(title, opts, { title = title, number = number, list = list, plans = plans, approve = ask,
+    batch = opts.batch, pause = opts.pause, between = opts.between, stop_after_errors = opts.stop_after_errors })
 end
 
 return { public = { remedy = remedy } }

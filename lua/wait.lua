@@ -3,6 +3,7 @@
 
 local prelude = host.module("prelude")
 local units = host.module("units")
+local options = host.module("options")
 
 local wait = {}
 
@@ -38,19 +39,11 @@ end
 
 local public = {}
 
-local options = { "every", "within", "stop_if" }
-
 --- wait_until(title, {every, within, stop_if}, fn): true, or false at the end of `within`.
 function public.wait_until(title, opts, fn)
-  if type(title) ~= "string" then host.fail("wait_until wants a title first") end
+  options.text("wait_until wants a title first", title)
   if type(opts) ~= "table" or opts.within == nil then host.fail("wait_until: say how long: { within = \"10m\" }") end
-  for key in pairs(opts) do
-    local near = host.nearest(tostring(key), options)
-    if near ~= key then
-      host.fail(string.format("wait_until has no option '%s'%s", tostring(key),
-        near and " (did you mean '" .. near .. "'?)" or ""))
-    end
-  end
+  options.check("wait_until", opts, { "every", "within", "stop_if" })
   if type(fn) ~= "function" then host.fail("wait_until wants a function last") end
   local within = units.duration(opts.within, "wait_until: within")
   local every = wait.every(opts.every, within, "wait_until: every")

@@ -5,6 +5,7 @@
 #define MIDWATCH_CHECK_CHECK_H
 
 #include "config/config.h"
+#include "journal/journal.h"
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -29,5 +30,8 @@ int scenarios_load(const char *runbook_file, json_t **out, struct err *e);
 /* Runs one scenario. An error is about the runbook, not about the expectation. gc_mode: engine_options. */
 int scenario_run(const char *runbook_file, struct config *config, const json_t *scenario, int gc_mode,
                  struct scenario_result *out, struct err *e);
+
+/* Replays a run from rows of j. ERR_CORRUPT names the first difference. gc_mode as of the engine. */
+int replay_run(struct config *config, struct journal *j, int64_t id, int gc_mode, size_t *rows, struct err *e);
 
 #endif

@@ -125,6 +125,7 @@ struct stage {
     struct writer *writer;
     struct registry *registry;
     struct answerer *answerer;
+    struct people *people;
     struct engine *engine;
     struct seen seen;
 };
@@ -144,6 +145,8 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     if (registry_new(&ro, &s->registry, e) < 0)
         return e->code;
     s->answerer = answer_script_new(scenario, s->host);
+    s->people = people_script_new(scenario, s->host);
+    eo.people = s->people;
     eo.host = s->host;
     eo.writer = s->writer;
     eo.registry = s->registry;
@@ -157,6 +160,8 @@ static void stage_close(struct stage *s)
     engine_free(s->engine);
     if (s->answerer)
         s->answerer->ops->free(s->answerer);
+    if (s->people)
+        s->people->ops->free(s->people);
     registry_free(s->registry);
     writer_free(s->writer);
     if (s->host)
@@ -193,11 +198,25 @@ static int play(struct stage *s, const char *file, const json_t *scenario, struc
     return rc;
 }
 
+/* Every scenario is also a test of the program: its journal gives the same run again. */
+static void replayed(struct stage *s, struct config *config, const struct run *r, int gc_mode, struct scenario_result *out)
+{
+    struct err e = {0};
+    size_t rows;
+
+    if (writer_flush(s->writer, &e) == 0 &&
+        replay_run(config, writer_journal(s->writer), run_id(r), gc_mode, &rows, &e) == 0)
+        return;
+    buf_addf(&out->why, "  its replay differs: %s\n", e.msg);
+    out->passed = false;
+}
+
 int scenario_run(const char *runbook_file, struct config *config, const json_t *scenario, int gc_mode,
                  struct scenario_result *out, struct err *e)
 {
     struct stage s = {0};
     struct run *r = NULL;
+    const char *complaint;
     struct hash chain;
     int rc = stage_open(&s, config, scenario, gc_mode, e);
 
@@ -206,11 +225,14 @@ int scenario_run(const char *runbook_file, struct config *config, const json_t *
     if (rc == 0)
         rc = play(&s, runbook_file, scenario, &r, e);
     if (rc == 0) {
-        judge(out, json_object_get(scenario, "expect"), r, &s.seen, answer_script_complaint(s.answerer));
+        complaint = answer_script_complaint(s.answerer);
+        judge(out, json_object_get(scenario, "expect"), r, &s.seen,
+              complaint[0] ? complaint : people_script_complaint(s.people));
         snprintf(out->outcome, sizeof(out->outcome), "%s", run_outcome(r));
         snprintf(out->reason, sizeof(out->reason), "%s", run_reason(r));
         chain = run_chain(r);
         hash_hex(&chain, out->chain);
+        replayed(&s, config, r, gc_mode, out);
     }
     stage_close(&s);
     return rc;

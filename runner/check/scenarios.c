@@ -9,9 +9,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const file_keys[] = {"given", "params", "state", "scenarios"};
+static const char *const file_keys[] = {"given", "params", "people", "state", "scenarios"};
 static const char *const scenario_keys[] = {"name", "params", "given", "after", "effects", "state", "people", "expect"};
 static const char *const expect_keys[] = {"cause", "effects", "outcome", "reason"};
+
+/* TITLE | approve: nobody, { say, by, after }, or a list of those. */
+static int check_people(const struct yaml *people, const char *file, struct err *e)
+{
+    static const char *const keys[] = {"after", "by", "say"};
+    size_t i, k;
+
+    if (people->type != YAML_MAP)
+        return yaml_err(e, file, people, "people: a map of titles (or approve) and who says what is wanted");
+    for (i = 0; i < people->n; i++) {
+        const struct yaml *v = people->items[i];
+
+        if (v->type == YAML_STRING && strcmp(v->text.p, "nobody") == 0)
+            continue;
+        for (k = 0; k < (v->type == YAML_LIST ? v->n : 1); k++) {
+            const struct yaml *say = v->type == YAML_LIST ? v->items[k] : v;
+
+            if (say->type != YAML_MAP || !yaml_get(say, "say"))
+                return yaml_err(e, file, say, "people: { say: ..., by: ..., after: ... } or nobody is wanted");
+            if (yaml_only_keys(say, file, keys, 3, e) < 0)
+                return e->code;
+        }
+    }
+    return 0;
+}
 
 static int check_scenario(const struct yaml *y, const char *file, struct err *e)
 {
@@ -25,8 +50,8 @@ static int check_scenario(const struct yaml *y, const char *file, struct err *e)
         return yaml_err(e, file, y, "the scenario has no name");
     if (!expect || expect->type != YAML_MAP || expect->n == 0)
         return yaml_err(e, file, y, "scenario '%s' expects nothing; a test that cannot fail is none", name->text.p);
-    if (yaml_get(y, "people"))
-        return yaml_err(e, file, yaml_get(y, "people"), "people: approvals and questions are not part of this version");
+    if (yaml_get(y, "people") && check_people(yaml_get(y, "people"), file, e) < 0)
+        return e->code;
     return yaml_only_keys(expect, file, expect_keys, 4, e);
 }
 
@@ -51,6 +76,7 @@ static json_t *build(const struct yaml *file, const struct yaml *scenario)
     json_object_set_new(s, "given", merge(file, scenario, "given"));
     json_object_set_new(s, "params", merge(file, scenario, "params"));
     json_object_set_new(s, "state", merge(file, scenario, "state"));
+    json_object_set_new(s, "people", merge(file, scenario, "people"));
     return s;
 }
 
@@ -59,7 +85,7 @@ static int build_all(const struct yaml *y, const char *file, json_t **out, struc
     const struct yaml *list;
     json_t *all = json_array();
     size_t i;
-    int rc = y->type == YAML_MAP ? yaml_only_keys(y, file, file_keys, 4, e)
+    int rc = y->type == YAML_MAP ? yaml_only_keys(y, file, file_keys, 5, e)
                                  : yaml_err(e, file, y, "a scenario file is a map with scenarios:");
 
     list = yaml_get(y, "scenarios");

@@ -24,6 +24,25 @@ static void answered(void *ctx, struct str answer)
     q->done(q->ctx, answer);
 }
 
+/* The terminal shows the row itself. */
+static void shown(void *ctx)
+{
+    struct question *q = ctx;
+
+    q->in_flight = NULL;
+    q->done(q->ctx, STR("{\"sent\":true}"));
+}
+
+static int notify(struct live *l, struct question *q, struct err *e)
+{
+    struct host *h = registry_host(l->registry);
+    struct host_op *timer;
+
+    if (!str_is(q->name, "terminal"))
+        return err_set(e, ERR_NOT_FOUND, "there is no channel '%.*s'", (int)q->name.n, q->name.p);
+    return h->ops->timer(h, 0, shown, q, &timer, e);
+}
+
 static int ask(struct answerer *a, struct question *q, struct err *e)
 {
     struct live *l = (struct live *)a;
@@ -33,6 +52,8 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
                              .extra = q->extra, .timeout_ms = q->timeout_ms};
     struct body_call *call;
 
+    if (q->kind == ASK_NOTIFY)
+        return notify(l, q, e);
     if (q->instance.n == 0)
         return err_set(e, ERR_NOT_FOUND, "nothing tells here whether it is %.*s", (int)q->name.n, q->name.p);
     snprintf(instance, sizeof(instance), "%.*s", (int)q->instance.n, q->instance.p);

@@ -224,6 +224,12 @@ static void answer_check(struct script *s, struct question *q, struct pending *p
         answer_json(p, json_pack("{s:s}", "verdict", strcmp(word, "cut") == 0 ? "applied" : word));
 }
 
+static void answer_notify(struct script *s, struct question *q, struct pending *p)
+{
+    (void)s, (void)q;
+    answer_json(p, json_pack("{s:b}", "sent", 1));
+}
+
 static void deliver(void *ctx)
 {
     struct pending *p = ctx;
@@ -237,7 +243,7 @@ static void deliver(void *ctx)
 }
 
 static void (*const by_kind[])(struct script *, struct question *, struct pending *) = {
-    [ASK_READ] = answer_read, [ASK_STATE] = answer_state, [ASK_CHECK] = answer_check, [ASK_APPLY] = answer_apply,
+    [ASK_NOTIFY] = answer_notify, [ASK_READ] = answer_read, [ASK_STATE] = answer_state, [ASK_CHECK] = answer_check, [ASK_APPLY] = answer_apply,
 };
 
 static int ask(struct answerer *a, struct question *q, struct err *e)

@@ -14,7 +14,7 @@
 
 #include <jansson.h>
 
-enum question_kind { ASK_READ, ASK_STATE, ASK_CHECK, ASK_APPLY };
+enum question_kind { ASK_READ, ASK_STATE, ASK_CHECK, ASK_APPLY, ASK_NOTIFY };
 
 struct question {
     enum question_kind kind;
@@ -25,7 +25,7 @@ struct question {
     struct str text;            /* as printed, for scenarios: "kubernetes.replicas(deployment/prod/api)" */
     struct hash args_hash;
     struct str target;          /* of an effect, without instance */
-    struct str extra;           /* APPLY, CHECK: {"from","key","to"} */
+    struct str extra;           /* APPLY, CHECK: {"from","key","to"}; NOTIFY: {"key"} */
     int64_t timeout_ms;
     /* Shape of the answers: plugin/plugin.h, body_fn. A state or apply answer with "assumed":true
      * stands for one that nobody looked at (script). */

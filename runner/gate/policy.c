@@ -130,11 +130,11 @@ const char *policy_refuses(const struct runbook *book, const json_t *params, con
     if (refusal && why->len == 0)
         buf_addf(why, "may has no { effect: %.*s, target: \"%.*s\" }", (int)x->name.n, x->name.p, (int)x->target.n,
                  x->target.p);
-    if (!refusal && json_get_bool(x->declared, "irreversible", false)) {
-        buf_reset(why);
-        buf_adds(why, "it cannot be undone, and nobody can be asked to approve it here");
-        refusal = "needs_approval";
-    }
     buf_free(&reason);
     return refusal;
+}
+
+const char *policy_needs_approval(const json_t *declared)
+{
+    return json_get_bool(declared, "irreversible", false) ? "it cannot be undone" : NULL;
 }

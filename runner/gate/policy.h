@@ -20,6 +20,8 @@ struct policy_effect {
 /* NULL if the effect is permitted, else the refusal's name; `why` then says what would be right. */
 const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
                            struct buf *why);
+/* Why people must approve such an effect, whatever the runbook says; NULL = they need not. */
+const char *policy_needs_approval(const json_t *declared);
 /* True if state_dir/halt exists: nothing may be sent. */
 bool policy_halted(struct host *h, const char *state_dir);
 /* True if name is the name of a refusal (exit code 4). */

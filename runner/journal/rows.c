@@ -12,7 +12,9 @@ static const char *const kinds[ROW_KINDS] = {
     [ROW_RESULT] = "RESULT",   [ROW_UNKNOWN] = "UNKNOWN", [ROW_CHECK] = "CHECK",   [ROW_SETTLE] = "SETTLE",
     [ROW_SKIP] = "SKIP",       [ROW_REFUSED] = "REFUSED", [ROW_VERIFY] = "VERIFY", [ROW_WAIT] = "WAIT",
     [ROW_TIMER] = "TIMER",     [ROW_VERDICT] = "VERDICT", [ROW_CAUSE] = "CAUSE",   [ROW_NOTE] = "NOTE",
-    [ROW_ESCALATION] = "ESCALATION", [ROW_RESUME] = "RESUME", [ROW_END] = "END",   [ROW_SYSTEM] = "SYSTEM",
+    [ROW_ASK] = "ASK",       [ROW_ANSWER] = "ANSWER",   [ROW_NOTIFY] = "NOTIFY", [ROW_SENT] = "SENT",
+    [ROW_ESCALATION] = "ESCALATION", [ROW_RESUME] = "RESUME", [ROW_ENDING] = "ENDING",
+    [ROW_END] = "END",       [ROW_SYSTEM] = "SYSTEM",
 };
 
 const char *row_kind_name(enum row_kind k)

@@ -313,6 +313,11 @@ int registry_settings_hash(struct registry *r, const char *instance, char out[65
     return 0;
 }
 
+struct host *registry_host(const struct registry *r)
+{
+    return r->o.host;
+}
+
 double registry_window(struct registry *r, const char *instance)
 {
     const struct instance *config = configured(r, instance);

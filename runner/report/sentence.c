@@ -252,8 +252,73 @@ static bool say_cause(struct words *w)
     return true;
 }
 
+static bool say_ask(struct words *w)
+{
+    const json_t *choice, *x;
+    size_t i;
+    bool approval = strcmp(text(w->args, "kind"), "approval") == 0;
+
+    buf_adds(w->out, approval ? "APPROVAL wanted: " : "QUESTION: ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    if (text(w->args, "text")[0]) {
+        buf_adds(w->out, ": ");
+        say(w->out, text(w->args, "text"));
+    }
+    json_array_foreach(json_object_get(w->args, "effects"), i, x) {
+        buf_adds(w->out, i ? ", " : ": ");
+        say(w->out, text(x, "text"));
+    }
+    buf_adds(w->out, " [");
+    json_array_foreach(json_object_get(w->args, "choices"), i, choice) {
+        buf_adds(w->out, i ? "/" : "");
+        say(w->out, json_string_value(choice));
+    }
+    buf_addc(w->out, ']');
+    return true;
+}
+
+static bool say_answer(struct words *w)
+{
+    if (text(w->payload, "answer")[0]) {
+        say(w->out, text(w->payload, "by"));
+        buf_adds(w->out, " says ");
+        say(w->out, text(w->payload, "answer"));
+        if (json_object_get(w->payload, "more"))
+            buf_adds(w->out, " (more people must agree)");
+    } else {
+        buf_adds(w->out, "no answer: ");
+        say(w->out, text(w->payload, "why"));
+    }
+    return true;
+}
+
+static bool say_notify(struct words *w)
+{
+    buf_adds(w->out, "message to ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, ": ");
+    say(w->out, text(w->args, "text"));
+    return true;
+}
+
+static bool say_sent(struct words *w)
+{
+    if (!text(w->payload, "why")[0])
+        return false;
+    buf_adds(w->out, "the message to ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, " could not be sent: ");
+    say(w->out, text(w->payload, "why"));
+    return true;
+}
+
 static bool say_note(struct words *w)
 {
+    if (str_is(w->row->name, "measure")) {
+        say(w->out, text(w->args, "text"));
+        buf_addf(w->out, " = %.6g", json_number_value(json_object_get(w->args, "value")));
+        return true;
+    }
     buf_adds(w->out, str_is(w->row->name, "follow_up") ? "follow up: " : "note: ");
     say(w->out, text(w->args, "text"));
     return true;
@@ -278,6 +343,15 @@ static bool say_resume(struct words *w)
     return true;
 }
 
+static bool say_ending(struct words *w)
+{
+    buf_adds(w->out, "ending, ");
+    str_add_printable(w->out, w->row->name.p, w->row->name.n);
+    buf_adds(w->out, "; what was changed for a while is put back first: ");
+    say(w->out, text(w->args, "text"));
+    return true;
+}
+
 static bool say_end(struct words *w)
 {
     str_add_printable(w->out, w->row->name.p, w->row->name.n);
@@ -296,7 +370,8 @@ static bool (*const sentences[ROW_KINDS])(struct words *w) = {
     [ROW_RESULT] = say_result,   [ROW_UNKNOWN] = say_unknown, [ROW_CHECK] = say_check,   [ROW_SETTLE] = say_settle,
     [ROW_SKIP] = say_skip,       [ROW_REFUSED] = say_refused, [ROW_VERIFY] = say_verify, [ROW_WAIT] = say_wait,
     [ROW_VERDICT] = say_verdict, [ROW_CAUSE] = say_cause,     [ROW_NOTE] = say_note,     [ROW_ESCALATION] = say_escalation,
-    [ROW_RESUME] = say_resume,   [ROW_END] = say_end,
+    [ROW_ASK] = say_ask,         [ROW_ANSWER] = say_answer,   [ROW_NOTIFY] = say_notify, [ROW_SENT] = say_sent,
+    [ROW_RESUME] = say_resume,   [ROW_ENDING] = say_ending,   [ROW_END] = say_end,
 };
 
 bool sentence_of(const struct row *row, struct buf *out)

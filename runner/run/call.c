@@ -29,6 +29,8 @@ static void call_free(struct call *c)
     struct host *h = engine_host(c->run->engine);
     size_t i;
 
+    if (c->op && c->op->drop)
+        c->op->drop(c);
     if (c->timer)
         h->ops->cancel(h, c->timer);
     for (i = 0; i < c->nparts; i++)
@@ -84,12 +86,27 @@ static void part_init(struct part *p, struct call *c, size_t i, const struct vm_
         snprintf(p->path, sizeof(p->path), "%s", c->path);
 }
 
+static int take_up(struct call *c, const struct vm_call *calls, struct err *e)
+{
+    struct run *r = c->run;
+    size_t i;
+
+    c->parts = xcalloc(c->nparts, sizeof(*c->parts));
+    for (i = 0; i < c->nparts; i++)
+        part_init(&c->parts[i], c, i, &calls[i]);
+    c->next = r->calls;
+    r->calls = c;
+    if (c->op->begin && c->op->begin(c, e) < 0)
+        return e->code;
+    if (r->phase == PHASE_LIVE)
+        c->op->live(c);
+    return 0;
+}
+
 int call_begin(struct run *r, const struct vm_request *q, struct err *e)
 {
     const struct op *op = op_find(q->op);
     struct call *c;
-    size_t i;
-    int rc;
 
     if (!op)
         return err_set(e, ERR_INTERNAL, "no gate call is named '%.*s'", (int)q->op.n, q->op.p);
@@ -98,19 +115,24 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e)
                        GATE_READS_MAX);
     c = xcalloc(1, sizeof(*c));
     *c = (struct call){.run = r, .op = op, .branch = q->branch, .generation = q->generation, .line = q->line,
-                       .begun_at = r->last_at, .nparts = q->ncalls};
-    snprintf(c->path, sizeof(c->path), "%llu", (unsigned long long)++r->next_path);
-    c->parts = xcalloc(q->ncalls, sizeof(*c->parts));
-    for (i = 0; i < q->ncalls; i++)
-        part_init(&c->parts[i], c, i, &q->calls[i]);
-    c->next = r->calls;
-    r->calls = c;
-    rc = op->begin ? op->begin(c, e) : 0;
-    if (rc < 0)
-        return rc;
-    if (r->phase == PHASE_LIVE)
-        op->live(c);
-    return 0;
+                       .begun_at = q->now_ms, .nparts = q->ncalls};
+    run_next_path(r, q->branch, c->path, sizeof(c->path));
+    return take_up(c, q->calls, e);
+}
+
+int call_host(struct run *r, struct str op, const char *path, struct str name, struct str instance, struct str args,
+              struct err *e)
+{
+    struct call *c = xcalloc(1, sizeof(*c));
+    struct vm_call v;
+
+    if (!r->recorded.arena)
+        r->recorded.arena = arena_new();
+    v = (struct vm_call){.name = arena_copy(r->recorded.arena, name), .instance = arena_copy(r->recorded.arena, instance),
+                         .args = arena_copy(r->recorded.arena, args)};
+    *c = (struct call){.run = r, .op = op_find(op), .begun_at = r->last_at, .nparts = 1, .finishing = true};
+    snprintf(c->path, sizeof(c->path), "%s", path);
+    return take_up(c, &v, e);
 }
 
 struct call *call_find(struct run *r, struct str path, struct part **part)

@@ -157,8 +157,12 @@ static void adopted(void *part, struct str answer)
     json_decref(a);
 }
 
-static bool may_send_again(const struct life *l)
+static bool may_send_again(const struct part *p)
 {
+    const struct life *l = p->life;
+
+    if (p->call->run->ending && !p->call->finishing)
+        return false;
     return strcmp(l->kind, "never_twice") != 0 && l->attempt - l->lost < ATTEMPTS_MAX && l->attempt < SENT_MAX;
 }
 
@@ -178,7 +182,7 @@ void life_conclude(struct part *p)
         else
             life_result(p, "applied", l->settled_by[0] ? how : "read back", l->to, NULL);
     } else if (strcmp(l->verdict, "absent") == 0) {
-        if (may_send_again(l))
+        if (may_send_again(p))
             life_intend(p, l->attempt + 1);
         else
             life_result(p, "absent", l->settled_by[0] ? how : "read back", NULL, "it did not arrive");

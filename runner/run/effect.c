@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/slice.h"
+#include "run/ask.h"
 #include "run/life.h"
 
 #include <stdio.h>
@@ -201,7 +202,11 @@ static void remember_intent(struct part *p, const struct row *row)
         x->args = json_incref(l->args);
         x->from = json_incref(l->from);
         x->to = json_incref(l->to);
+        x->temporary = !l->undo_of && json_object_get(p->request, "within");
+        x->until = row->at + (int64_t)(json_number_value(json_object_get(p->request, "within")) * 1000);
+        run_arm_temporary(r);
     }
+    approval_use(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to);
     snprintf(x->key, sizeof(x->key), "%s", l->key);
     x->state = EFFECT_INTENDED;
     x->intent_seq = row->seq;

@@ -2,7 +2,7 @@
 /* The engine: it starts, takes up and replays runs, and turns them until all are
  * settled. A dead journal or a broken invariant stops everything at once: nothing
  * more is sent, and what was durable is what is true. */
-#include "run/run.h"
+#include "run/ask.h"
 
 #include "base/id.h"
 #include "base/json.h"
@@ -54,7 +54,11 @@ static void run_free(struct run *r)
         h->ops->cancel(h, r->escalate_timer);
     if (r->flush_timer)
         h->ops->cancel(h, r->flush_timer);
+    if (r->temporary_timer)
+        h->ops->cancel(h, r->temporary_timer);
     effect_free_all(r);
+    approval_free_all(r);
+    run_tracks_free(r);
     vm_free(r->vm);
     batch_reset(&r->pending);
     batch_reset(&r->barrier.batch);
@@ -64,6 +68,7 @@ static void run_free(struct run *r)
     bundle_free(r->bundle);
     json_decref(r->start);
     free(r->text);
+    free(r->finish.text);
     free(r->elsewhere);
     free(r);
 }

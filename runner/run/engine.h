@@ -10,6 +10,7 @@
 #include "book/book.h"
 #include "book/bundle.h"
 #include "gate/gate.h"
+#include "gate/people.h"
 #include "io/host.h"
 #include "journal/writer.h"
 
@@ -31,6 +32,7 @@ struct engine_options {
     struct registry *registry;
     struct config *config;
     struct answerer *answerer;      /* live or script; NULL = journal only (replay) */
+    struct people *people;          /* who can be asked; NULL = nobody */
     const char *state_dir;          /* of the halt file; NULL = none (test, replay) */
     struct engine_watch watch;
     bool stop_when_settled;         /* stop the host once every run is settled */

@@ -66,5 +66,7 @@ void life_wait(struct part *p, int64_t ms, void (*fn)(void *part));
 
 /* True if a request of this effect may be on its way. */
 bool life_is_sending(const struct part *p);
+/* True from the intent until the outcome is known. */
+bool life_is_open(const struct part *p);
 
 #endif

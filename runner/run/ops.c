@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gate calls there are, in one table, and the simple ones: reads, waits,
  * pauses, records, endings. Plans and effects have files of their own. */
-#include "run/run.h"
+#include "run/ask.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -9,17 +9,16 @@
 
 #include <stdio.h>
 
-/* What a row may not be here: the call and the recorded row, for the reader of a divergence. */
-static int unexpected(struct call *c, const struct row *row, struct err *e)
+int op_unexpected(struct call *c, const struct row *row, struct err *e)
 {
     return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s where the code asks for '%s'", c->path,
                    c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, c->op->name);
 }
 
-static int same_call(struct call *c, const struct part *p, const struct row *row, enum row_kind kind, struct err *e)
+int op_same_call(struct call *c, const struct part *p, const struct row *row, enum row_kind kind, struct err *e)
 {
     if (row->kind != kind)
-        return unexpected(c, row, e);
+        return op_unexpected(c, row, e);
     if (hash_eq(&row->args_hash, &p->hash) && str_eq(row->name, p->name))
         return 0;
     return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %.*s with %.*s, the code asks for %.*s with %.*s",
@@ -110,7 +109,7 @@ static int read_row(struct call *c, struct part *p, const struct row *row, struc
     struct str o = payload_inner(row->payload);
     struct buf answer;
 
-    if (same_call(c, p, row, ROW_OBS, e) < 0)
+    if (op_same_call(c, p, row, ROW_OBS, e) < 0)
         return e->code;
     buf_init(&answer, PAYLOAD_BYTES_MAX + 64);
     buf_adds(&answer, "{\"o\":");
@@ -128,7 +127,7 @@ static int timed_row(struct call *c, struct part *p, const struct row *row, enum
     char answer[64];
     int n;
 
-    if (same_call(c, p, row, kind, e) < 0)
+    if (op_same_call(c, p, row, kind, e) < 0)
         return e->code;
     n = snprintf(answer, sizeof(answer), "{\"at\":%lld}", (long long)row->at);
     call_answer(c, (struct str){answer, (size_t)n});
@@ -257,15 +256,21 @@ static int end_begin(struct call *c, struct err *e)
 {
     (void)e;
     c->finishing = true;
+    c->run->ending = true;
     return 0;
 }
 
+/* What another branch has sent is waited for. */
 static void end_live(struct call *c)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
     struct str reason = json_slice(p->args, "reason"), text = json_slice(p->args, "text");
 
+    if (run_unsettled(r)) {
+        c->stalled = true;
+        return;
+    }
     run_end_changes(r, p->name, reason, text);
     one_row(c, ROW_END);
 }
@@ -274,10 +279,67 @@ static int end_row(struct call *c, struct part *p, const struct row *row, struct
 {
     struct run *r = c->run;
 
-    if (same_call(c, p, row, ROW_END, e) < 0)
+    if (op_same_call(c, p, row, ROW_END, e) < 0)
         return e->code;
     run_end_consumed(r, row);
     call_answer(c, STR("null"));
+    return 0;
+}
+
+/* never: a branch that came to an end while another one ends the run */
+static void never_live(struct call *c)
+{
+    (void)c;
+}
+
+static int never_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    (void)p;
+    return op_unexpected(c, row, e);
+}
+
+/* notify: durable, then sent, then known to be sent; a crash in between sends it again under the same key */
+static void notified(void *part, struct str answer)
+{
+    struct part *p = part;
+
+    run_row(p->call->run, p->call, p, ROW_SENT, p->name, STR(""), answer);
+}
+
+static void notify_now(struct run *r, void *ctx, const struct row *row, const char *refusal)
+{
+    struct call *c = ctx;
+    struct part *p = &c->parts[0];
+    struct hash h = hash_parts((struct str[]){str_of(r->uuid), str_of(c->path)}, 2);
+    char key[33];
+
+    (void)row, (void)refusal;
+    hash_key(&h, key);
+    buf_reset(&p->extra);
+    buf_addf(&p->extra, "{\"key\":\"%s\"}", key);
+    part_ask(p, ASK_NOTIFY, p->args, (struct str){p->extra.data, p->extra.len}, STR(""), 0, notified);
+}
+
+static void notify_live(struct call *c)
+{
+    if (c->run->barrier.active) {
+        c->stalled = true;
+        return;
+    }
+    if (c->nanswered == 0)
+        one_row(c, ROW_NOTIFY);
+    run_commit(c->run, NULL, 0, 0, notify_now, c);
+}
+
+static int notify_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    if (c->nanswered == 1 && row->kind == ROW_SENT) {
+        call_answer(c, STR("null"));
+        return 0;
+    }
+    if (c->nanswered == 1 || op_same_call(c, p, row, ROW_NOTIFY, e) < 0)
+        return c->nanswered ? op_unexpected(c, row, e) : e->code;
+    c->nanswered = 1;
     return 0;
 }
 
@@ -293,6 +355,9 @@ static const struct op ops[] = {
     {.name = "record", .live = note_live, .row = note_row},
     {.name = "verdict", .live = verdict_live, .row = verdict_row},
     {.name = "cause", .live = cause_live, .row = cause_row},
+    {.name = "ask", .begin = ask_begin, .live = ask_live, .row = ask_row, .drop = ask_drop},
+    {.name = "notify", .live = notify_live, .row = notify_row},
+    {.name = "never", .live = never_live, .row = never_row},
     {.name = "end", .begin = end_begin, .live = end_live, .row = end_row},
 };
 

@@ -139,9 +139,9 @@ static void plan_done(struct part *p, const json_t *declared, const json_t *from
 {
     bool already = from && strcmp(state_verdict(from, NULL, to), "applied") == 0;
 
-    plan_row(p, json_pack("{s:b s:s s:O? s:i s:s s:O s:s}", "already", already, "class",
+    plan_row(p, json_pack("{s:b s:s s:O? s:i s:s* s:s s:O s:s}", "already", already, "class",
                           json_get_string(declared, "class", "never_twice"), "from", from, "line", p->call->line,
-                          "target", buf_text(&p->text), "to", to, "undo", undo_word(declared)));
+                          "needs_approval", policy_needs_approval(declared), "target", buf_text(&p->text), "to", to, "undo", undo_word(declared)));
 }
 
 /* What the effect wants, given the state. `from` NULL = nobody looked. */

@@ -54,87 +54,76 @@ void run_settle_phase(struct run *r)
         h->ops->cancel(h, r->escalate_timer);
     if (r->flush_timer)
         h->ops->cancel(h, r->flush_timer);
-    r->escalate_timer = r->flush_timer = NULL;
+    if (r->temporary_timer)
+        h->ops->cancel(h, r->temporary_timer);
+    r->escalate_timer = r->flush_timer = r->temporary_timer = NULL;
     if (o->watch.settled)
         o->watch.settled(o->watch.ctx, r);
 }
 
-static bool keeps_lock(enum effect_state s)
+/* The counter behind the paths of a branch's calls. */
+static struct track *track_of(struct run *r, uint32_t branch)
 {
-    switch (s) {
-    case EFFECT_INTENDED:
-    case EFFECT_APPLIED:
-    case EFFECT_UNKNOWN:
-    case EFFECT_MOVED:
-    case EFFECT_UNVERIFIED:
-        return true;
-    default:
-        return false;
-    }
+    struct track *t;
+
+    for (t = r->tracks; t && t->branch != branch; t = t->next)
+        continue;
+    return t;
 }
 
-/* Frees the target of x unless some effect on it is unknown or not verified. */
-static void free_target(struct run *r, const struct effect *x)
+static struct track *track_new(struct run *r, uint32_t branch)
 {
-    const struct effect *y;
-    struct change *c;
-    bool touched = false;
+    struct track *t = xcalloc(1, sizeof(*t));
 
-    for (y = r->effects; y; y = y->next) {
-        if (strcmp(y->target, x->target) != 0)
-            continue;
-        if (keeps_lock(y->state))
+    t->branch = branch;
+    t->next = r->tracks;
+    r->tracks = t;
+    return t;
+}
+
+static void track_drop(struct run *r, uint32_t branch)
+{
+    struct track **at = &r->tracks, *t;
+
+    while (*at && (*at)->branch != branch)
+        at = &(*at)->next;
+    t = *at;
+    if (t)
+        *at = t->next;
+    free(t);
+}
+
+void run_tracks_free(struct run *r)
+{
+    while (r->tracks)
+        track_drop(r, r->tracks->branch);
+}
+
+void run_next_path(struct run *r, uint32_t branch, char *out, size_t size)
+{
+    struct track *t = track_of(r, branch);
+
+    if (!t)
+        t = track_new(r, branch);
+    snprintf(out, size, "%s%llu", t->prefix, (unsigned long long)++t->calls);
+}
+
+/* The children of the branch at "4" have the paths "4.b1.1", "4.b2.1"... */
+static void forked(struct run *r, const struct vm_event *ev)
+{
+    char path[80];
+    size_t i;
+
+    run_next_path(r, ev->branch, path, sizeof(path));
+    for (i = 0; i < ev->nchildren; i++) {
+        struct track *t = track_new(r, ev->children[i]);
+        int n = snprintf(t->prefix, sizeof(t->prefix), "%s.b%zu.", path, i + 1);
+
+        if (n < 0 || (size_t)n >= sizeof(t->prefix)) {
+            run_finish(r, "escalated", "error", "%s:%d: branches inside branches are nested too deep", r->book->file, ev->line);
             return;
-        touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE;
+        }
     }
-    c = run_change(r, CHANGE_UNLOCK);
-    c->target = run_keep(r, str_of(x->target));
-    c->n = touched ? run_now(r) + r->book->cooldown_ms : 0;
-}
-
-static void plain_text(struct str json, struct buf *out)
-{
-    json_error_t error;
-    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
-
-    if (json_is_string(v))
-        buf_add(out, json_string_value(v), json_string_length(v));
-    json_decref(v);
-}
-
-void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text)
-{
-    struct buf b = BUF_INIT(KIB);
-    const struct effect *x;
-    struct change *c;
-
-    for (x = r->effects; x; x = x->next)
-        free_target(r, x);
-    plain_text(reason, &b);
-    c = run_change(r, CHANGE_RUN_END);
-    c->outcome = run_keep(r, outcome);
-    c->reason = run_keep(r, str_of(buf_text(&b)));
-    if (str_is(outcome, "escalated")) {
-        c = run_change(r, CHANGE_ESCALATION);
-        c->text = run_keep(r, text);
-        c->n = 1;
-    }
-    buf_free(&b);
-}
-
-void run_end_consumed(struct run *r, const struct row *row)
-{
-    struct buf text = BUF_INIT(VALUE_BYTES_MAX);
-
-    snprintf(r->outcome, sizeof(r->outcome), "%.*s", (int)row->name.n, row->name.p);
-    plain_text(json_slice(row->args, "reason"), &text);
-    snprintf(r->reason, sizeof(r->reason), "%s", buf_text(&text));
-    buf_reset(&text);
-    plain_text(json_slice(row->args, "text"), &text);
-    free(r->text);
-    r->text = buf_take(&text, NULL);
-    r->ended = true;
-    r->state = RUN_ENDED;
 }
 
 static const struct row *next_recorded(const struct run *r)
@@ -152,103 +141,10 @@ static bool take_own_row(struct run *r)
     r->recorded.cursor++;
     if (row->kind == ROW_ESCALATION)
         r->escalation_open = true;
+    if (row->kind == ROW_ENDING)
+        finish_announced(r, row);
     run_consume(r, NULL, NULL, row, true);
     return true;
-}
-
-/* An ending that the host makes: recorded at the cursor, or new. */
-void run_finish(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
-{
-    struct buf text = BUF_INIT(16 * KIB), args = BUF_INIT(64 * KIB);
-    const struct row *row;
-    struct json_object o;
-    char line[40];
-    va_list ap;
-
-    if (r->ended || r->phase == PHASE_SETTLED)
-        return;
-    while (r->phase == PHASE_REPLAY && take_own_row(r))
-        continue;
-    row = next_recorded(r);
-    va_start(ap, fmt);
-    buf_addv(&text, fmt, ap);
-    va_end(ap);
-    json_open(&o, &args);
-    json_put_string(&o, "reason", str_of(reason));
-    json_put_string(&o, "text", str_of(buf_text(&text)));
-    json_close(&o);
-    if (r->phase == PHASE_REPLAY && row) {
-        if (row->kind != ROW_END || !str_is(row->name, outcome)) {
-            run_diverged(r, "row %lld is %s %.*s where the run ends %s (%s: %s)", (long long)row->seq,
-                         row_kind_name(row->kind), (int)row->name.n, row->name.p, outcome, reason, buf_text(&text));
-        } else {
-            r->recorded.cursor++;
-            run_consume(r, NULL, NULL, row, true);
-        }
-    } else if (!r->replay_only) {
-        r->phase = PHASE_LIVE;
-        run_end_changes(r, str_of(outcome), json_slice((struct str){args.data, args.len}, "reason"),
-                        json_slice((struct str){args.data, args.len}, "text"));
-        snprintf(line, sizeof(line), "{\"line\":%d}", r->calls ? r->calls->line : 0);
-        run_row(r, NULL, NULL, ROW_END, str_of(outcome), (struct str){args.data, args.len}, str_of(line));
-    }
-    buf_free(&text);
-    buf_free(&args);
-}
-
-bool run_out_of_time(struct run *r)
-{
-    char limit[32];
-
-    if (r->phase != PHASE_LIVE || run_now(r) <= r->started_at + r->waited_ms + r->book->time_ms)
-        return false;
-    run_finish(r, "escalated", "deadline", "the run took longer than limits.time (%s)",
-               str_duration(r->book->time_ms, limit, sizeof(limit)));
-    return true;
-}
-
-static void parked(struct run *r, void *ctx, const struct row *row, const char *refusal)
-{
-    (void)ctx, (void)row, (void)refusal;
-    r->parked = true;
-    run_settle_phase(r);
-}
-
-void run_park(struct run *r, struct part *p, const char *why)
-{
-    struct buf text = BUF_INIT(4 * KIB), payload = BUF_INIT(16 * KIB);
-    struct json_object o;
-    struct change *c;
-
-    buf_addf(&text, "%s: %.*s on %s (call %s)", why, (int)p->name.n, p->name.p,
-             json_get_string(p->request, "target", "its target"), p->path);
-    json_open(&o, &payload);
-    json_put_string(&o, "effect", str_of(p->path));
-    json_put_string(&o, "text", str_of(buf_text(&text)));
-    json_put_string(&o, "to", str_of(r->book->escalate_to));
-    json_close(&o);
-    r->state = RUN_WAITING_PERSON;
-    c = run_change(r, CHANGE_RUN_STATE);
-    c->run_state = RUN_WAITING_PERSON;
-    c = run_change(r, CHANGE_ESCALATION);
-    c->text = run_keep(r, str_of(buf_text(&text)));
-    c->n = 1;
-    run_row(r, NULL, NULL, ROW_ESCALATION, STR("opened"), STR(""), (struct str){payload.data, payload.len});
-    run_commit(r, NULL, 0, 0, parked, NULL);
-    buf_free(&text);
-    buf_free(&payload);
-}
-
-static void left(struct run *r, void *ctx, const struct row *row, const char *refusal)
-{
-    (void)ctx, (void)row, (void)refusal;
-    run_settle_phase(r);
-}
-
-static void ended(struct run *r, void *ctx, const struct row *row, const char *refusal)
-{
-    (void)ctx, (void)row, (void)refusal;
-    run_settle_phase(r);
 }
 
 /* Most errors say their place themselves. */
@@ -271,7 +167,13 @@ static void on_event(struct run *r, const struct vm_event *ev)
         if (call_begin(r, &ev->request, &e) < 0)
             run_finish(r, "escalated", "error", "%s", e.msg);
         break;
+    case VM_FORKED:
+        forked(r, ev);
+        break;
     case VM_DONE:
+        track_drop(r, ev->branch);
+        if (ev->branch != r->main_branch)
+            break;
         run_finish(r, "escalated", "fell_off_end", "the runbook ended without resolve, no_action or escalate");
         break;
     case VM_ERROR:
@@ -292,50 +194,6 @@ static void on_event(struct run *r, const struct vm_event *ev)
     }
 }
 
-static void escalate_after(void *ctx)
-{
-    struct run *r = ctx;
-    struct buf payload = BUF_INIT(4 * KIB);
-    struct json_object o;
-    struct change *c;
-
-    r->escalate_timer = NULL;
-    if (r->ended || r->escalation_open || r->phase != PHASE_LIVE)
-        return;
-    json_open(&o, &payload);
-    json_put_string(&o, "text", STR("the run goes on longer than escalate.after"));
-    json_put_string(&o, "to", str_of(r->book->escalate_to));
-    json_close(&o);
-    c = run_change(r, CHANGE_ESCALATION);
-    c->text = run_keep(r, STR("the run goes on longer than escalate.after"));
-    c->n = 1;
-    run_row(r, NULL, NULL, ROW_ESCALATION, STR("opened"), STR(""), (struct str){payload.data, payload.len});
-    buf_free(&payload);
-}
-
-void run_arm_escalation(struct run *r)
-{
-    struct host *h = engine_host(r->engine);
-    int64_t left = r->started_at + r->book->escalate_after_ms - run_now(r);
-    struct err e = {0};
-
-    if (r->book->escalate_after_ms == 0 || r->escalation_open || r->escalate_timer)
-        return;
-    if (h->ops->timer(h, left > 0 ? left : 0, escalate_after, r, &r->escalate_timer, &e) < 0)
-        run_fail(r, &e);
-}
-
-bool run_sending(const struct run *r)
-{
-    const struct call *c;
-
-    for (c = r->calls; c; c = c->next) {
-        if (life_is_sending(&c->parts[0]))
-            return true;
-    }
-    return false;
-}
-
 static void take_up_live(struct run *r)
 {
     struct call *c, *next;
@@ -346,10 +204,35 @@ static void take_up_live(struct run *r)
         return;
     }
     run_arm_escalation(r);
+    run_arm_temporary(r);
     for (c = r->calls; c && r->phase == PHASE_LIVE; c = next) {
         next = c->next;
         c->op->live(c);
     }
+}
+
+/* The call that a row belongs to. An undo that the host made when the run ended begins with its first row. */
+static struct call *call_of(struct run *r, const struct row *row, struct part **p, struct err *e)
+{
+    struct call *c = call_find(r, row->path, p);
+    struct effect *x;
+    char path[96];
+
+    if (c || row->path.n < 5 || row->path.n >= sizeof(path) || strncmp(row->path.p, "end.", 4) != 0)
+        return c;
+    snprintf(path, sizeof(path), "%.*s", (int)row->path.n - 4, row->path.p + 4);
+    x = effect_find(r, path);
+    return x && finish_undo(r, x, e) == 0 ? call_find(r, row->path, p) : NULL;
+}
+
+/* An END that the host wrote: if the code already came to another one, the journal contradicts it. */
+static void replay_end(struct run *r, const struct row *row)
+{
+    if (r->finish.text && !str_is(row->name, r->finish.outcome))
+        run_diverged(r, "row %lld is END %.*s where the run ends %s (%s: %s)", (long long)row->seq, (int)row->name.n,
+                     row->name.p, r->finish.outcome, r->finish.reason, r->finish.text);
+    else
+        run_consume(r, NULL, NULL, row, true);
 }
 
 /* Hands out the next recorded row. Returns true if there was one. */
@@ -357,6 +240,7 @@ static bool replay_next(struct run *r)
 {
     const struct row *row = next_recorded(r);
     struct part *p = NULL;
+    struct err e = {0};
     struct call *c;
 
     if (!row)
@@ -365,44 +249,20 @@ static bool replay_next(struct run *r)
         return true;
     r->recorded.cursor++;
     if (row->path.n == 0) {
-        run_consume(r, NULL, NULL, row, true);
+        replay_end(r, row);
         return true;
     }
-    c = call_find(r, row->path, &p);
-    if (!c)
+    c = call_of(r, row, &p, &e);
+    if (!c && r->finish.text)
+        run_diverged(r, "row %lld is %s where the run ends %s (%s: %s)", (long long)row->seq, row_kind_name(row->kind),
+                     r->finish.outcome, r->finish.reason, r->finish.text);
+    else if (!c)
         run_diverged(r, "row %lld is %s %.*s at %.*s, and the code makes no such call (it is at line %d)",
                      (long long)row->seq, row_kind_name(row->kind), (int)row->name.n, row->name.p, (int)row->path.n,
                      row->path.p, run_line(r));
     else
         run_consume(r, c, p, row, true);
     return true;
-}
-
-/* Work that waited for a barrier, and the commits of leaving and ending. */
-static void after_barrier(struct run *r)
-{
-    struct change *change;
-    struct call *c;
-
-    if (r->barrier.active || r->phase != PHASE_LIVE)
-        return;
-    if (r->ended) {
-        run_commit(r, NULL, 0, 0, ended, NULL);
-        return;
-    }
-    for (c = r->calls; c; c = c->next) {
-        if (c->stalled) {
-            c->stalled = false;
-            c->op->live(c);
-            return;
-        }
-    }
-    if (r->leaving && !run_sending(r)) {
-        r->state = RUN_LEFT;
-        change = run_change(r, CHANGE_RUN_STATE);
-        change->run_state = RUN_LEFT;
-        run_commit(r, NULL, 0, 0, left, NULL);
-    }
 }
 
 /* One step of Lua or of the replay. False if there is nothing to do until something comes from outside. */
@@ -416,7 +276,7 @@ static bool step(struct run *r)
     /* START tells the code what time it is. */
     if (r->phase == PHASE_REPLAY && r->recorded.cursor == 0 && replay_next(r))
         return true;
-    rc = vm_step(r->vm, &ev);
+    rc = r->ending ? 0 : vm_step(r->vm, &ev);
     if (rc == 1)
         on_event(r, &ev);
     if (rc != 0)
@@ -443,6 +303,6 @@ bool run_pump(struct run *r)
     if (r->ended && r->phase == PHASE_REPLAY)
         run_settle_phase(r);
     if (r->phase != PHASE_SETTLED)
-        after_barrier(r);
+        run_after_barrier(r);
     return i > 0;
 }

@@ -27,6 +27,10 @@ struct op {
     void (*drop)(struct call *c);
 };
 const struct op *op_find(struct str name);
+/* What a row may not be here: says both, the call and the recorded row. */
+int op_unexpected(struct call *c, const struct row *row, struct err *e);
+/* 0 if the row is of this kind and of this very call. */
+int op_same_call(struct call *c, const struct part *p, const struct row *row, enum row_kind kind, struct err *e);
 
 /* One read, plan or effect of a call. */
 struct part {
@@ -54,9 +58,11 @@ struct call {
     int line;
     int64_t begun_at;               /* run time of the last row consumed before it */
     bool stalled;                   /* live work waits until no barrier is in flight */
-    bool finishing;                 /* an ending: the branch is never resumed */
+    bool finishing;                 /* part of the run's end: no branch is resumed with its answer */
     struct part *parts;
     size_t nparts, nanswered;
+    struct asked *asked;            /* of a question: run/ask.c; owned */
+    char title[256];
     struct host_op *timer;
     struct call *next;
 };
@@ -69,6 +75,8 @@ struct effect {
     json_t *args, *from, *to, *after;
     enum effect_state state;
     int64_t intent_seq;
+    int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
+    bool temporary, undo_tried;
     struct effect *next;
 };
 
@@ -108,6 +116,22 @@ struct barrier {                    /* a guarded or awaited commit; one at a tim
 
 enum run_phase { PHASE_REPLAY, PHASE_LIVE, PHASE_SETTLED };
 
+/* A branch's place among all: where its calls' paths begin, and how many it made. */
+struct track {
+    uint32_t branch;
+    uint64_t calls;
+    char prefix[40];
+    struct track *next;
+};
+
+/* An ending by the host, until its END row; text NULL = none. */
+struct finish {
+    char outcome[24], reason[40];
+    char *text;
+    int line;
+    bool announced;                 /* an ENDING row says so: something has to be put back first */
+};
+
 struct run {
     struct engine *engine;
     struct run *next;
@@ -122,15 +146,20 @@ struct run {
     enum run_phase phase;
     enum run_state state;
     bool replay_only, leaving, ended, parked;
+    bool ending;                    /* it is decided that the run ends: no Lua runs any more */
+    struct finish finish;           /* and the host decided it */
     struct recorded recorded;
     struct batch pending;
     struct barrier barrier;
     struct call *calls;
     struct effect *effects;
-    uint64_t next_path;             /* of the main branch */
+    struct track *tracks;           /* of the branches */
     uint32_t main_branch;
     int64_t remedies_seen;
-    int64_t waited_ms;              /* for people: not counted by limits.time */
+    int64_t waited_ms, waiting_since;   /* for people: not counted by limits.time */
+    int questions;                  /* open ones */
+    struct approval *approvals;
+    struct host_op *temporary_timer;
     size_t rows_total;
     struct hash chain;
     char outcome[24], reason[40];
@@ -163,6 +192,9 @@ void batch_reset(struct batch *b);
 
 /* call.c: calls in flight */
 int call_begin(struct run *r, const struct vm_request *q, struct err *e);
+/* A call that no branch made, at a path of its own. Copies the texts. */
+int call_host(struct run *r, struct str op, const char *path, struct str name, struct str instance, struct str args,
+              struct err *e);
 struct call *call_find(struct run *r, struct str path, struct part **part);
 /* Marks a part answered; when all are, Lua gets the list of answers (a single value if `single`). */
 void part_answer(struct part *p, struct str json);
@@ -174,14 +206,10 @@ void part_ask(struct part *p, enum question_kind kind, struct str args, struct s
 /* OBS and others store {"line":N,"o":answer}: the answer inside. */
 struct str payload_inner(struct str payload);
 
-/* run.c */
+/* finish.c */
+/* Ends the run as soon as nothing of it is on its way. The first ending wins. */
 void run_finish(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Ends the run because of a row or commit that must not be: an internal or journal error. */
-void run_fail(struct run *r, const struct err *e);
-void run_diverged(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void run_settle_phase(struct run *r);
-bool run_pump(struct run *r);       /* true if there is more to do at once */
 /* The END row has been consumed. */
 void run_end_consumed(struct run *r, const struct row *row);
 bool run_out_of_time(struct run *r);
@@ -191,8 +219,28 @@ void run_end_changes(struct run *r, struct str outcome, struct str reason, struc
 void run_park(struct run *r, struct part *p, const char *why);
 /* True while an effect is on its way: leaving waits for its answer. */
 bool run_sending(const struct run *r);
+/* True while the outcome of an effect in flight is not known: an end waits for it. */
+bool run_unsettled(const struct run *r);
+/* The timer of the next change for a while that has to be put back. */
+void run_arm_temporary(struct run *r);
+/* What waits for the end of a barrier, and the steps of stopping. */
+void run_after_barrier(struct run *r);
+/* Begins to put back x, because the run ends. */
+int finish_undo(struct run *r, struct effect *x, struct err *e);
+/* Takes up an ending that an ENDING row announced. */
+void finish_announced(struct run *r, const struct row *row);
 /* Live again after a replay, or for the first time: the timer of escalate.after. */
 void run_arm_escalation(struct run *r);
+
+/* run.c */
+/* Ends the run because of a row or commit that must not be: an internal or journal error. */
+void run_fail(struct run *r, const struct err *e);
+void run_diverged(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void run_settle_phase(struct run *r);
+bool run_pump(struct run *r);       /* true if there is more to do at once */
+/* The path of the branch's next call. */
+void run_next_path(struct run *r, uint32_t branch, char *out, size_t size);
+void run_tracks_free(struct run *r);
 
 /* setup.c: from sources and inputs to a state that is ready to run */
 /* The START payload of a new run; also checks that everything it uses exists. Owned. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the plan to the answer: a last look, the durable intent, the sending, the
  * state after it. */
+#include "run/ask.h"
 #include "run/life.h"
 
 #include "base/json.h"
@@ -78,6 +79,11 @@ static const char *refusal_now(struct part *p, struct buf *why)
         .name = p->name, .args = l->args, .declared = l->declared, .target = str_of(target ? target + 1 : "")}, why);
     if (refusal)
         return refusal;
+    if (policy_needs_approval(l->declared) &&
+        !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to)) {
+        buf_addf(why, "%s, and nobody approved it", policy_needs_approval(l->declared));
+        return "needs_approval";
+    }
     if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
         buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
         return "over_budget";
@@ -288,6 +294,11 @@ void life_intend(struct part *p, int attempt)
     l->busy = true;
     run_commit(r, guards, n, 2, intended, p);
     buf_free(&b);
+}
+
+bool life_is_open(const struct part *p)
+{
+    return p->life && p->life->state > LIFE_NEW && p->life->state < LIFE_DONE;
 }
 
 bool life_is_sending(const struct part *p)

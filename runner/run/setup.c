@@ -14,7 +14,8 @@
 /* The modules of the language. All are offered and loaded where they are first needed, but for the last
  * one, which publishes what a runbook sees. */
 static const char *const modules[] = {
-    "prelude", "units", "face", "observe", "ending", "diagnose", "wait", "record", "remedy", "list", "text", "language",
+    "prelude", "options", "units", "face", "observe", "ending", "diagnose", "wait", "record", "people", "branches",
+    "effects", "approve", "remedy", "temporarily", "list", "text", "language",
 };
 #define NMODULES (sizeof(modules) / sizeof(modules[0]))
 

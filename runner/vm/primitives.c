@@ -118,6 +118,36 @@ RAISES static int host_finish(lua_State *L)
     return park(L, BRANCH_ENDED);
 }
 
+/* fork(list of functions): each becomes a branch; goes on when all have returned. The branches are made
+ * by the scheduler, outside of the limits of this one. */
+RAISES static int host_fork(lua_State *L)
+{
+    struct branch *b = vm_running(vm_of(L));
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Unsigned n = lua_rawlen(L, 1);
+    if (vm_of(L)->dead)
+        vm_die(L);
+    if (!b || b->forbid[0] || !lua_isyieldable(L))
+        return vm_fail(L, "branches %s: not possible there, do it before", b && b->forbid[0] ? b->forbid : "in a callback");
+    if (n == 0 || n > GATE_READS_MAX)
+        return vm_fail(L, "%llu branches at once, 1 to %d are possible", (unsigned long long)n, GATE_READS_MAX);
+    for (lua_Unsigned i = 1; i <= n; i++, lua_pop(L, 1))
+        if (lua_rawgeti(L, 1, (lua_Integer)i) != LUA_TFUNCTION)
+            return luaL_error(L, "host.fork: entry %d is no function", (int)i);
+    lua_settop(L, 1);
+    b->line = vm_place(L, &b->chunk);
+    b->state = BRANCH_FORKING;
+    return lua_yield(L, 1);
+}
+
+/* A number that no other branch of this state has, has had or will have. */
+static int host_branch(lua_State *L)
+{
+    const struct branch *b = vm_running(vm_of(L));
+    lua_pushinteger(L, b ? b->id : 0);
+    return 1;
+}
+
 /* How deep C frames nest when this error comes depends on when the branch was preempted, which
  * unwinds them; no code may take a branch on it. */
 static bool is_c_overflow(lua_State *L)
@@ -184,7 +214,8 @@ RAISES static int host_forbid(lua_State *L)
 
 static int host_now(lua_State *L)
 {
-    lua_pushinteger(L, vm_of(L)->now_ms);
+    const struct branch *b = vm_running(vm_of(L));
+    lua_pushinteger(L, b ? b->now_ms : vm_of(L)->now_ms);
     return 1;
 }
 
@@ -294,9 +325,10 @@ RAISES static int host_error(lua_State *L)
 }
 
 const luaL_Reg primitives_host[] = {
-    {"array", host_array},   {"decode", host_decode},     {"encode", host_encode},     {"error", host_error},
-    {"fail", host_fail},     {"finish", host_finish},     {"forbid", host_forbid},     {"gate", host_gate},
-    {"later", host_later},   {"is_array", host_is_array}, {"module", host_module},     {"nearest", host_nearest},
+    {"array", host_array},   {"branch", host_branch},     {"decode", host_decode},     {"encode", host_encode},
+    {"error", host_error},   {"fail", host_fail},         {"finish", host_finish},     {"forbid", host_forbid},
+    {"fork", host_fork},     {"gate", host_gate},         {"later", host_later},       {"is_array", host_is_array},
+    {"module", host_module}, {"nearest", host_nearest},
     {"now", host_now},       {"pcall", host_pcall},       {"rawpairs", host_rawpairs}, {"rawset", host_rawset},
     {"where", host_where},   {"readonly", host_readonly}, {NULL, NULL},
 };

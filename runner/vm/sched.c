@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The branches of a state and the only lua_resume of the program. A branch is
- * free, ready, running, parked with a request, or ended (parked for ever). A
- * preempted branch goes to the front of the queue, so no sibling runs inside its
- * slice. Answers name the generation of the request; a stale one is dropped.
+ * free, ready, running, parked with a request, forking (parked until its children
+ * have returned), or ended (parked for ever). A preempted branch goes to the front
+ * of the queue, so no sibling runs inside its slice; so do children when they are
+ * made and a parent when the last one returns. What answers make ready goes to the
+ * end: the order in which branches run is that of the rows that answered them,
+ * however many rows came at once, so a replay that brings them one by one runs the
+ * same way. Answers name the generation of the request; a stale one is dropped.
  * Killed and dropped coroutines are never resumed, reset or closed. */
 #include "vm/sched.h"
 
@@ -128,6 +132,8 @@ struct branch *sched_new(struct vm *vm, struct err *e)
         lua_pop(vm->L, 1);
     }
     b->generation = 0;
+    b->parent = b->joining = 0;
+    b->now_ms = 0;
     b->spent_us = 0;
     b->forbid[0] = '\0';
     b->state = BRANCH_PARKED;
@@ -153,7 +159,55 @@ static void request_event(struct vm *vm, struct branch *b, struct vm_event *ev)
         .ncalls = b->ncalls,
         .line = b->line,
         .chunk = b->chunk,
+        .now_ms = b->now_ms,
     };
+}
+
+/* The list of functions at the top of the branch's stack becomes its children. */
+static void fork_event(struct vm *vm, struct branch *b, struct vm_event *ev)
+{
+    uint32_t slot = slot_of(vm, b);
+    lua_State *L = b->co;
+    uint32_t n = (uint32_t)lua_rawlen(L, -1);
+    struct err e = {0};
+    vm->children = xrealloc(vm->children, n * sizeof *vm->children);
+    for (uint32_t i = 0; i < n; i++) {
+        struct branch *child = sched_new(vm, &e);
+        b = &vm->branches[slot - 1];
+        if (!child) {
+            snprintf(vm->error, sizeof vm->error, "%s", e.msg);
+            *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .error = vm->error, .line = b->line};
+            return;
+        }
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        lua_xmove(L, child->co, 1);
+        child->parent = b->id;
+        child->now_ms = b->now_ms;
+        child->spent_us = b->spent_us;
+        vm->children[i] = child->id;
+    }
+    lua_pop(L, 1);
+    b->joining = n;
+    for (uint32_t i = n; i > 0; i--)
+        enqueue(vm, find(vm, vm->children[i - 1]), true);
+    ev->outcome = VM_FORKED;
+    ev->children = vm->children;
+    ev->nchildren = n;
+    ev->line = b->line;
+}
+
+/* A child has returned; with the last one its parent goes on. What they computed counts for it too. */
+static void join(struct vm *vm, const struct branch *child)
+{
+    struct branch *parent = find(vm, child->parent);
+    if (!parent || parent->state != BRANCH_FORKING)
+        return;
+    if (child->spent_us > parent->spent_us)
+        parent->spent_us = child->spent_us;
+    if (--parent->joining > 0)
+        return;
+    parent->now_ms = child->now_ms;
+    enqueue(vm, parent, true);
 }
 
 static void done_event(struct vm *vm, struct branch *b, int nresults, struct vm_event *ev)
@@ -177,6 +231,8 @@ static void done_event(struct vm *vm, struct branch *b, int nresults, struct vm_
     buf_addc(&vm->json, ']');
     ev->outcome = VM_DONE;
     ev->json = (struct str){buf_text(&vm->json), vm->json.len};
+    if (b->parent)
+        join(vm, b);
     release(vm, b, true);
 }
 
@@ -249,6 +305,8 @@ int vm_step(struct vm *vm, struct vm_event *ev)
     dequeue(vm, b);
     b->state = BRANCH_RUNNING;
     vm->running = slot;
+    if (b->now_ms == 0)
+        b->now_ms = vm->now_ms;
     state_enter(vm, b);
     int nresults = 0;
     int status = lua_resume(b->co, vm->L, b->nargs, &nresults);
@@ -260,6 +318,8 @@ int vm_step(struct vm *vm, struct vm_event *ev)
     } else if (status == LUA_YIELD && b->state == BRANCH_RUNNING) {
         enqueue(vm, b, true);
         return 2;
+    } else if (status == LUA_YIELD && b->state == BRANCH_FORKING) {
+        fork_event(vm, b, ev);
     } else if (status == LUA_YIELD) {
         request_event(vm, b, ev);
     } else if (status == LUA_OK) {
@@ -279,6 +339,7 @@ int vm_answer(struct vm *vm, uint32_t branch, uint32_t generation, struct str js
     if (bad)
         return err_set(e, ERR_INVALID, "answer for branch %u: %s", branch, bad);
     b->generation = 0;
+    b->now_ms = vm->now_ms;
     sched_ready(vm, b, 1);
     return 0;
 }

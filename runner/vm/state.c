@@ -255,6 +255,7 @@ void vm_free(struct vm *vm)
     }
     free(vm->branches);
     free(vm->offers);
+    free(vm->children);
     keys_free(&vm->keys);
     buf_free(&vm->scratch);
     buf_free(&vm->json);

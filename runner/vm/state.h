@@ -17,7 +17,7 @@
 
 #define RAISES
 
-enum branch_state { BRANCH_FREE, BRANCH_READY, BRANCH_RUNNING, BRANCH_PARKED, BRANCH_ENDED };
+enum branch_state { BRANCH_FREE, BRANCH_READY, BRANCH_RUNNING, BRANCH_PARKED, BRANCH_FORKING, BRANCH_ENDED };
 
 /* One coroutine and the request it waits with. Slots are reused; the id is not. */
 struct branch {
@@ -27,6 +27,9 @@ struct branch {
     enum branch_state state;
     int nargs;                  /* values on co's stack for the next resume */
     uint32_t prev, next;        /* ready queue or free list, as slot + 1 */
+    uint32_t parent;            /* the branch that forked it and waits for it, 0 = none */
+    uint32_t joining;           /* children that it waits for */
+    int64_t now_ms;             /* of the row that made it ready; 0 = not resumed yet */
     int64_t spent_us;           /* CPU since its last request, from the first preemption on */
     char forbid[48];            /* why gate calls are refused now ("inside table.sort"), or "" */
     struct buf request;         /* bytes behind op and calls */
@@ -79,6 +82,7 @@ struct vm {
     struct keys keys;           /* scratch of sorted iteration and of the encoder */
     struct buf scratch;         /* decoded escapes, encoded values */
     struct buf json;            /* behind vm_event.json */
+    uint32_t *children;         /* behind vm_event.children */
     char error[1024];           /* behind vm_event.error */
 };
 

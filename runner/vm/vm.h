@@ -83,10 +83,12 @@ struct vm_request {
     size_t ncalls;
     int line;                   /* of the sandboxed code that led here, 0 = none */
     struct str chunk;           /* its file */
+    int64_t now_ms;             /* what the branch takes for now: of the row that it was answered with */
 };
 
 enum vm_outcome {
     VM_PARKED,          /* ev.request is set */
+    VM_FORKED,          /* ev.children run from now on; the branch goes on when all are done */
     VM_DONE,            /* ev.json: results as a JSON list */
     VM_ERROR,           /* ev.error: text with place; ev.json: the error value if it was a table, else "" */
     VM_NOMEM,           /* memory limit: the state is dead */
@@ -97,6 +99,8 @@ struct vm_event {
     enum vm_outcome outcome;
     uint32_t branch;
     struct vm_request request;
+    const uint32_t *children;   /* borrowed until the next vm call */
+    size_t nchildren;
     struct str json;            /* borrowed until the next vm call */
     const char *error;          /* one line; borrowed until the next vm call */
     int line;                   /* where the error was raised, 0 = unknown */
@@ -115,7 +119,8 @@ int vm_answer(struct vm *vm, uint32_t branch, uint32_t generation, struct str js
 void vm_drop(struct vm *vm, uint32_t branch);
 
 size_t vm_memory(const struct vm *vm);      /* bytes in use */
-/* Sets what host.now() returns (Unix milliseconds): the time of the last row consumed. */
+/* The time of the last row consumed (Unix milliseconds): what host.now() returns in branches that are made
+ * ready from now on. */
 void vm_set_now(struct vm *vm, int64_t unix_ms);
 /* Every name reachable from the sandbox, sorted, one per line: the golden list of tests/escape. */
 int vm_reachable(struct vm *vm, struct buf *out, struct err *e);

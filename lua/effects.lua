@@ -1,0 +1,179 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A set of effects: what each would do, sending them in their order, putting them back. The life of one
+-- effect between its plan and its outcome is the host's; whether to send at all is the caller's.
+
+local prelude = host.module("prelude")
+local face = host.module("face")
+local observe = host.module("observe")
+local ending = host.module("ending")
+local wait = host.module("wait")
+
+local effects = {}
+
+--- The effects of a set: one, or a list. A function in a list is planned later: it is called with what was done
+-- so far, a list of { text, outcome, state }, and returns the effect.
+function effects.read(what, given)
+  if face.effect_of(given) then return { face.effect_of(given) } end
+  if type(given) ~= "table" or face.is_value(given) or #given == 0 then
+    host.fail(string.format("%s wants an effect or a list of effects, got %s", what, face.describe(given)))
+  end
+  local list = {}
+  for i = 1, #given do
+    list[i] = type(given[i]) == "function" and given[i] or face.effect_of(given[i])
+    if not list[i] then host.fail(string.format("%s: entry %d is %s, not an effect", what, i, face.describe(given[i]))) end
+  end
+  return list
+end
+
+local function as_call(effect)
+  return { name = effect.name, instance = effect.instance, args = effect.request }
+end
+
+-- Why a planned effect may not be sent, as an answer that stops a set; nil = it may.
+local function problem(p)
+  if p.refused then return { outcome = "refused", refused = p.refused, why = p.why } end
+  if p.unknown then
+    return { outcome = "refused", refused = "no_data", why = string.format("the state of %s cannot be read: %s", p.target, p.why) }
+  end
+end
+
+--- Plans what can be planned now; ends the run if one of them is refused. A plan is { from, to, target, already,
+-- needs_approval, ... }, or { later = true }.
+function effects.plan(title, list)
+  local calls, plans, known = {}, {}, {}
+  for i, effect in ipairs(list) do
+    if type(effect) == "function" then
+      plans[i] = { later = true, text = "planned later" }
+    else
+      calls[#calls + 1], known[#known + 1] = as_call(effect), i
+    end
+  end
+  local answers = #calls > 0 and host.gate("plan", calls) or {}
+  for n, i in ipairs(known) do
+    local p, stop = answers[n], problem(answers[n])
+    if stop then
+      ending.finish("escalated", stop.refused, string.format("%s: %s: %s", title, list[i].text, stop.why))
+    end
+    p.text = list[i].text
+    plans[i] = p
+  end
+  return plans
+end
+
+--- True if every effect of the set is there already.
+function effects.all_already(plans)
+  for _, p in ipairs(plans) do
+    if not p.already then return false end
+  end
+  return true
+end
+
+-- The effect of a function, planned at its turn. Returns effect, plan, or nil, nil, what stops it.
+local function plan_now(title, fn, done)
+  local effect = face.effect_of(fn(host.array(done)))
+  if not effect then host.fail(title .. ": a function in the list of effects must return an effect") end
+  local p = host.gate("plan", { as_call(effect) })[1]
+  p.text = effect.text
+  local stop = problem(p)
+  if stop then return nil, nil, stop end
+  return effect, p
+end
+
+local function apply(set, effect, p, evidence)
+  ending.state.in_flight = ending.state.in_flight + 1
+  local answer = host.gate("apply", { { name = effect.name, instance = effect.instance, args = {
+    args = effect.request.args, from = p.from, to = p.to, target = p.target, title = set.title, remedy = set.number,
+    evidence = evidence, approval = p.approval, within = set.within,
+  } } })
+  ending.state.in_flight = ending.state.in_flight - 1
+  return answer
+end
+
+-- Between two batches: the pause, and the check that must hold.
+local function between(set)
+  if set.pause > 0 then wait.pause(set.pause) end
+  if not set.between then return nil end
+  local verdict, detail = prelude.look(set.between)
+  if verdict == "holds" then return nil end
+  return { outcome = verdict, refused = verdict == "refuted" and "refuted" or "no_data",
+    why = detail or "the check between two batches does not hold" }
+end
+
+-- What one effect came to: its answer, or what kept it from being sent.
+local function one(set, i, evidence, done)
+  local effect, p, stop = set.list[i], set.plans[i], nil
+  if p.later then
+    effect, p, stop = plan_now(set.title, effect, done)
+    if stop then return stop, "planned later" end
+    if set.approve then set.approve({ p }) end
+  end
+  local answer = apply(set, effect, p, evidence)
+  done[#done + 1] = { text = effect.text, outcome = answer.outcome, state = answer.state }
+  return answer, effect.text, effect
+end
+
+--- Sends a set { title, number, list, plans, batch, pause, between, stop_after_errors, approve } in its order.
+-- Returns what was applied, the answers that failed, and whether they stopped the rest.
+function effects.send(set)
+  local applied, failed, done, evidence = {}, {}, {}, observe.evidence()
+  for i = 1, #set.list do
+    if i > 1 and (i - 1) % set.batch == 0 then
+      local stop = between(set)
+      if stop then
+        failed[#failed + 1] = stop
+        return applied, failed, true
+      end
+    end
+    local answer, text, effect = one(set, i, evidence, done)
+    if answer.outcome == "applied" then
+      applied[#applied + 1] = { effect = effect, answer = answer }
+      ending.state.sent = ending.state.sent + 1
+      ending.state.unverified = ending.state.unverified + 1
+    elseif answer.outcome ~= "already" then
+      failed[#failed + 1] = { outcome = answer.outcome, refused = answer.refused, why = answer.why, text = text }
+      if #failed >= set.stop_after_errors then return applied, failed, true end
+    end
+  end
+  return applied, failed, false
+end
+
+--- The paths of applied effects, for a row.
+function effects.paths(applied)
+  local paths = {}
+  for i, a in ipairs(applied) do paths[i] = a.answer.path end
+  return host.array(paths)
+end
+
+--- Counts applied effects as proven.
+function effects.proven(applied)
+  ending.state.verified = ending.state.verified + #applied
+  ending.state.unverified = ending.state.unverified - #applied
+end
+
+--- Puts applied effects back, last first. Returns a text for people, and whether all is as before; if not, the
+-- refusal's name.
+function effects.undo(title, applied, were_proven)
+  local words, refused = {}, nil
+  for i = #applied, 1, -1 do
+    local a = applied[i]
+    local answer = host.gate("undo", { { name = a.effect.name, instance = a.effect.instance,
+      args = { effect = a.answer.path, title = title } } })
+    if answer.outcome == "applied" or answer.outcome == "already" or answer.outcome == "not_needed" then
+      if not were_proven then ending.state.unverified = ending.state.unverified - 1 end
+      words[#words + 1] = a.effect.text .. (answer.outcome == "not_needed" and " needs no undo" or " was undone")
+    else
+      refused = answer.refused or (answer.outcome == "moved" and "moved") or "error"
+      words[#words + 1] = string.format("%s could NOT be undone (%s: %s)", a.effect.text, answer.outcome, answer.why or "")
+    end
+  end
+  return table.concat(words, "; "), refused == nil, refused
+end
+
+--- Ends the run because of an answer that stopped a set.
+function effects.stopped(title, answer)
+  local reason = answer.refused or (answer.outcome == "moved" and "moved") or "error"
+  ending.finish("escalated", reason, string.format("%s: %s%s: %s", title, answer.text and answer.text .. " " or "",
+    answer.outcome, answer.why or ""))
+end
+
+return effects

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ask: a question to people, an approval, something to do by hand. ASK is durable
+ * before anybody sees it; every word that counts is an ANSWER row; the last one
+ * closes it. Silence is never a yes: at the deadline, or if nobody can be asked,
+ * the answer is none, and says why. */
+#include "run/ask.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+#include "gate/people.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VOTES_MAX 16
+
+struct asked {
+    struct enquiry q;
+    json_t *args;
+    bool is_asked, is_open;         /* the ASK row is there; people see it */
+    int64_t asked_at;
+    char *voters[VOTES_MAX];        /* who said yes */
+    size_t votes;
+};
+
+static const char *kind_of(const struct asked *a)
+{
+    return json_get_string(a->args, "kind", "question");
+}
+
+static size_t votes_needed(const struct asked *a)
+{
+    return (size_t)json_get_int(a->args, "of", 1);
+}
+
+/* The one who started the run may confirm, unless more than that was asked for. */
+static bool requester_may(const struct asked *a)
+{
+    return votes_needed(a) == 1 && json_array_size(json_object_get(a->args, "by")) == 0;
+}
+
+static void withdraw(struct call *c)
+{
+    struct people *p = engine_opts(c->run->engine)->people;
+
+    if (c->asked->is_open && p)
+        p->ops->withdraw(p, &c->asked->q);
+    c->asked->is_open = false;
+}
+
+void ask_drop(struct call *c)
+{
+    struct asked *a = c->asked;
+    size_t i;
+
+    if (!a)
+        return;
+    withdraw(c);
+    for (i = 0; i < a->votes; i++)
+        free(a->voters[i]);
+    json_decref(a->args);
+    free(a);
+    c->asked = NULL;
+}
+
+int ask_begin(struct call *c, struct err *e)
+{
+    c->asked = xcalloc(1, sizeof(*c->asked));
+    if (json_read(c->parts[0].args, &c->asked->args, e) < 0)
+        return e->code;
+    if (votes_needed(c->asked) > VOTES_MAX)
+        return err_set(e, ERR_LIMIT, "line %d: approve.of is at most %d", c->line, VOTES_MAX);
+    return 0;
+}
+
+/* answer NULL: none, because of `why`. */
+static void answer_row(struct call *c, const struct reply *w, const char *why, bool more)
+{
+    struct run *r = c->run;
+    struct part *p = &c->parts[0];
+    struct buf b = BUF_INIT(16 * KIB);
+    const char *requester = json_get_string(r->start, "requester", "");
+    json_t *payload = json_pack("{s:i}", "line", c->line);
+
+    if (w) {
+        json_object_set_new(payload, "answer", json_string(w->answer));
+        json_object_set_new(payload, "by", json_string(w->by));
+        json_object_set_new(payload, "via", json_string(w->via));
+        if (strcmp(w->by, requester) == 0 && strcmp(kind_of(c->asked), "approval") == 0)
+            json_object_set_new(payload, "confirmed_by_requester", json_true());
+    }
+    if (why)
+        json_object_set_new(payload, "why", json_string(why));
+    if (more)
+        json_object_set_new(payload, "more", json_true());
+    json_add_value(&b, payload);
+    json_decref(payload);
+    if (!more)
+        withdraw(c);
+    run_row(r, c, p, ROW_ANSWER, p->name, STR(""), (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+static bool is_named(const struct reply *w, const json_t *by)
+{
+    const json_t *name;
+    size_t i, g;
+
+    json_array_foreach((json_t *)by, i, name) {
+        const char *s = json_string_value(name);
+        size_t n = s ? strlen(s) : 0;
+
+        if (n && strncmp(w->by, s, n) == 0 && (w->by[n] == '\0' || w->by[n] == '@'))
+            return true;
+        for (g = 0; n && w->groups && w->groups[g]; g++) {
+            if (strcmp(w->groups[g], s) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static const char *may_not(const struct call *c, const struct reply *w)
+{
+    const struct asked *a = c->asked;
+    const json_t *by = json_object_get(a->args, "by");
+    size_t i;
+
+    if (strcmp(kind_of(a), "approval") != 0)
+        return NULL;
+    if (!requester_may(a) && strcmp(w->by, json_get_string(c->run->start, "requester", "")) == 0)
+        return "whoever started the run may not approve it here; somebody else must";
+    if (json_array_size(by) > 0 && !is_named(w, by))
+        return "it has to be one of those named in approve.by";
+    for (i = 0; i < a->votes; i++) {
+        if (strcmp(a->voters[i], w->by) == 0)
+            return "the same person counts once";
+    }
+    return NULL;
+}
+
+static const char *answered(void *ctx, const struct reply *w)
+{
+    struct call *c = ctx;
+    const json_t *choice;
+    const char *wrong = may_not(c, w);
+    size_t i;
+
+    if (wrong)
+        return wrong;
+    json_array_foreach(json_object_get(c->asked->args, "choices"), i, choice) {
+        if (strcmp(json_string_value(choice), w->answer) != 0)
+            continue;
+        answer_row(c, w, NULL, strcmp(w->answer, "yes") == 0 && c->asked->votes + 1 < votes_needed(c->asked));
+        return NULL;
+    }
+    return "that is none of the choices";
+}
+
+static void expired(void *ctx)
+{
+    struct call *c = ctx;
+
+    c->timer = NULL;
+    answer_row(c, NULL, "expired", false);
+}
+
+/* It is durable that it was asked: show it. */
+static void show(struct run *r, void *ctx, const struct row *row, const char *refusal)
+{
+    struct call *c = ctx;
+    struct asked *a = c->asked;
+    struct people *people = engine_opts(r->engine)->people;
+    struct host *h = engine_host(r->engine);
+    struct err e = {0};
+    int64_t left;
+
+    (void)row, (void)refusal;
+    a->q = (struct enquiry){.run = r->id, .path = c->path, .title = c->title, .args = a->args, .asked_at = a->asked_at,
+                            .deadline = a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000),
+                            .requester_may = requester_may(a), .answer = answered, .ctx = c};
+    left = a->q.deadline - run_now(r);
+    if (left <= 0) {
+        answer_row(c, NULL, "expired", false);
+    } else if (!people || people->ops->ask(people, &a->q, &e) < 0) {
+        answer_row(c, NULL, "nobody can be asked", false);
+    } else {
+        a->is_open = true;
+        if (h->ops->timer(h, left, expired, c, &c->timer, &e) < 0)
+            run_fail(r, &e);
+    }
+}
+
+void ask_live(struct call *c)
+{
+    struct run *r = c->run;
+    struct part *p = &c->parts[0];
+    char line[32];
+    int n;
+
+    if (r->barrier.active) {
+        c->stalled = true;
+        return;
+    }
+    if (!c->asked->is_asked) {
+        n = snprintf(line, sizeof(line), "{\"line\":%d}", c->line);
+        run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){line, (size_t)n});
+    }
+    run_change(r, CHANGE_RUN_STATE)->run_state = RUN_WAITING_PERSON;
+    run_commit(r, NULL, 0, 0, show, c);
+}
+
+/* While people are waited for, limits.time stands still. */
+static void waiting(struct run *r, int64_t at, bool begins)
+{
+    if (begins && r->questions++ == 0)
+        r->waiting_since = at;
+    if (!begins && --r->questions == 0)
+        r->waited_ms += at - r->waiting_since;
+}
+
+static void close_enquiry(struct call *c, const struct row *row, const json_t *payload)
+{
+    struct run *r = c->run;
+    struct asked *a = c->asked;
+    struct buf b = BUF_INIT(16 * KIB);
+    const char *answer = json_get_string(payload, "answer", NULL);
+    json_t *v = json_pack("{s:s* s:s* s:s s:s*}", "answer", answer, "by", json_get_string(payload, "by", NULL), "path",
+                          c->path, "why", json_get_string(payload, "why", NULL));
+
+    waiting(r, row->at, false);
+    if (r->phase == PHASE_LIVE && r->questions == 0)
+        run_change(r, CHANGE_RUN_STATE)->run_state = RUN_RUNNING;
+    if (answer && strcmp(answer, "yes") == 0 && strcmp(kind_of(a), "approval") == 0)
+        approval_add(r, c->path, json_object_get(a->args, "effects"));
+    json_add_value(&b, v);
+    json_decref(v);
+    call_answer(c, (struct str){b.data, b.len});
+    buf_free(&b);
+}
+
+static int answer_consumed(struct call *c, const struct row *row, struct err *e)
+{
+    struct asked *a = c->asked;
+    json_t *payload = NULL;
+
+    if (json_read(row->payload, &payload, e) < 0)
+        return e->code;
+    if (!json_get_bool(payload, "more", false))
+        close_enquiry(c, row, payload);
+    else if (a->votes < VOTES_MAX)
+        a->voters[a->votes++] = xstrdup(json_get_string(payload, "by", "?"));
+    json_decref(payload);
+    return 0;
+}
+
+int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e)
+{
+    struct asked *a = c->asked;
+
+    if (row->kind == ROW_ANSWER && a->is_asked)
+        return answer_consumed(c, row, e);
+    if (a->is_asked || op_same_call(c, p, row, ROW_ASK, e) < 0)
+        return a->is_asked ? op_unexpected(c, row, e) : e->code;
+    a->is_asked = true;
+    a->asked_at = row->at;
+    snprintf(c->title, sizeof(c->title), "%.*s", (int)p->name.n, p->name.p);
+    waiting(c->run, row->at, true);
+    return 0;
+}
+
+/* Approvals: what people agreed to */
+
+void approval_add(struct run *r, const char *path, const json_t *effects)
+{
+    struct approval *x = xcalloc(1, sizeof(*x));
+
+    snprintf(x->path, sizeof(x->path), "%s", path);
+    x->effects = json_deep_copy(effects);
+    x->next = r->approvals;
+    r->approvals = x;
+}
+
+void approval_free_all(struct run *r)
+{
+    struct approval *x, *next;
+
+    for (x = r->approvals; x; x = next) {
+        next = x->next;
+        json_decref(x->effects);
+        free(x);
+    }
+    r->approvals = NULL;
+}
+
+/* The place of the effect in what was approved, or -1. */
+static ssize_t place_in(const struct approval *x, const char *target, const json_t *from, const json_t *to)
+{
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach(x->effects, i, v) {
+        const json_t *f = json_object_get(v, "from");
+
+        if (strcmp(json_get_string(v, "target", ""), target) == 0 && json_equal(json_object_get(v, "to"), to) &&
+            (json_equal(f, from) || (!f && json_is_null(from)) || (!f && !from)))
+            return (ssize_t)i;
+    }
+    return -1;
+}
+
+static struct approval *approval_find(struct run *r, const char *path)
+{
+    struct approval *x;
+
+    for (x = r->approvals; x && strcmp(x->path, path) != 0; x = x->next)
+        continue;
+    return x;
+}
+
+bool approval_covers(struct run *r, const char *path, const char *target, const json_t *from, const json_t *to)
+{
+    const struct approval *x = approval_find(r, path);
+
+    return x && place_in(x, target, from, to) >= 0;
+}
+
+void approval_use(struct run *r, const char *path, const char *target, const json_t *from, const json_t *to)
+{
+    struct approval *x = approval_find(r, path);
+    ssize_t i = x ? place_in(x, target, from, to) : -1;
+
+    if (i >= 0)
+        json_array_remove(x->effects, (size_t)i);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions to people and what they approved. Only files of run/ include this. */
+#ifndef MIDWATCH_RUN_ASK_H
+#define MIDWATCH_RUN_ASK_H
+
+#include "run/run.h"
+
+int ask_begin(struct call *c, struct err *e);
+void ask_live(struct call *c);
+int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e);
+void ask_drop(struct call *c);
+
+/* The effects of an approval { target, from, to }, each good for one intent. */
+struct approval {
+    char path[80];
+    json_t *effects;
+    struct approval *next;
+};
+void approval_add(struct run *r, const char *path, const json_t *effects);
+void approval_free_all(struct run *r);
+/* True if people approved this very effect under the call at `path`, and it was not sent yet. */
+bool approval_covers(struct run *r, const char *path, const char *target, const json_t *from, const json_t *to);
+/* It is being sent. */
+void approval_use(struct run *r, const char *path, const char *target, const json_t *from, const json_t *to);
+
+#endif

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a run stops: its end, by its own word or the host's; a park on an effect that
+ * only a person can settle; leaving. Nothing of it overtakes an effect that is on its
+ * way, and what was changed only for a while is put back before the END row, in the
+ * order that undoes the last first. */
+#include "run/life.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool keeps_lock(enum effect_state s)
+{
+    switch (s) {
+    case EFFECT_INTENDED:
+    case EFFECT_APPLIED:
+    case EFFECT_UNKNOWN:
+    case EFFECT_MOVED:
+    case EFFECT_UNVERIFIED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Frees the target of x unless some effect on it is unknown or not verified. */
+static void free_target(struct run *r, const struct effect *x)
+{
+    const struct effect *y;
+    struct change *c;
+    bool touched = false;
+
+    for (y = r->effects; y; y = y->next) {
+        if (strcmp(y->target, x->target) != 0)
+            continue;
+        if (keeps_lock(y->state))
+            return;
+        touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE;
+    }
+    c = run_change(r, CHANGE_UNLOCK);
+    c->target = run_keep(r, str_of(x->target));
+    c->n = touched ? run_now(r) + r->book->cooldown_ms : 0;
+}
+
+static void plain_text(struct str json, struct buf *out)
+{
+    json_error_t error;
+    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
+
+    if (json_is_string(v))
+        buf_add(out, json_string_value(v), json_string_length(v));
+    json_decref(v);
+}
+
+void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text)
+{
+    struct buf b = BUF_INIT(KIB);
+    const struct effect *x;
+    struct change *c;
+
+    for (x = r->effects; x; x = x->next)
+        free_target(r, x);
+    plain_text(reason, &b);
+    c = run_change(r, CHANGE_RUN_END);
+    c->outcome = run_keep(r, outcome);
+    c->reason = run_keep(r, str_of(buf_text(&b)));
+    if (str_is(outcome, "escalated")) {
+        c = run_change(r, CHANGE_ESCALATION);
+        c->text = run_keep(r, text);
+        c->n = 1;
+    }
+    buf_free(&b);
+}
+
+void run_end_consumed(struct run *r, const struct row *row)
+{
+    struct buf text = BUF_INIT(VALUE_BYTES_MAX);
+
+    snprintf(r->outcome, sizeof(r->outcome), "%.*s", (int)row->name.n, row->name.p);
+    plain_text(json_slice(row->args, "reason"), &text);
+    snprintf(r->reason, sizeof(r->reason), "%s", buf_text(&text));
+    buf_reset(&text);
+    plain_text(json_slice(row->args, "text"), &text);
+    free(r->text);
+    r->text = buf_take(&text, NULL);
+    r->ended = true;
+    r->state = RUN_ENDED;
+}
+
+void run_finish(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
+{
+    struct buf text = BUF_INIT(16 * KIB);
+    va_list ap;
+
+    if (r->ended || r->ending || r->phase == PHASE_SETTLED)
+        return;
+    va_start(ap, fmt);
+    buf_addv(&text, fmt, ap);
+    va_end(ap);
+    snprintf(r->finish.outcome, sizeof(r->finish.outcome), "%s", outcome);
+    snprintf(r->finish.reason, sizeof(r->finish.reason), "%s", reason);
+    r->finish.text = xstrdup(buf_text(&text));
+    r->finish.line = r->calls ? r->calls->line : 0;
+    r->ending = true;
+    buf_free(&text);
+}
+
+static void finish_args(const struct run *r, const char *more, struct buf *out)
+{
+    struct buf text = BUF_INIT(32 * KIB);
+    struct json_object o;
+
+    buf_addf(&text, "%s%s", r->finish.text, more);
+    json_open(&o, out);
+    json_put_string(&o, "reason", str_of(r->finish.reason));
+    json_put_string(&o, "text", (struct str){buf_text(&text), text.len});
+    json_close(&o);
+    buf_free(&text);
+}
+
+/* The next change for a while that is still in force, the latest first. */
+static struct effect *next_to_undo(struct run *r)
+{
+    struct effect *x;
+
+    for (x = r->effects; x; x = x->next) {
+        if (x->temporary && !x->undo_tried &&
+            (x->state == EFFECT_APPLIED || x->state == EFFECT_VERIFIED || x->state == EFFECT_UNVERIFIED))
+            return x;
+    }
+    return NULL;
+}
+
+int finish_undo(struct run *r, struct effect *x, struct err *e)
+{
+    struct buf args = BUF_INIT(KIB), path = BUF_INIT(KIB);
+    struct json_object o;
+    int rc;
+
+    x->undo_tried = true;
+    buf_addf(&path, "end.%s", x->path);
+    json_open(&o, &args);
+    json_put_string(&o, "effect", str_of(x->path));
+    json_put_string(&o, "title", STR("the run ends"));
+    json_close(&o);
+    rc = call_host(r, STR("undo"), buf_text(&path), str_of(x->name), str_of(x->instance),
+                   (struct str){args.data, args.len}, e);
+    buf_free(&args);
+    buf_free(&path);
+    return rc;
+}
+
+/* True while changes for a while are being put back. */
+static bool is_undoing(struct run *r)
+{
+    struct buf args = BUF_INIT(64 * KIB);
+    struct effect *x;
+    struct err e = {0};
+    const struct call *c;
+
+    for (c = r->calls; c; c = c->next) {
+        if (strncmp(c->path, "end.", 4) == 0)
+            return true;
+    }
+    x = next_to_undo(r);
+    if (!x)
+        return false;
+    if (!r->finish.announced) {
+        r->finish.announced = true;
+        finish_args(r, "", &args);
+        run_row(r, NULL, NULL, ROW_ENDING, str_of(r->finish.outcome), (struct str){args.data, args.len}, STR(""));
+        buf_free(&args);
+    }
+    if (finish_undo(r, x, &e) < 0)
+        run_fail(r, &e);
+    return true;
+}
+
+static void end_by_host(struct run *r)
+{
+    struct buf args = BUF_INIT(64 * KIB), more = BUF_INIT(16 * KIB);
+    const struct effect *x;
+    char line[40];
+
+    for (x = r->effects; x; x = x->next) {
+        if (x->undo_tried && x->state != EFFECT_UNDONE)
+            buf_addf(&more, "; %s on %s could NOT be undone", x->name, x->target);
+    }
+    finish_args(r, buf_text(&more), &args);
+    run_end_changes(r, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
+                    json_slice((struct str){args.data, args.len}, "text"));
+    snprintf(line, sizeof(line), "{\"line\":%d}", r->finish.line);
+    run_row(r, NULL, NULL, ROW_END, str_of(r->finish.outcome), (struct str){args.data, args.len}, str_of(line));
+    buf_free(&args);
+    buf_free(&more);
+}
+
+void finish_announced(struct run *r, const struct row *row)
+{
+    struct buf reason = BUF_INIT(KIB), text = BUF_INIT(32 * KIB);
+    char outcome[24];
+
+    snprintf(outcome, sizeof(outcome), "%.*s", (int)row->name.n, row->name.p);
+    plain_text(json_slice(row->args, "reason"), &reason);
+    plain_text(json_slice(row->args, "text"), &text);
+    run_finish(r, outcome, buf_text(&reason), "%s", buf_text(&text));
+    r->finish.announced = true;
+    buf_free(&reason);
+    buf_free(&text);
+}
+
+bool run_out_of_time(struct run *r)
+{
+    char limit[32];
+
+    if (r->phase != PHASE_LIVE || r->ending || run_now(r) <= r->started_at + r->waited_ms + r->book->time_ms)
+        return false;
+    run_finish(r, "escalated", "deadline", "the run took longer than limits.time (%s)",
+               str_duration(r->book->time_ms, limit, sizeof(limit)));
+    return true;
+}
+
+void run_park(struct run *r, struct part *p, const char *why)
+{
+    struct buf text = BUF_INIT(4 * KIB), payload = BUF_INIT(16 * KIB);
+    struct json_object o;
+    struct change *c;
+
+    buf_addf(&text, "%s: %.*s on %s (call %s)", why, (int)p->name.n, p->name.p,
+             json_get_string(p->request, "target", "its target"), p->path);
+    json_open(&o, &payload);
+    json_put_string(&o, "effect", str_of(p->path));
+    json_put_string(&o, "text", str_of(buf_text(&text)));
+    json_put_string(&o, "to", str_of(r->book->escalate_to));
+    json_close(&o);
+    r->state = RUN_WAITING_PERSON;
+    c = run_change(r, CHANGE_RUN_STATE);
+    c->run_state = RUN_WAITING_PERSON;
+    c = run_change(r, CHANGE_ESCALATION);
+    c->text = run_keep(r, str_of(buf_text(&text)));
+    c->n = 1;
+    run_row(r, NULL, NULL, ROW_ESCALATION, STR("opened"), STR(""), (struct str){payload.data, payload.len});
+    buf_free(&text);
+    buf_free(&payload);
+}
+
+/* The earliest end of a change for a while is the run's, if its code has not put it back by then. */
+static void temporary_is_over(void *ctx)
+{
+    struct run *r = ctx;
+    const struct effect *x;
+
+    r->temporary_timer = NULL;
+    for (x = r->effects; x; x = x->next) {
+        if (x->temporary && !x->undo_tried && x->state != EFFECT_UNDONE && x->until <= run_now(r)) {
+            run_finish(r, "escalated", "deadline", "%s on %s was to be put back by now", x->name, x->target);
+            return;
+        }
+    }
+    run_arm_temporary(r);
+}
+
+void run_arm_temporary(struct run *r)
+{
+    struct host *h = engine_host(r->engine);
+    const struct effect *x, *first = NULL;
+    struct err e = {0};
+    int64_t left;
+
+    if (r->phase != PHASE_LIVE || r->ending)
+        return;
+    for (x = r->effects; x; x = x->next) {
+        if (x->temporary && x->state != EFFECT_UNDONE && (!first || x->until < first->until))
+            first = x;
+    }
+    if (r->temporary_timer)
+        h->ops->cancel(h, r->temporary_timer);
+    r->temporary_timer = NULL;
+    left = first ? first->until - run_now(r) : 0;
+    if (first && h->ops->timer(h, left > 0 ? left : 0, temporary_is_over, r, &r->temporary_timer, &e) < 0)
+        run_fail(r, &e);
+}
+
+static void stopped(struct run *r, void *ctx, const struct row *row, const char *refusal)
+{
+    (void)ctx, (void)row, (void)refusal;
+    r->parked = r->state == RUN_WAITING_PERSON;
+    run_settle_phase(r);
+}
+
+static void leave(struct run *r)
+{
+    struct change *change = run_change(r, CHANGE_RUN_STATE);
+
+    r->state = change->run_state = RUN_LEFT;
+    run_commit(r, NULL, 0, 0, stopped, NULL);
+}
+
+bool run_unsettled(const struct run *r)
+{
+    const struct call *c;
+
+    for (c = r->calls; c; c = c->next) {
+        if (life_is_open(&c->parts[0]))
+            return true;
+    }
+    return false;
+}
+
+/* A call that waited for a barrier. Once the run ends, only what ends it goes on. */
+static struct call *next_stalled(struct run *r)
+{
+    struct call *c;
+
+    for (c = r->calls; c; c = c->next) {
+        if (c->stalled && (!r->ending || c->finishing))
+            return c;
+    }
+    return NULL;
+}
+
+void run_after_barrier(struct run *r)
+{
+    struct call *c;
+
+    if (r->barrier.active || r->phase != PHASE_LIVE)
+        return;
+    if (r->ended || (r->state == RUN_WAITING_PERSON && !run_sending(r))) {
+        run_commit(r, NULL, 0, 0, stopped, NULL);
+    } else if (r->state == RUN_WAITING_PERSON) {
+        return;
+    } else if ((c = next_stalled(r))) {
+        c->stalled = false;
+        c->op->live(c);
+    } else if (r->leaving && !run_sending(r)) {
+        leave(r);
+    } else if (r->finish.text && !run_unsettled(r) && !is_undoing(r)) {
+        end_by_host(r);
+    }
+}
+
+static void escalate_after(void *ctx)
+{
+    struct run *r = ctx;
+    struct buf payload = BUF_INIT(4 * KIB);
+    struct json_object o;
+    struct change *c;
+
+    r->escalate_timer = NULL;
+    if (r->ended || r->escalation_open || r->phase != PHASE_LIVE)
+        return;
+    json_open(&o, &payload);
+    json_put_string(&o, "text", STR("the run goes on longer than escalate.after"));
+    json_put_string(&o, "to", str_of(r->book->escalate_to));
+    json_close(&o);
+    c = run_change(r, CHANGE_ESCALATION);
+    c->text = run_keep(r, STR("the run goes on longer than escalate.after"));
+    c->n = 1;
+    run_row(r, NULL, NULL, ROW_ESCALATION, STR("opened"), STR(""), (struct str){payload.data, payload.len});
+    buf_free(&payload);
+}
+
+void run_arm_escalation(struct run *r)
+{
+    struct host *h = engine_host(r->engine);
+    int64_t left = r->started_at + r->book->escalate_after_ms - run_now(r);
+    struct err e = {0};
+
+    if (r->book->escalate_after_ms == 0 || r->escalation_open || r->escalate_timer)
+        return;
+    if (h->ops->timer(h, left > 0 ? left : 0, escalate_after, r, &r->escalate_timer, &e) < 0)
+        run_fail(r, &e);
+}
+
+bool run_sending(const struct run *r)
+{
+    const struct call *c;
+
+    for (c = r->calls; c; c = c->next) {
+        if (life_is_sending(&c->parts[0]))
+            return true;
+    }
+    return false;
+}
