@@ -33,7 +33,7 @@ end
 local function problem(p)
   if p.refused then return { outcome = "refused", refused = p.refused, why = p.why } end
   if p.unknown then
-    return { outcome = "refused", refused = "no_data", why = string.format("the state of %s cannot be read: %s", p.target, p.why) }
+    return { outcome = "refused", refused = "no_data", why = "the state of " .. p.target .. " cannot be read: " .. p.why }
   end
 end
 
@@ -101,8 +101,9 @@ end
 
 -- What one effect came to: its answer, or what kept it from being sent.
 local function one(set, i, evidence, done)
-  local effect, p, stop = set.list[i], set.plans[i], nil
+  local effect, p = set.list[i], set.plans[i]
   if p.later then
+    local stop
     effect, p, stop = plan_now(set.title, effect, done)
     if stop then return stop, "planned later" end
     if set.approve then set.approve({ p }) end

@@ -15,6 +15,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RUNBOOKS = sorted(ROOT.glob("runbooks/*.md"))
+VERBS = sorted(ROOT.glob("tests/flow/verbs/*.md"))
+VERBS_CONFIG = ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"]
 DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
         "metrics-down": ("escalated", 3), "cut": ("resolved", 0)}
 
@@ -47,14 +49,17 @@ def part_scenarios(build):
         for verb in ("lint", "test"):
             p = command([build / "midwatch", verb, book])
             yield f"{verb} {book.name}", None if p.returncode == 0 else tail(p)
+    for book in VERBS:
+        p = command([build / "midwatch", "test", book, *VERBS_CONFIG])
+        yield f"test {book.name}", None if p.returncode == 0 else tail(p)
 
 
 def part_determinism(build):
     """Every scenario in two processes with another address layout and garbage collector: equal to the byte."""
-    for book in RUNBOOKS:
+    for book in RUNBOOKS + VERBS:
         seen = []
         for env in ({}, {"MIDWATCH_TEST_GC": "1", "MALLOC_PERTURB_": "165", "PADDING": "x" * 5000}):
-            p = command([build / "midwatch", "test", book, "-o", "json"], env={**os.environ, **env})
+            p = command([build / "midwatch", "test", book, "-o", "json", *(VERBS_CONFIG if book in VERBS else [])], env={**os.environ, **env})
             seen.append(p.stdout)
         same = seen[0] == seen[1] and '"chain"' in seen[0]
         yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"

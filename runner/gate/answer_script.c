@@ -243,7 +243,8 @@ static void deliver(void *ctx)
 }
 
 static void (*const by_kind[])(struct script *, struct question *, struct pending *) = {
-    [ASK_NOTIFY] = answer_notify, [ASK_READ] = answer_read, [ASK_STATE] = answer_state, [ASK_CHECK] = answer_check, [ASK_APPLY] = answer_apply,
+    [ASK_READ] = answer_read,   [ASK_STATE] = answer_state,   [ASK_CHECK] = answer_check,
+    [ASK_APPLY] = answer_apply, [ASK_NOTIFY] = answer_notify,
 };
 
 static int ask(struct answerer *a, struct question *q, struct err *e)

@@ -114,7 +114,8 @@ static int find_text(struct body *b, struct err *e)
     return 0;
 }
 
-/* Runs a function of the plugin's state to its end, with no primitive answered. */
+/* Runs a function of the plugin's state to its end, with no primitive answered, before whatever else of the
+ * plugin could go on. */
 static int call_now(struct body *b, const char *function, struct str args, struct buf *out, struct err *e)
 {
     struct vm_event ev;
@@ -122,6 +123,8 @@ static int call_now(struct body *b, const char *function, struct str args, struc
     uint32_t branch;
     int rc = vm_start_call(b->vm, "plugin", function, args, &branch, e);
 
+    if (rc == 0)
+        vm_prefer(b->vm, branch);
     while (rc == 0 && (rc = vm_step(b->vm, &ev)) == 2)
         rc = 0;
     if (rc < 0)

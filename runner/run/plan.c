@@ -141,7 +141,8 @@ static void plan_done(struct part *p, const json_t *declared, const json_t *from
 
     plan_row(p, json_pack("{s:b s:s s:O? s:i s:s* s:s s:O s:s}", "already", already, "class",
                           json_get_string(declared, "class", "never_twice"), "from", from, "line", p->call->line,
-                          "needs_approval", policy_needs_approval(declared), "target", buf_text(&p->text), "to", to, "undo", undo_word(declared)));
+                          "needs_approval", policy_needs_approval(declared), "target", buf_text(&p->text), "to", to,
+                          "undo", undo_word(declared)));
 }
 
 /* What the effect wants, given the state. `from` NULL = nobody looked. */

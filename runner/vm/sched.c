@@ -19,6 +19,7 @@
 #define SLOT_BITS 20
 #define BRANCHES_MAX (1u << 17)
 #define DEEP 10000          /* calls inside calls that nobody means */
+#define FORKS_MAX 10000      /* without a look at the world in between: a loop that no clock sees */
 #define POOLED 4            /* coroutines of the first slots are used again */
 
 static uint32_t slot_of(const struct vm *vm, const struct branch *b)
@@ -149,6 +150,7 @@ void sched_ready(struct vm *vm, struct branch *b, int nargs)
 static void request_event(struct vm *vm, struct branch *b, struct vm_event *ev)
 {
     b->spent_us = 0;
+    vm->forks = 0;
     b->generation = ++vm->generation;
     ev->outcome = VM_PARKED;
     ev->request = (struct vm_request){
@@ -170,6 +172,11 @@ static void fork_event(struct vm *vm, struct branch *b, struct vm_event *ev)
     lua_State *L = b->co;
     uint32_t n = (uint32_t)lua_rawlen(L, -1);
     struct err e = {0};
+    if (++vm->forks > FORKS_MAX) {
+        *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .line = b->line,
+                                .error = "branches again and again, and no look at the world between them"};
+        return;
+    }
     vm->children = xrealloc(vm->children, n * sizeof *vm->children);
     for (uint32_t i = 0; i < n; i++) {
         struct branch *child = sched_new(vm, &e);
@@ -342,6 +349,15 @@ int vm_answer(struct vm *vm, uint32_t branch, uint32_t generation, struct str js
     b->now_ms = vm->now_ms;
     sched_ready(vm, b, 1);
     return 0;
+}
+
+void vm_prefer(struct vm *vm, uint32_t branch)
+{
+    struct branch *b = find(vm, branch);
+    if (!b || b->state != BRANCH_READY)
+        return;
+    dequeue(vm, b);
+    enqueue(vm, b, true);
 }
 
 void vm_drop(struct vm *vm, uint32_t branch)

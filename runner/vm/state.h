@@ -75,6 +75,7 @@ struct vm {
     uint32_t running;           /* slot + 1, 0 = none */
     uint32_t ready_first, ready_last, free_first;
     uint32_t generation;
+    unsigned forks;             /* since the last request of any branch */
 
     struct offer *offers;
     size_t noffers;

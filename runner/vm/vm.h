@@ -115,6 +115,8 @@ int vm_step(struct vm *vm, struct vm_event *ev);
  * ERR_NOT_FOUND if branch or generation is stale, or the branch asked with host.finish (the answer is
  * dropped); ERR_INVALID if it is no JSON (the branch still waits). Does not run Lua. */
 int vm_answer(struct vm *vm, uint32_t branch, uint32_t generation, struct str json, struct err *e);
+/* Puts a ready branch before all others: the next events are its own until it parks or ends. */
+void vm_prefer(struct vm *vm, uint32_t branch);
 /* Ends a branch without resuming it, ever. */
 void vm_drop(struct vm *vm, uint32_t branch);
 

@@ -119,10 +119,21 @@ static void report(const struct run *r)
     char hex[65];
     struct hash h = run_chain(r);
 
-    printf("{\"chain\":\"%s\",\"outcome\":\"%s\",\"reason\":\"%s\",\"rows\":%zu,\"run\":%lld,\"state\":\"%s\","
-           "\"unknown\":%zu}\n",
-           hash_hex(&h, hex), run_outcome(r), run_reason(r), run_rows(r), (long long)run_id(r),
-           run_state_name(run_state_of(r)), run_unknown_effects(r));
+    struct buf out = BUF_INIT(64 * KIB);
+    struct json_object o;
+
+    json_open(&o, &out);
+    json_put_string(&o, "chain", str_of(hash_hex(&h, hex)));
+    json_put_string(&o, "outcome", str_of(run_outcome(r)));
+    json_put_string(&o, "reason", str_of(run_reason(r)));
+    json_put_int(&o, "rows", (int64_t)run_rows(r));
+    json_put_int(&o, "run", run_id(r));
+    json_put_string(&o, "state", str_of(run_state_name(run_state_of(r))));
+    json_put_string(&o, "text", str_of(run_text(r)));
+    json_put_int(&o, "unknown", (int64_t)run_unknown_effects(r));
+    json_close(&o);
+    puts(buf_text(&out));
+    buf_free(&out);
 }
 
 static int start(struct engine *n, const char *file, struct run **r, struct err *e)
