@@ -82,6 +82,18 @@ struct spawn_answer {
                                          * (no such program) is the error of `spawn` itself, without a callback. */
 };
 
+/* Bytes of a child's stdout or stderr, borrowed; none = it closed the stream. */
+typedef void (*child_bytes_fn)(void *ctx, struct str bytes);
+
+/* A child that stays: argv[0] is a path, its environment the minimal one. */
+struct child_request {
+    const char *const *argv;
+    const char *cwd;                    /* or NULL */
+    child_bytes_fn out, errout;
+    void (*ended)(void *ctx, int exit_code, int signal);    /* after its last bytes; the op is dead then */
+    void *ctx;
+};
+
 typedef void (*host_timer_fn)(void *ctx);
 typedef void (*host_http_fn)(void *ctx, const struct http_answer *a);
 typedef void (*host_spawn_fn)(void *ctx, const struct spawn_answer *a);
@@ -101,6 +113,12 @@ struct host_ops {
     /* The child leads a group, which ends with it: nothing of the group outlives the answer. */
     int (*spawn)(struct host *h, const struct spawn_request *r, host_spawn_fn done, void *ctx, struct host_op **out,
                  struct err *e);
+    /* Starts a child that stays until it ends or is cancelled (then its group is killed). `out` and `errout` are
+     * called as bytes come. ERR_IO: nothing runs. */
+    int (*child)(struct host *h, const struct child_request *r, struct host_op **out, struct err *e);
+    /* Bytes for its stdin, copied; what it does not take at once waits. ERR_IO it closed its input, ERR_LIMIT it does
+     * not read: then not all of `bytes` will arrive. */
+    int (*say)(struct host *h, struct host_op *child, struct str bytes, struct err *e);
     /* Ends a call without its callback. A child's group is killed; a request is closed. */
     void (*cancel)(struct host *h, struct host_op *op);
     /* Files: small, synchronous, bounded by `max`. ERR_NOT_FOUND is expected of read. */

@@ -2,6 +2,7 @@
 /* The machine itself, on one libuv loop. Creating it starts no thread and loads
  * no module. uv handles are embedded in heap objects that go in their close
  * callback, so everything that ends here ends on a later turn of the loop. */
+#include "io/child.h"
 #include "io/file.h"
 #include "io/host.h"
 #include "io/net.h"
@@ -139,6 +140,19 @@ static int real_spawn(struct host *h, const struct spawn_request *r, host_spawn_
     return proc_start(&m->loop, &m->ops, r, done, ctx, out, e);
 }
 
+static int real_child(struct host *h, const struct child_request *r, struct host_op **out, struct err *e)
+{
+    struct real *m = (struct real *)h;
+
+    return child_start(&m->loop, &m->ops, r, out, e);
+}
+
+static int real_say(struct host *h, struct host_op *child, struct str bytes, struct err *e)
+{
+    (void)h;
+    return child_say(child, bytes, e);
+}
+
 static void real_cancel(struct host *h, struct host_op *op)
 {
     (void)h;
@@ -273,6 +287,8 @@ static const struct host_ops real_ops = {
     .timer = real_timer,
     .http = real_http,
     .spawn = real_spawn,
+    .child = real_child,
+    .say = real_say,
     .cancel = real_cancel,
     .read_file = real_read_file,
     .write_file = real_write_file,

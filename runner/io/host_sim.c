@@ -405,6 +405,19 @@ static void sim_free(struct host *h)
     free(s);
 }
 
+/* What a child says cannot be told in advance, so there is none here. */
+static int sim_child(struct host *h, const struct child_request *r, struct host_op **out, struct err *e)
+{
+    (void)h, (void)out;
+    return err_set(e, ERR_IO, "run %s: not on a simulated host", r->argv[0]);
+}
+
+static int sim_say(struct host *h, struct host_op *child, struct str bytes, struct err *e)
+{
+    (void)h, (void)child, (void)bytes;
+    return err_set(e, ERR_IO, "there are no children on a simulated host");
+}
+
 static const struct host_ops sim_ops = {
     .wall_ms = sim_wall_ms,
     .mono_ms = sim_mono_ms,
@@ -412,6 +425,8 @@ static const struct host_ops sim_ops = {
     .timer = sim_timer,
     .http = sim_http,
     .spawn = sim_spawn,
+    .child = sim_child,
+    .say = sim_say,
     .cancel = sim_cancel,
     .read_file = sim_read_file,
     .write_file = sim_write_file,
