@@ -141,26 +141,33 @@ static int read_commands(struct config *c, const struct yaml *y, struct err *e)
     return 0;
 }
 
+/* A directory that a key names, from where the configuration lies. */
+static int read_dir(struct config *c, const struct yaml *y, const char *key, char **out, struct err *e)
+{
+    const struct yaml *v = yaml_get(y, key);
+    struct buf b = BUF_INIT(4096);
+
+    if (!v)
+        return 0;
+    if (v->type != YAML_STRING || v->text.n == 0)
+        return FAIL(v, "%s must be a directory", key);
+    if (v->text.p[0] != '/')
+        buf_addf(&b, "%s/", c->dir);
+    buf_add(&b, v->text.p, v->text.n);
+    *out = buf_take(&b, NULL);
+    return 0;
+}
+
 static int read_all(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"instances", "commands", "state"};
+    static const char *const keys[] = {"instances", "commands", "state", "plugins"};
     const struct yaml *v;
 
     if (y->type != YAML_MAP)
         return FAIL(y, "the configuration must be a map");
-    if (yaml_only_keys(y, c->file, keys, 3, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, 4, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
+        read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
         return e->code;
-    v = yaml_get(y, "state");
-    if (v && v->type != YAML_STRING)
-        return FAIL(v, "state must be a directory");
-    if (v)
-        c->state_dir = v->text.p[0] == '/' ? xstrndup(v->text.p, v->text.n) : NULL;
-    if (v && !c->state_dir) {
-        struct buf b = BUF_INIT(4096);
-
-        buf_addf(&b, "%s/%.*s", c->dir, (int)v->text.n, v->text.p);
-        c->state_dir = buf_take(&b, NULL);
-    }
     if ((v = yaml_get(y, "instances")) && read_instances(c, v, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "commands")) && read_commands(c, v, e) < 0)
@@ -286,6 +293,7 @@ void config_free(struct config *c)
     free(c->file);
     free(c->dir);
     free(c->state_dir);
+    free(c->plugin_dir);
     json_decref(c->commands);
     free(c);
 }

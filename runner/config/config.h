@@ -23,6 +23,7 @@ struct config {
     char *file;             /* NULL = none found */
     char *dir;              /* directory of file, "." without one */
     char *state_dir;        /* `state:`, or NULL */
+    char *plugin_dir;       /* `plugins:`, where the operator's own plugins are, or NULL */
     struct instance *instances;
     size_t ninstances;
     json_t *commands;       /* {name: declaration} checked: DESIGN section 3, shell; an empty object without */

@@ -31,13 +31,10 @@ static void drop(struct registry *r, struct body_call *c)
 {
     struct host *h = r->o.host;
 
-    if (c->op)
-        h->ops->cancel(h, c->op);
     if (c->deadline)
         h->ops->cancel(h, c->deadline);
-    vm_drop(c->body->vm, c->branch);
+    c->body->ops->drop(c);
     unlink_call(c);
-    buf_free(&c->answer);
     free(c);
 }
 
@@ -47,7 +44,7 @@ void body_cancel(struct registry *r, struct body_call *c)
 }
 
 /* Ends the call with an answer; c is gone afterwards. */
-static void finish(struct body_call *c, struct str answer)
+void body_finish(struct body_call *c, struct str answer)
 {
     struct registry *r = c->body->registry;
     struct buf clean = BUF_INIT(4 * VALUE_BYTES_MAX);
@@ -64,7 +61,7 @@ static void finish(struct body_call *c, struct str answer)
 }
 
 /* A call that could not answer for itself. */
-static void finish_broken(struct body_call *c, const char *why)
+void body_finish_broken(struct body_call *c, const char *why)
 {
     struct buf b = BUF_INIT(8 * KIB);
     struct json_object o;
@@ -76,7 +73,7 @@ static void finish_broken(struct body_call *c, const char *why)
         json_put_string(&o, "unknown", STR("error"));
     json_put_string(&o, "why", str_of(why));
     json_close(&o);
-    finish(c, (struct str){b.data, b.len});
+    body_finish(c, (struct str){b.data, b.len});
     buf_free(&b);
 }
 
@@ -101,10 +98,34 @@ static void call_args(const struct body_request *q, struct buf *out)
     buf_addc(out, ']');
 }
 
+static int lua_start(struct body_call *c, const struct body_request *q, struct err *e)
+{
+    struct buf args = BUF_INIT(4 * VALUE_BYTES_MAX);
+    struct body *b = c->body;
+    int rc;
+
+    if (b->dead)
+        return err_set(e, ERR_LIMIT, "plugin %s used too much memory or time and is off", b->plugin);
+    buf_init(&c->answer, HTTP_BODY_MAX + MIB);
+    call_args(q, &args);
+    rc = vm_start_call(b->vm, "plugin", "call", (struct str){args.data, args.len}, &c->branch, e);
+    buf_free(&args);
+    return rc;
+}
+
+static void lua_drop(struct body_call *c)
+{
+    struct host *h = c->body->registry->o.host;
+
+    if (c->op)
+        h->ops->cancel(h, c->op);
+    vm_drop(c->body->vm, c->branch);
+    buf_free(&c->answer);
+}
+
 int body_start(struct registry *r, const struct body_request *q, body_fn done, void *ctx, struct body_call **out,
                struct err *e)
 {
-    struct buf args = BUF_INIT(4 * VALUE_BYTES_MAX);
     struct host *h = r->o.host;
     struct body_call *c;
     struct body *b;
@@ -114,19 +135,14 @@ int body_start(struct registry *r, const struct body_request *q, body_fn done, v
         return err_set(e, ERR_DENIED, "nothing may act here");
     if (body_find(r, q->instance, NULL, &b, e) < 0)
         return e->code;
-    if (b->dead)
-        return err_set(e, ERR_LIMIT, "plugin %s used too much memory or time and is off", b->plugin);
     c = xcalloc(1, sizeof(*c));
     c->body = b;
     c->kind = q->kind;
     c->done = done;
     c->ctx = ctx;
-    buf_init(&c->answer, HTTP_BODY_MAX + MIB);
-    call_args(q, &args);
-    rc = vm_start_call(b->vm, "plugin", "call", (struct str){args.data, args.len}, &c->branch, e);
-    buf_free(&args);
-    if (rc == 0)
-        rc = h->ops->timer(h, q->timeout_ms > 0 ? q->timeout_ms : CALL_TIMEOUT_MS, deadline, c, &c->deadline, e);
+    rc = h->ops->timer(h, q->timeout_ms > 0 ? q->timeout_ms : CALL_TIMEOUT_MS, deadline, c, &c->deadline, e);
+    if (rc == 0 && (rc = b->ops->start(c, q, e)) < 0)
+        h->ops->cancel(h, c->deadline);
     if (rc < 0) {
         free(c);
         return rc;
@@ -155,14 +171,14 @@ static void on_done(struct body_call *c, struct str results)
 
     /* "[x]" without a comma at the top is by far the commonest: take the text between the brackets. */
     if (results.n > 2 && results.p[1] == '{' && results.p[results.n - 2] == '}') {
-        finish(c, (struct str){results.p + 1, results.n - 2});
+        body_finish(c, (struct str){results.p + 1, results.n - 2});
         return;
     }
     if (json_read(results, &list, &e) < 0 || !json_is_object(first = json_array_get(list, 0))) {
-        finish_broken(c, "the plugin answered nothing");
+        body_finish_broken(c, "the plugin answered nothing");
     } else {
         json_add_value(&b, first);
-        finish(c, (struct str){b.data, b.len});
+        body_finish(c, (struct str){b.data, b.len});
     }
     json_decref(list);
     buf_free(&b);
@@ -184,17 +200,17 @@ static void on_event(struct body *b, const struct vm_event *ev)
         break;
     case VM_ERROR:
         snprintf(why, sizeof(why), "plugin %s: %s", b->plugin, ev->error);
-        finish_broken(c, why);
+        body_finish_broken(c, why);
         break;
     default:
         b->dead = true;
         while (b->calls)
-            finish_broken(b->calls, "the plugin used too much memory or time");
+            body_finish_broken(b->calls, "the plugin used too much memory or time");
         break;
     }
 }
 
-/* What the host brought, and deadlines that are over. */
+/* Gives Lua what the host brought. */
 static bool deliver(struct body *b)
 {
     struct body_call *c, *next;
@@ -203,38 +219,63 @@ static bool deliver(struct body *b)
 
     for (c = b->calls; c; c = next) {
         next = c->next;
-        if (c->timed_out) {
-            finish_broken(c, "no answer within the time for it");
-            return true;
-        }
         if (!c->answered)
             continue;
         c->answered = false;
         any = true;
         if (vm_answer(b->vm, c->branch, c->generation, (struct str){c->answer.data, c->answer.len}, &e) < 0) {
-            finish_broken(c, e.msg);
+            body_finish_broken(c, e.msg);
             return true;
         }
     }
     return any;
 }
 
-bool registry_turn(struct registry *r)
+static bool lua_turn(struct body *b)
 {
     struct vm_event ev;
-    struct body *b;
-    bool more = false;
+    bool more;
     int steps, rc;
 
+    if (!b->calls)
+        return false;
+    more = deliver(b);
+    for (steps = 0; steps < 64 && !b->dead && (rc = vm_step(b->vm, &ev)) != 0; steps++) {
+        more = true;
+        if (rc == 1)
+            on_event(b, &ev);
+    }
+    return more;
+}
+
+static void lua_free(struct body *b)
+{
+    vm_free(b->vm);
+}
+
+const struct body_ops lua_ops = {.load = lua_load, .want = lua_want, .start = lua_start, .drop = lua_drop,
+                                 .turn = lua_turn, .free = lua_free};
+
+/* Ends the first call whose time is over. */
+static bool expire(struct body *b)
+{
+    struct body_call *c;
+
+    for (c = b->calls; c && !c->timed_out; c = c->next)
+        ;
+    if (c)
+        body_finish_broken(c, "no answer within the time for it");
+    return c != NULL;
+}
+
+bool registry_turn(struct registry *r)
+{
+    struct body *b;
+    bool more = false;
+
     for (b = r->bodies; b; b = b->next) {
-        if (!b->calls)
-            continue;
-        more |= deliver(b);
-        for (steps = 0; steps < 64 && !b->dead && (rc = vm_step(b->vm, &ev)) != 0; steps++) {
-            more = true;
-            if (rc == 1)
-                on_event(b, &ev);
-        }
+        more |= expire(b);
+        more |= b->ops->turn(b);
     }
     return more;
 }

@@ -6,14 +6,37 @@
 #include "plugin/plugin.h"
 #include "vm/vm.h"
 
+struct process;
+struct body;
+
+/* What a body is made of: Lua (registry.c, body.c) or a process (process.c). */
+struct body_ops {
+    /* From b->text to b->declared; configures. */
+    int (*load)(struct body *b, struct err *e);
+    int (*want)(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
+                struct err *e);
+    int (*start)(struct body_call *c, const struct body_request *q, struct err *e);
+    void (*drop)(struct body_call *c);      /* lets go of what the call holds; c->timed_out says why */
+    bool (*turn)(struct body *b);
+    void (*free)(struct body *b);
+};
+extern const struct body_ops lua_ops, process_ops;
+
 struct body_call {
     struct body_call *next;
     struct body *body;
     enum body_kind kind;
-    uint32_t branch;
     body_fn done;
     void *ctx;
     struct host_op *deadline;
+    /* of a process */
+    struct process *process;
+    int64_t id;
+    bool sent, lost;                /* lost: its process is gone */
+    char *verb;
+    struct buf line;                /* the request, until the process is ready for it */
+    /* of Lua */
+    uint32_t branch;
     struct host_op *op;             /* the host call its primitive waits for */
     uint32_t generation;            /* of that primitive's request */
     bool may_have_sent;             /* a request that changes something may have left */
@@ -25,7 +48,11 @@ struct body_call {
 struct body {
     struct body *next;
     struct registry *registry;
+    const struct body_ops *ops;
     char *instance, *plugin;
+    char path[256];                 /* of its text in a bundle: "plugins/shell.lua", "plugins/postgres.json" */
+    char *program;                  /* of a process; NULL where no body may act */
+    struct process *processes;
     struct str text;                /* borrowed: embedded, pinned, or owned_text */
     char *owned_text;
     struct vm *vm;
@@ -44,6 +71,18 @@ struct registry {
 
 /* The loaded body of an instance; loads it. */
 int body_find(struct registry *r, const char *instance, const char *plugin, struct body **out, struct err *e);
+/* Ends the call with its answer, or with what a broken body comes to ("unknown" for an apply that may have been sent);
+ * c is gone afterwards. */
+void body_finish(struct body_call *c, struct str answer);
+void body_finish_broken(struct body_call *c, const char *why);
+
+int lua_load(struct body *b, struct err *e);
+int lua_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
+             struct err *e);
+
+/* Finds a plugin's text (b->text, b->path, b->ops) and program. */
+int body_locate(struct body *b, struct err *e);
+
 /* A request of the body's Lua: starts the primitive; its answer comes to primitive_answer. */
 void primitive_begin(struct body_call *c, const struct vm_request *q);
 

@@ -40,8 +40,9 @@ void registry_free(struct registry *r);
  * instance: the plugin to describe under that instance name; NULL otherwise. */
 int registry_describe(struct registry *r, const char *instance, const char *plugin, const json_t **declared,
                       struct err *e);
-/* The plugin's name and text behind an instance (for the bundle); borrowed. */
-int registry_source(struct registry *r, const char *instance, const char **plugin, struct str *text, struct err *e);
+/* The plugin's name behind an instance, and its text with the path it has in a bundle; borrowed. */
+int registry_source(struct registry *r, const char *instance, const char **plugin, const char **path, struct str *text,
+                    struct err *e);
 /* SHA-256 of the instance's non-secret settings, hex: recorded at start, compared at resume. */
 int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e);
 /* The instance's setting `window` in seconds (0 = not set): default of reads over a window. */

@@ -19,6 +19,18 @@ int registry_new(const struct registry_options *o, struct registry **out, struct
     return 0;
 }
 
+static void free_body(struct body *b)
+{
+    if (b->ops)
+        b->ops->free(b);
+    json_decref(b->declared);
+    free(b->owned_text);
+    free(b->program);
+    free(b->instance);
+    free(b->plugin);
+    free(b);
+}
+
 void registry_free(struct registry *r)
 {
     struct body *b, *next;
@@ -30,12 +42,7 @@ void registry_free(struct registry *r)
         next = b->next;
         while (b->calls)
             body_cancel(r, b->calls);
-        vm_free(b->vm);
-        json_decref(b->declared);
-        free(b->owned_text);
-        free(b->instance);
-        free(b->plugin);
-        free(b);
+        free_body(b);
     }
     for (i = 0; i < r->nsecrets; i++) {
         explicit_bzero(r->secrets[i], strlen(r->secrets[i]));
@@ -50,67 +57,6 @@ int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char 
     (void)e;
     r->o.pinned = pinned;
     r->o.ctx = ctx;
-    return 0;
-}
-
-static int operator_text(struct body *b, const char *dir, struct err *e)
-{
-    struct buf text = BUF_INIT(MODULE_BYTES_MAX);
-    struct host *h = b->registry->o.host;
-    char path[4096];
-    int rc;
-
-    snprintf(path, sizeof(path), "%s/%s.lua", dir, b->plugin);
-    rc = h->ops->read_file(h, path, MODULE_BYTES_MAX, &text, e);
-    if (rc == 0) {
-        b->text.n = text.len;
-        b->owned_text = buf_take(&text, NULL);
-        b->text.p = b->owned_text;
-    }
-    buf_free(&text);
-    return rc;
-}
-
-static int no_plugin(const char *plugin, struct err *e)
-{
-    const char *names[64], *near;
-    char known[64][64];
-    size_t n, i, k = 0;
-    const struct embedded *all = embedded_all(&n);
-
-    for (i = 0; i < n && k < 64; i++) {
-        if (strncmp(all[i].path, "plugins/", 8) != 0)
-            continue;
-        snprintf(known[k], sizeof(known[k]), "%.*s", (int)(strlen(all[i].path) - 12), all[i].path + 8);
-        names[k] = known[k];
-        k++;
-    }
-    near = str_nearest(str_of(plugin), names, k);
-    err_set(e, ERR_NOT_FOUND, "there is no plugin '%s'", plugin);
-    if (near)
-        err_hint(e, "did you mean '%s'?", near);
-    return ERR_NOT_FOUND;
-}
-
-static int find_text(struct body *b, struct err *e)
-{
-    struct registry *r = b->registry;
-    const struct embedded *m;
-    char path[256];
-    int rc;
-
-    snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
-    if (r->o.pinned && (b->text = r->o.pinned(r->o.ctx, path)).n)
-        return 0;
-    if (r->o.plugin_dir) {
-        rc = operator_text(b, r->o.plugin_dir, e);
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-    }
-    m = embedded_find(path);
-    if (!m)
-        return no_plugin(b->plugin, e);
-    b->text = m->text;
     return 0;
 }
 
@@ -188,7 +134,7 @@ static int describe(struct body *b, struct err *e)
     return rc;
 }
 
-static int load(struct body *b, struct err *e)
+int lua_load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
     const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
@@ -209,7 +155,7 @@ static int load(struct body *b, struct err *e)
         rc = configure(b, e);
     if (rc == 0)
         rc = describe(b, e);
-    return rc < 0 ? err_wrap(e, "plugin %s", b->plugin), rc : 0;
+    return rc;
 }
 
 static const struct instance *configured(struct registry *r, const char *instance)
@@ -256,18 +202,12 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
     b->plugin = xstrdup(config ? config->plugin : plugin);
     b->next = r->bodies;
     r->bodies = b;
-    rc = find_text(b, e);
-    if (rc == 0)
-        rc = load(b, e);
+    rc = body_locate(b, e);
+    if (rc == 0 && (rc = b->ops->load(b, e)) < 0)
+        err_wrap(e, "plugin %s", b->plugin);
     if (rc < 0) {
         r->bodies = b->next;
-        b->next = NULL;
-        vm_free(b->vm);
-        json_decref(b->declared);
-        free(b->owned_text);
-        free(b->instance);
-        free(b->plugin);
-        free(b);
+        free_body(b);
         return rc;
     }
     *out = b;
@@ -285,13 +225,15 @@ int registry_describe(struct registry *r, const char *instance, const char *plug
     return rc;
 }
 
-int registry_source(struct registry *r, const char *instance, const char **plugin, struct str *text, struct err *e)
+int registry_source(struct registry *r, const char *instance, const char **plugin, const char **path, struct str *text,
+                    struct err *e)
 {
     struct body *b;
     int rc = body_find(r, instance, NULL, &b, e);
 
     if (rc == 0) {
         *plugin = b->plugin;
+        *path = b->path;
         *text = b->text;
     }
     return rc;
@@ -332,16 +274,13 @@ double registry_window(struct registry *r, const char *instance)
     return json_is_string(v) && str_duration_ms(str_of(json_string_value(v)), &ms) == 0 ? (double)ms / 1000 : 0;
 }
 
-int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,
-                struct str history, struct buf *out, struct err *e)
+int lua_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
+             struct err *e)
 {
     struct buf list = BUF_INIT(4 * VALUE_BYTES_MAX), answer = BUF_INIT(VALUE_BYTES_MAX);
     json_t *answers = NULL;
-    struct body *b;
-    int rc = body_find(r, instance, NULL, &b, e);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     buf_addc(&list, '[');
     json_add_string(&list, verb, strlen(verb));
     buf_addc(&list, ',');
@@ -362,4 +301,13 @@ int plugin_want(struct registry *r, const char *instance, const char *verb, stru
     buf_free(&list);
     buf_free(&answer);
     return rc;
+}
+
+int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,
+                struct str history, struct buf *out, struct err *e)
+{
+    struct body *b;
+    int rc = body_find(r, instance, NULL, &b, e);
+
+    return rc < 0 ? rc : b->ops->want(b, verb, args, state, history, out, e);
 }

@@ -23,14 +23,14 @@ static const char *const modules[] = {
 static json_t *use_entry(struct run *r, const struct run_request *q, const struct use *u, struct err *e)
 {
     struct buf instance = BUF_INIT(256);
-    const char *plugin;
+    const char *plugin, *path;
     struct str text;
     const json_t *declared;
     json_t *entry = NULL;
 
     if (template_fill(str_of(u->instance), q->params, true, &instance, e) == 0 &&
         registry_describe(r->registry, buf_text(&instance), u->alias, &declared, e) == 0 &&
-        registry_source(r->registry, buf_text(&instance), &plugin, &text, e) == 0)
+        registry_source(r->registry, buf_text(&instance), &plugin, &path, &text, e) == 0)
         entry = json_pack("{s:s s:s s:s s:f}", "alias", u->alias, "instance", buf_text(&instance), "plugin", plugin,
                           "window", registry_window(r->registry, buf_text(&instance)));
     else if (e->where[0] == '\0')
@@ -90,13 +90,11 @@ static int add_plugins(struct run *r, struct bundle *b, struct err *e)
     size_t i;
 
     json_array_foreach(json_object_get(r->start, "uses"), i, use) {
-        const char *plugin;
+        const char *plugin, *path;
         struct str text;
-        char path[256];
 
-        if (registry_source(r->registry, json_get_string(use, "instance", ""), &plugin, &text, e) < 0)
+        if (registry_source(r->registry, json_get_string(use, "instance", ""), &plugin, &path, &text, e) < 0)
             return e->code;
-        snprintf(path, sizeof(path), "plugins/%s.lua", plugin);
         if (bundle_get(b, path).n == 0 && bundle_add(b, path, text, e) < 0)
             return e->code;
     }
