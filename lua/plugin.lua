@@ -184,6 +184,9 @@ function kinds.apply(verb, args, extra)
   return { outcome = "sent", result = effect(verb).apply(args, extra.from, extra.to, extra.key) }
 end
 
+--- Who is there, in words; a plugin without a probe has nothing to reach.
+function kinds.probe() return observed(declared.probe and declared.probe() or "configured") end
+
 local function failed(kind, e)
   local what = type(e) == "table" and e.kind or "error"
   local why = type(e) == "table" and e.why or tostring(e)

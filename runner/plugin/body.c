@@ -16,6 +16,7 @@
 
 static const char *const kind_names[] = {
     [BODY_READ] = "read", [BODY_STATE] = "state", [BODY_CHECK] = "check", [BODY_APPLY] = "apply",
+    [BODY_PROBE] = "probe",
 };
 
 static void unlink_call(struct body_call *c)
@@ -98,7 +99,7 @@ static void call_args(const struct body_request *q, struct buf *out)
     buf_addc(out, ']');
 }
 
-static int lua_start(struct body_call *c, const struct body_request *q, struct err *e)
+static int luabody_start(struct body_call *c, const struct body_request *q, struct err *e)
 {
     struct buf args = BUF_INIT(4 * VALUE_BYTES_MAX);
     struct body *b = c->body;
@@ -113,7 +114,7 @@ static int lua_start(struct body_call *c, const struct body_request *q, struct e
     return rc;
 }
 
-static void lua_drop(struct body_call *c)
+static void luabody_drop(struct body_call *c)
 {
     struct host *h = c->body->registry->o.host;
 
@@ -231,7 +232,7 @@ static bool deliver(struct body *b)
     return any;
 }
 
-static bool lua_turn(struct body *b)
+static bool luabody_turn(struct body *b)
 {
     struct vm_event ev;
     bool more;
@@ -248,13 +249,13 @@ static bool lua_turn(struct body *b)
     return more;
 }
 
-static void lua_free(struct body *b)
+static void luabody_free(struct body *b)
 {
     vm_free(b->vm);
 }
 
-const struct body_ops lua_ops = {.load = lua_load, .want = lua_want, .start = lua_start, .drop = lua_drop,
-                                 .turn = lua_turn, .free = lua_free};
+const struct body_ops luabody_ops = {.load = luabody_load, .want = luabody_want, .start = luabody_start, .drop = luabody_drop,
+                                 .turn = luabody_turn, .free = luabody_free};
 
 /* Ends the first call whose time is over. */
 static bool expire(struct body *b)

@@ -20,7 +20,7 @@ struct body_ops {
     bool (*turn)(struct body *b);
     void (*free)(struct body *b);
 };
-extern const struct body_ops lua_ops, process_ops;
+extern const struct body_ops luabody_ops, process_ops;
 
 struct body_call {
     struct body_call *next;
@@ -76,8 +76,8 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
 void body_finish(struct body_call *c, struct str answer);
 void body_finish_broken(struct body_call *c, const char *why);
 
-int lua_load(struct body *b, struct err *e);
-int lua_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
+int luabody_load(struct body *b, struct err *e);
+int luabody_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
              struct err *e);
 
 /* Finds a plugin's text (b->text, b->path, b->ops) and program. */

@@ -23,7 +23,7 @@ static const char *operator_dir(const struct registry *r)
 
 static void found_as(struct body *b, bool lua)
 {
-    b->ops = lua ? &lua_ops : &process_ops;
+    b->ops = lua ? &luabody_ops : &process_ops;
     snprintf(b->path, sizeof(b->path), "plugins/%s.%s", b->plugin, lua ? "lua" : "json");
 }
 

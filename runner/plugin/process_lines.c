@@ -14,6 +14,7 @@
 
 static const char *const kind_names[] = {
     [BODY_READ] = "read", [BODY_STATE] = "state", [BODY_CHECK] = "check", [BODY_APPLY] = "apply",
+    [BODY_PROBE] = "probe",
 };
 
 static void put_slice(struct json_object *o, struct str extra, const char *key)
@@ -46,6 +47,7 @@ static const char *const may_have[][8] = {
     [BODY_STATE] = {"value", "refused", "unknown", "why", "error"},
     [BODY_CHECK] = {"verdict", "unknown", "why", "error"},
     [BODY_APPLY] = {"outcome", "why", "result", "error"},
+    [BODY_PROBE] = {"value", "unknown", "why", "error"},
 };
 
 static bool is_word(const json_t *v, const char *const *words)
@@ -162,6 +164,17 @@ static json_t *apply_answer(const json_t *said, struct err *e)
     return out;
 }
 
+static json_t *probe_answer(const json_t *said, struct err *e)
+{
+    json_t *out = not_known(said, e);
+
+    if (out || e->code)
+        return out;
+    if (!json_is_string(json_object_get(said, "value")))
+        return err_set(e, ERR_INVALID, "a probe answers a text"), NULL;
+    return json_pack("{s:O}", "value", json_object_get(said, "value"));
+}
+
 int process_answer(const struct body_call *c, const json_t *said, struct buf *out, struct err *e)
 {
     json_t *a = NULL;
@@ -180,6 +193,9 @@ int process_answer(const struct body_call *c, const json_t *said, struct buf *ou
         break;
     case BODY_APPLY:
         a = apply_answer(said, e);
+        break;
+    case BODY_PROBE:
+        a = probe_answer(said, e);
         break;
     }
     if (!a)

@@ -134,7 +134,7 @@ static int describe(struct body *b, struct err *e)
     return rc;
 }
 
-int lua_load(struct body *b, struct err *e)
+int luabody_load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
     const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
@@ -274,7 +274,7 @@ double registry_window(struct registry *r, const char *instance)
     return json_is_string(v) && str_duration_ms(str_of(json_string_value(v)), &ms) == 0 ? (double)ms / 1000 : 0;
 }
 
-int lua_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
+int luabody_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
              struct err *e)
 {
     struct buf list = BUF_INIT(4 * VALUE_BYTES_MAX), answer = BUF_INIT(VALUE_BYTES_MAX);
