@@ -124,6 +124,16 @@ static void luabody_drop(struct body_call *c)
     buf_free(&c->answer);
 }
 
+/* What the caller gives it, else what a read declares for itself (seconds), else the usual. */
+static int64_t time_for(const struct body *b, const struct body_request *q)
+{
+    const json_t *read = q->kind == BODY_READ ? json_object_get(json_object_get(b->declared, "reads"), q->verb) : NULL;
+
+    if (q->timeout_ms > 0)
+        return q->timeout_ms;
+    return json_get_int(read, "timeout", CALL_TIMEOUT_MS / 1000) * 1000;
+}
+
 int body_start(struct registry *r, const struct body_request *q, body_fn done, void *ctx, struct body_call **out,
                struct err *e)
 {
@@ -141,7 +151,7 @@ int body_start(struct registry *r, const struct body_request *q, body_fn done, v
     c->kind = q->kind;
     c->done = done;
     c->ctx = ctx;
-    rc = h->ops->timer(h, q->timeout_ms > 0 ? q->timeout_ms : CALL_TIMEOUT_MS, deadline, c, &c->deadline, e);
+    rc = h->ops->timer(h, time_for(b, q), deadline, c, &c->deadline, e);
     if (rc == 0 && (rc = b->ops->start(c, q, e)) < 0)
         h->ops->cancel(h, c->deadline);
     if (rc < 0) {

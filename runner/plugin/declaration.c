@@ -165,7 +165,8 @@ static int check_on(const struct at *up, const json_t *declared, const json_t *s
 
 static int check_read(const struct at *at, const json_t *declared, const json_t *spec)
 {
-    static const char *const keys[] = {"on", "args", "params", "returns", "max_age", "window", "unit", "rest", "named"};
+    static const char *const keys[] = {"on", "args", "params", "returns", "max_age", "window", "unit", "rest", "named",
+                                       "timeout"};
     struct at returns = below(at, "returns");
 
     if (only_keys(at, spec, keys, COUNT(keys)) < 0 || check_on(at, declared, spec) < 0 ||

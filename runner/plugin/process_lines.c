@@ -33,7 +33,6 @@ int process_request(const struct body_call *c, const struct body_request *q, int
     put_slice(&o, q->extra, "from");
     json_put_int(&o, "id", id);
     put_slice(&o, q->extra, "key");
-    json_put_int(&o, "timeout_ms", q->timeout_ms);
     put_slice(&o, q->extra, "to");
     json_put_string(&o, "verb", str_of(c->verb));
     json_close(&o);

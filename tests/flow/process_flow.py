@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins that are processes, and everything such a process can do wrong: each ends in one clear error, in no wrong
+claim about the world, and in no process that outlives the run.
+
+Prints `ok - name` or `not ok - name: why` per case."""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECRET = "correct-horse-battery"
+DECLARATION = {
+    "abi": 1, "name": "evil", "settings": {"mode": "string", "token": "secret"},
+    "reads": {"value": {"returns": "integer", "timeout": 1},
+              "record": {"returns": {"list": {"name": "string", "size": "integer?"}}}},
+    "effects": {"put": {"args": ["value"], "params": {"value": "integer >= 0"}, "class": "ensure", "target": "value/it",
+                        "timeout": 1, "want": {"value": "{{value}}"}}}}
+
+# The plugin: its world is a file beside it, and every apply leaves a line in another.
+PLUGIN = r'''#!/usr/bin/env python3
+import json, os, pathlib, subprocess, sys, time
+HERE = pathlib.Path(__file__).parent
+world, applies = HERE / "world", HERE / "applies"
+mode, token = "", ""
+
+def say(text):
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+def answer(call, **more):
+    say(json.dumps({"id": call["id"], **more}))
+
+def value():
+    return int(world.read_text())
+
+def on_read(call):
+    if mode == "hangs": time.sleep(60)
+    if mode == "dies": sys.exit(7)
+    if mode == "dies with words": sys.exit("out of cheese " + token)
+    if mode == "is killed": os.kill(os.getpid(), 9)
+    if mode == "lies": return answer(call, value="five")
+    if mode == "lies with null": return answer(call, value=None)
+    if mode == "adds a field": return answer(call, value=5, extra=1)
+    if mode == "answers twice": answer(call, value=5)
+    if mode == "wrong id": return answer({"id": 99}, value=5)
+    if mode == "no id": return say('{"value": 5}')
+    if mode == "prints garbage": return say("Traceback (most recent call last): \x1b[31m")
+    if mode == "prints bad UTF-8":
+        sys.stdout.buffer.write(b'{"id": 3, "value": "\xff"}\n'); sys.stdout.buffer.flush(); return None
+    if mode == "nests deeply": return say('{"id":3,"value":' + "[" * 5000 + "]" * 5000 + "}")
+    if mode == "floods its output":
+        while True: say('{"id": 77}' * 1000)
+    if mode == "prints one endless line":
+        while True: sys.stdout.write("x" * 65536)
+    if mode == "floods stderr":
+        while True: sys.stderr.write("x" * 65536)
+    if mode == "closes its output":
+        os.close(1); time.sleep(60)
+    if mode == "closes its input":
+        os.close(0); answer(call, value=5); time.sleep(60)
+    if mode == "forks":
+        subprocess.Popen(["sleep", "60"]); sys.exit(3)
+    if mode == "says a secret":
+        sys.stderr.write(token + "\n"); sys.stderr.flush()
+        return answer(call, unknown="error", why="the password " + token + " is wrong")
+    if call["verb"] == "record": return answer(call, value=[{"name": "a", "size": 1}, {"name": "b"}])
+    return answer(call, value=value())
+
+def on_apply(call):
+    with applies.open("a") as f: f.write(json.dumps(call["to"]) + "\n")
+    n = len(applies.read_text().splitlines())
+    if mode == "dies before": sys.exit(1)
+    if mode == "dies before, once" and n == 1: sys.exit(1)
+    if mode == "hangs before": time.sleep(60)
+    if mode == "refuses": return answer(call, outcome="refused", why="not on a Friday")
+    if mode == "says error": return answer(call, error="it may have happened")
+    if mode == "claims it": return answer(call, outcome="sent")
+    world.write_text(str(call["to"]["value"]))
+    if mode == "dies after": sys.exit(1)
+    if mode == "hangs after": time.sleep(60)
+    if mode == "garbage after": say("done!")
+    if mode == "nonsense after": return answer(call, outcome="done")
+    return answer(call, outcome="sent")
+
+declaration = json.loads((HERE / "evil.json").read_text())
+for line in sys.stdin:
+    call = json.loads(line)
+    kind = call["call"]
+    if kind == "describe":
+        start = (HERE / "start").read_text()
+        if start == "never introduces itself": time.sleep(60)
+        if start == "describes something else": declaration["effects"]["put"]["class"] = "keyed"
+        if start == "dies at once": sys.exit("no libfoo")
+        answer(call, value=declaration)
+    elif kind == "configure":
+        mode, token = call["settings"]["mode"], call["settings"].get("token", "")
+        if mode == "does not like its settings": answer(call, error="mode: what is that?")
+        else: answer(call, value=True)
+    elif kind == "read": on_read(call)
+    elif kind == "state": answer(call, value={"value": value()})
+    elif kind == "apply": on_apply(call)
+'''
+
+READ = 'local v = observe(evil.value())\nresolve("it is " .. v)'
+PUT = """remedy("put", evil.put(5), { verify = function() return observe(evil.value()) == 5 end, within = "3s", every = "1s" })
+resolve "it is five" """
+BOOK = """---
+runbook: t
+summary: a test
+uses: {{ evil: it }}
+may: [ {{ effect: evil.put, target: "value/it" }} ]
+---
+# T
+
+```lua
+{code}
+```
+"""
+
+# mode, what the run must say; every one of them is an unknown observation
+READS = {
+    "hangs": r"no answer within the time",
+    "dies": r"plugin evil: it ended with exit code 7",
+    "dies with words": r"exit code 1; it said: out of cheese \*\*\*",
+    "is killed": r"ended by signal 9",
+    "lies": r"answer to value breaks its word: value must be integer",
+    "lies with null": r"no answer",
+    "adds a field": r"'extra' is in no answer",
+    "wrong id": r"answered call 99, which nobody made",
+    "no id": r"something without an id",
+    "prints garbage": r"no answer: Traceback",
+    "prints bad UTF-8": r"what is no answer",
+    "nests deeply": r"what is no answer",
+    "floods its output": r"what is no answer|floods",
+    "prints one endless line": r"line of more than|floods",
+    "floods stderr": r"floods stderr",
+    "closes its output": r"closed its output",
+    "forks": r"ended with exit code 3",
+    "says a secret": r"the password \*\*\* is wrong",
+    "does not like its settings": r"mode: what is that\?",
+}
+# how it starts, what the run must say
+STARTS = {
+    "describes something else": r"describes itself otherwise",
+    "dies at once": r"exit code 1; it said: no libfoo",
+    "never introduces itself": r"did not describe itself within 10 s",
+}
+# mode, exit code, what must be said, times that it was asked to apply, the value afterwards
+EFFECTS = {
+    "good": (0, r"it is five", 1, 5),
+    "dies after": (0, r"it is five", 1, 5),
+    "hangs after": (0, r"it is five", 1, 5),
+    "garbage after": (0, r"it is five", 1, 5),
+    "nonsense after": (0, r"it is five", 1, 5),
+    "dies before": (3, r"(?i)did not arrive", 2, 1),
+    "dies before, once": (0, r"it is five", 2, 5),
+    "hangs before": (3, r"(?i)did not arrive", 2, 1),
+    "refuses": (3, r"not on a Friday", 1, 1),
+    "says error": (3, r"(?i)did not arrive", 2, 1),
+    "claims it": (3, r"(?i)did not arrive", 2, 1),
+}
+
+
+class Box:
+    def __init__(self, program, path, mode, code, start=""):
+        self.program, self.path = program, path
+        plugins = path / "plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "evil.json").write_text(json.dumps(DECLARATION))
+        (plugins / "evil").write_text(PLUGIN)
+        (plugins / "evil").chmod(0o755)
+        (plugins / "world").write_text("1")
+        (plugins / "start").write_text(start)
+        (path / "token").write_text(SECRET + "\n")
+        (path / "t.md").write_text(BOOK.format(code=code))
+        (path / "midwatch.yaml").write_text(
+            f'plugins: plugins\ninstances: {{ it: {{ plugin: evil, mode: "{mode}", token_file: token }} }}\n')
+
+    def run(self, *words):
+        p = subprocess.run([str(self.program), *words], cwd=self.path, text=True, capture_output=True, timeout=60, check=False,
+                           env={**os.environ, "HOME": str(self.path), "MIDWATCH_STATE": "s"})
+        return p.returncode, p.stdout + p.stderr
+
+    def applies(self):
+        log = self.path / "plugins" / "applies"
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def leftovers(self):
+        """Processes that still have the plugin's directory in their command line."""
+        found = []
+        for proc in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if str(self.path / "plugins").encode() in proc.read_bytes():
+                    found.append(proc.parent.name)
+            except OSError:
+                pass
+        return found
+
+    def leaks(self):
+        return [f.name for f in self.path.rglob("*") if f.is_file() and f.name != "token" and SECRET.encode() in f.read_bytes()]
+
+
+def wrong(box, got, code, pattern):
+    """What is wrong with a run, or None."""
+    shown = got[1] + box.run("show", "1")[1]
+    if got[0] != code:
+        return f"exit {got[0]} instead of {code}: {shown[-700:]}"
+    if not re.search(pattern, shown):
+        return f"no /{pattern}/ in: {shown[-700:]}"
+    if "Sanitizer" in shown:
+        return shown[-3000:]
+    if SECRET in shown or box.leaks():
+        return f"the secret is seen: {box.leaks()}"
+    return f"processes are left: {box.leftovers()}" if box.leftovers() else None
+
+
+def case_read(program, path, mode, pattern):
+    box = Box(program, path, mode, READ)
+    return wrong(box, box.run("run", "t.md"), 3, pattern)
+
+
+def case_start(program, path, start, pattern):
+    box = Box(program, path, "good", READ, start)
+    return wrong(box, box.run("run", "t.md"), 3, pattern)
+
+
+def case_effect(program, path, mode, expected):
+    code, pattern, applies, value = expected
+    box = Box(program, path, mode, PUT)
+    got = box.run("run", "t.md")
+    why = wrong(box, got, code, pattern)
+    if why:
+        return why
+    if box.applies() != applies:
+        return f"asked to apply {box.applies()} times instead of {applies}: {got[1][-500:]}"
+    return None if (box.path / "plugins/world").read_text() == str(value) else "the world is not as it must be"
+
+
+def case_again(program, path, mode, first, second):
+    """A process that broke is started again by the next call."""
+    code = f'local r = evil.value()\nlocal o = observe {{ a = r }}\nlocal p = observe {{ b = evil.record() }}\n' \
+           f'if known(o, "a") == {first} and known(p, "b") == {second} then resolve "as expected" end'
+    box = Box(program, path, mode, code)
+    return wrong(box, box.run("run", "t.md"), 0, "as expected")
+
+
+def case_record(program, path):
+    box = Box(program, path, "good", 'local l = observe(evil.record())\nresolve(l[1].name .. #l .. tostring(l[2].size))')
+    return wrong(box, box.run("run", "t.md"), 0, "a2nil")
+
+
+def case_offline(program, path):
+    """lint and test work from the declaration alone; replay from the bundle, even with the plugin gone."""
+    box = Box(program, path, "good", PUT)
+    (path / "t.test.yaml").write_text("""scenarios:
+  - { name: done, given: { "evil.value()": { then: [1, 5] } }, expect: { effects: ["evil.put value/it"], outcome: resolved } }
+""")
+    why = wrong(box, box.run("run", "t.md"), 0, "it is five")
+    (path / "plugins/evil").write_text("#!/bin/sh\ntouch started\n")
+    for words in (["lint", "t.md"], ["test", "t.md"]):
+        code, out = box.run(*words)
+        why = why or (f"{words}: exit {code}: {out}" if code else None)
+    for f in ("evil", "evil.json"):
+        (path / "plugins" / f).unlink()
+    code, out = box.run("replay", "1")
+    why = why or (f"replay: exit {code}: {out}" if code else None)
+    return why or ("the process was started" if (path / "started").exists() or (path / "plugins/started").exists() else None)
+
+
+def case_program(program, path, change, pattern):
+    """A program that may not be run is an error before anything begins."""
+    box = Box(program, path, "good", READ)
+    change(path / "plugins")
+    code, out = box.run("run", "t.md")
+    return None if code == 2 and re.search(pattern, out) else f"exit {code}, no /{pattern}/: {out[-500:]}"
+
+
+def rewrite(**changes):
+    def change(plugins):
+        declared = json.loads(json.dumps(DECLARATION))
+        for where, value in changes.items():
+            at = declared
+            *path, last = where.split("__")
+            for key in path:
+                at = at[key]
+            at[last] = value
+        (plugins / "evil.json").write_text(json.dumps(declared))
+    return change
+
+
+PROGRAMS = {
+    "program that is missing": (lambda p: (p / "evil").unlink(), r"plugin evil: its program is neither"),
+    "program that is not executable": (lambda p: (p / "evil").chmod(0o644), r"evil: not executable \(chmod \+x\)"),
+    "program that anybody may write": (lambda p: (p / "evil").chmod(0o757), r"anybody may write it"),
+    "declaration that is no JSON": (lambda p: (p / "evil.json").write_text("{"), r"plugin evil: "),
+    "declaration of another abi": (rewrite(abi=2), r"speaks abi 1, the plugin 2"),
+    "declaration of another name": (rewrite(name="good"), r"calls itself 'good'"),
+    "declaration with a misspelt class": (rewrite(effects__put__class="ensur"), r"effects\.put\.class.*did you mean 'ensure'"),
+    "declaration with a misspelt key": (rewrite(reads__value__retruns="x"), r"retruns.*did you mean 'returns'"),
+    "declaration with a bad schema": (rewrite(effects__put__params__value="integre"),
+                                      r"effects\.put\.params\.value.*did you mean 'integer'"),
+    "declaration with a bad want": (rewrite(effects__put__want={"value": "{{valu}}"}), r"want\.value: \{\{valu\}\} is no argument"),
+    "declaration with a bad target": (rewrite(effects__put__target="v/{{x}}"), r"effects\.put\.target: \{\{x\}\} is no argument"),
+    "setting that is not declared": (rewrite(settings={"mod": "string", "token": "secret"}), r"no setting 'mode'.*did you mean 'mod'"),
+}
+
+
+def case_contract(program, _, plugin, passed):
+    p = subprocess.run([str(program), "plugin", "test", str(ROOT / "plugins/examples" / plugin)], text=True, capture_output=True,
+                       timeout=60, check=False)
+    return None if p.returncode == 0 and p.stdout.endswith(f"{passed} passed, 0 failed\n") else p.stdout + p.stderr
+
+
+def case_contract_fails(program, path, mode, pattern):
+    """The kit finds what a plugin does wrong."""
+    box = Box(program, path, mode, READ)
+    (path / "plugins/evil.plugin-test.yaml").write_text(f"""settings: {{ mode: "{mode}" }}
+reads: [ {{ read: value, value: 1 }}, {{ read: record }} ]
+effects: [ {{ effect: put, args: {{ value: 5 }} }} ]
+""")
+    code, out = box.run("plugin", "test", "plugins/evil")
+    return None if code == 2 and re.search(pattern, out) else f"exit {code}, no /{pattern}/: {out[-900:]}"
+
+
+CONTRACTS = {
+    "lies": r"not ok - read value: .*value must be integer",
+    "claims it": r'not ok - effect put: its state afterwards: \{"value":1\} instead of \{"value":5\}',
+    "dies before": r"not ok - effect put: it answered .*unknown",
+}
+
+
+def cases(program, box):
+    for mode, pattern in READS.items():
+        yield f"a read of a process that {mode}", case_read, (program, box(), mode, pattern)
+    for start, pattern in STARTS.items():
+        yield f"a process that {start}", case_start, (program, box(), start, pattern)
+    for mode, expected in EFFECTS.items():
+        yield f"an effect of a process that {mode}", case_effect, (program, box(), mode, expected)
+    for name, (change, pattern) in PROGRAMS.items():
+        yield f"a {name}", case_program, (program, box(), change, pattern)
+    for plugin, passed in (("flags", 8), ("maintenance.lua", 11)):
+        yield f"plugin test {plugin}", case_contract, (program, box(), plugin, passed)
+    for mode, pattern in CONTRACTS.items():
+        yield f"plugin test of a process that {mode}", case_contract_fails, (program, box(), mode, pattern)
+    yield "answers twice, then once more", case_again, (program, box(), "answers twice", "true", "false")
+    yield "records with optional fields", case_record, (program, box())
+    yield "lint, test and replay start no process", case_offline, (program, box())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default=str(ROOT / "build"))
+    program = pathlib.Path(parser.parse_args().build).resolve() / "midwatch"
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="midwatch-process-") as scratch, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        n = iter(range(1000))
+        jobs = [(name, pool.submit(fn, *args)) for name, fn, args in
+                cases(program, lambda: pathlib.Path(scratch) / str(next(n)))]
+        for name, job in jobs:
+            try:
+                why = job.result()
+            except Exception as e:  # pylint: disable=broad-except
+                why = repr(e)
+            failed += why is not None
+            print(f"ok - {name}" if why is None else f"not ok - {name}: {why}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
