@@ -80,6 +80,14 @@ static struct bytes compile(const char *file, struct bytes text)
     return code;
 }
 
+/* Declarations of process plugins are text only. */
+static int is_lua(const char *file)
+{
+    size_t n = strlen(file);
+
+    return n > 4 && strcmp(file + n - 4, ".lua") == 0;
+}
+
 static void write_bytes(FILE *out, const char *kind, int i, struct bytes b)
 {
     size_t k;
@@ -115,7 +123,8 @@ int main(int argc, char **argv)
     qsort(argv + 3, (size_t)argc - 3, sizeof(*argv), compare);
     fprintf(out, "/* Made by midwatch_embed. */\n#include \"base/embedded.h\"\n\n#include <string.h>\n\n");
     for (i = 3; i < argc; i++) {
-        struct bytes text = read_file(argv[2], argv[i]), code = compile(argv[i], text);
+        struct bytes text = read_file(argv[2], argv[i]),
+                     code = is_lua(argv[i]) ? compile(argv[i], text) : (struct bytes){NULL, 0};
 
         write_bytes(out, "text", i, text);
         write_bytes(out, "code", i, code);
