@@ -299,6 +299,8 @@ static int finish_effect(const struct at *at, const json_t *declared, json_t *sp
 
     json_object_set_new(spec, "has_state", json_boolean(json_get_bool(spec, "state", true)));
     json_object_set_new(spec, "has_check", json_boolean(json_get_bool(spec, "check", false)));
+    if (check_on(at, declared, spec) < 0)
+        return at->e->code;
     if (json_is_string(want) && strcmp(json_string_value(want), "args") == 0)
         return 0;
     if (!json_is_object(want) || json_object_size(want) == 0)
