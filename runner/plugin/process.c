@@ -353,6 +353,8 @@ static void end_broken(struct process *p)
     struct body_call *c;
     char why[900];
 
+    if (p->ncalls == 0)
+        log_event(LOG_WARN, "plugin", "%s: while nothing was asked of it, %s", b->instance, p->broken);
     snprintf(why, sizeof(why), "plugin %s: %s%s%s", b->plugin, p->broken, p->last_words[0] ? "; it said: " : "",
              p->last_words);
     for (c = b->calls; c; c = c->next) {

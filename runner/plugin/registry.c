@@ -243,13 +243,21 @@ int registry_settings_hash(struct registry *r, const char *instance, char out[65
 {
     struct buf text = BUF_INIT(VALUE_BYTES_MAX);
     struct body *b;
+    json_t *settings, *kind;
+    const char *name;
     struct hash h;
     int rc = body_find(r, instance, NULL, &b, e);
 
     if (rc < 0)
         return rc;
-    if (b->config)
-        json_add_value(&text, b->config->settings);
+    settings = b->config ? json_copy(b->config->settings) : NULL;
+    json_object_foreach(json_object_get(b->declared, "settings"), name, kind) {
+        if (settings && strcmp(json_string_value(kind), "secret") == 0)
+            json_object_del(settings, name);
+    }
+    if (settings)
+        json_add_value(&text, settings);
+    json_decref(settings);
     if (b->config && strcmp(b->plugin, "shell") == 0)
         json_add_value(&text, r->o.config->commands);
     h = hash_of((struct str){text.data, text.len});

@@ -227,7 +227,7 @@ def case_read(program, path, mode, pattern):
 
 
 def case_start(program, path, start, pattern):
-    box = Box(program, path, "good", READ, start)
+    box = Box(program, path, "good", 'resolve("they are " .. #observe(evil.record()))', start)
     return wrong(box, box.run("run", "t.md"), 3, pattern)
 
 
