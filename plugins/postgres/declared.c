@@ -40,7 +40,8 @@ static bool check_query(const char *name, const json_t *query, struct trouble *t
     size_t i;
 
     if (!json_is_object(query) || !json_is_string(json_object_get(query, "sql")))
-        return trouble(t, "error", "queries: %.60s must be { sql: \"SELECT ...\", params: [text], returns: value|row|rows }", name);
+        return trouble(t, "error", "queries: %.60s must be { sql: \"SELECT ...\", params: [text], returns: value|row|rows }",
+                       name);
     json_object_foreach((json_t *)query, key, v) {
         for (i = 0; i < 3 && strcmp(key, keys[i]) != 0; i++)
             ;

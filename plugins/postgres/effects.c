@@ -30,8 +30,10 @@ static bool parse(const char *verb, const json_t *args, struct who *w, struct tr
     unsigned long long start, pid, statement = 0;
     int end = 0;
 
-    if (cancel ? sscanf(id, "%llx.%llx.%llx%n", &start, &pid, &statement, &end) != 3 : sscanf(id, "%llx.%llx%n", &start, &pid, &end) != 2)
-        end = 0;
+    if (cancel)
+        sscanf(id, "%llx.%llx.%llx%n", &start, &pid, &statement, &end);
+    else
+        sscanf(id, "%llx.%llx%n", &start, &pid, &end);
     if (end == 0 || id[end] != '\0') {
         t->refused = true;
         return trouble(t, "error", "'%.60s' is no %s (they come from activity, long_running, locks, ...)", id,

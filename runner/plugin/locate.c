@@ -103,6 +103,37 @@ static bool pinned_text(struct body *b)
     return false;
 }
 
+/* 0 if path is a program that only its owner can replace; ERR_NOT_FOUND if there is nothing of the kind. */
+static int usable(const char *path, struct err *e)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return ERR_NOT_FOUND;
+    if (access(path, X_OK) != 0)
+        return err_set(e, ERR_DENIED, "%s: not executable (chmod +x)", path);
+    if (st.st_mode & S_IWOTH)
+        return err_set(e, ERR_DENIED, "%s: anybody may write it (chmod o-w)", path);
+    return 0;
+}
+
+/* There may be a program without a declaration. */
+static int no_text(struct body *b, const char *dir, struct err *e)
+{
+    struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    struct err own = {0};
+
+    buf_addf(&path, "%s/%s", dir ? dir : "", b->plugin);
+    if (!dir || usable(buf_text(&path), &own) == ERR_NOT_FOUND) {
+        no_plugin(b->plugin, e);
+    } else {
+        err_set(e, ERR_NOT_FOUND, "plugin %s has a program but no declaration", b->plugin);
+        err_hint(e, "midwatch plugin describe %.90s > %.90s.json", buf_text(&path), buf_text(&path));
+    }
+    buf_free(&path);
+    return e->code;
+}
+
 static int find_text(struct body *b, struct err *e)
 {
     const char *dir = operator_dir(b->registry);
@@ -119,21 +150,7 @@ static int find_text(struct body *b, struct err *e)
             *e = own;
         return rc;
     }
-    return shipped_text(b) ? 0 : no_plugin(b->plugin, e);
-}
-
-/* 0 if path is a program that only its owner can replace; ERR_NOT_FOUND if there is nothing of the kind. */
-static int usable(const char *path, struct err *e)
-{
-    struct stat st;
-
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return ERR_NOT_FOUND;
-    if (access(path, X_OK) != 0)
-        return err_set(e, ERR_DENIED, "%s: not executable (chmod +x)", path);
-    if (st.st_mode & S_IWOTH)
-        return err_set(e, ERR_DENIED, "%s: anybody may write it (chmod o-w)", path);
-    return 0;
+    return shipped_text(b) ? 0 : no_text(b, dir, e);
 }
 
 /* The directory of our own program, "" if it cannot be told. */

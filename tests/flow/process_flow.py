@@ -297,6 +297,7 @@ def rewrite(**changes):
 
 PROGRAMS = {
     "program that is missing": (lambda p: (p / "evil").unlink(), r"plugin evil: its program is neither"),
+    "program without a declaration": (lambda p: (p / "evil.json").unlink(), r"no declaration \(midwatch plugin describe "),
     "program that is not executable": (lambda p: (p / "evil").chmod(0o644), r"evil: not executable \(chmod \+x\)"),
     "program that anybody may write": (lambda p: (p / "evil").chmod(0o757), r"anybody may write it"),
     "declaration that is no JSON": (lambda p: (p / "evil.json").write_text("{"), r"plugin evil: "),
