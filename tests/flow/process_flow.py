@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery"
@@ -84,6 +85,7 @@ def on_apply(call):
     if mode == "claims it": return answer(call, outcome="sent")
     world.write_text(str(call["to"]["value"]))
     if mode == "dies after": sys.exit(1)
+    if mode == "is slow": time.sleep(1)
     if mode == "hangs after": time.sleep(60)
     if mode == "garbage after": say("done!")
     if mode == "nonsense after": return answer(call, outcome="done")
@@ -274,6 +276,22 @@ def case_offline(program, path):
     return why or ("the process was started" if (path / "started").exists() or (path / "plugins/started").exists() else None)
 
 
+def case_killed(program, path):
+    """Midwatch is killed while the process works on an effect: the resumed run reads back, and sends nothing again."""
+    box = Box(program, path, "is slow", PUT)
+    p = subprocess.Popen([str(program), "run", "t.md"], cwd=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         env={**os.environ, "HOME": str(path), "MIDWATCH_STATE": "s"})
+    for _ in range(200):
+        if (path / "plugins/world").read_text() == "5":
+            break
+        time.sleep(0.05)
+    p.kill()
+    p.wait()
+    time.sleep(1.2)         # the process ends with its input, once it has looked up
+    why = wrong(box, box.run("resume", "1"), 0, r"outcome is UNKNOWN|it is five")
+    return why or (None if box.applies() == 1 else f"asked to apply {box.applies()} times")
+
+
 def case_program(program, path, change, pattern):
     """A program that may not be run is an error before anything begins."""
     box = Box(program, path, "good", READ)
@@ -351,6 +369,7 @@ def cases(program, box):
     for mode, pattern in CONTRACTS.items():
         yield f"plugin test of a process that {mode}", case_contract_fails, (program, box(), mode, pattern)
     yield "answers twice, then once more", case_again, (program, box(), "answers twice", "true", "false")
+    yield "midwatch is killed in the middle of an effect", case_killed, (program, box())
     yield "records with optional fields", case_record, (program, box())
     yield "lint, test and replay start no process", case_offline, (program, box())
 
