@@ -5,7 +5,7 @@
 #include "io/child.h"
 
 #include "base/limits.h"
-#include "io/spawn.h"
+#include "io/proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -187,7 +187,7 @@ static int open_stream(struct child *c, struct stream *s, bool to_child, uv_loop
 {
     int ends[2];
 
-    if (spawn_pipe(ends) != 0)
+    if (proc_pipe(ends) != 0)
         return -1;
     s->fd = ends[to_child ? 1 : 0];
     *theirs = ends[to_child ? 0 : 1];
@@ -230,6 +230,7 @@ static int watch(struct child *c, uv_loop_t *loop)
 int child_start(uv_loop_t *loop, struct host_op **list, const struct child_request *r, struct host_op **out,
                 struct err *e)
 {
+    const struct spawn_request q = {.argv = r->argv, .cwd = r->cwd};
     struct child *c = xcalloc(1, sizeof *c);
     int theirs[3] = {-1, -1, -1}, rc = 0;
 
@@ -242,14 +243,14 @@ int child_start(uv_loop_t *loop, struct host_op **list, const struct child_reque
         open_stream(c, &c->out[1], false, loop, &theirs[2]) != 0)
         rc = errno;
     else
-        rc = spawn_child(r->argv, NULL, r->cwd, theirs, &c->pid);
+        rc = proc_spawn(&q, theirs, &c->pid);
     for (int i = 0; i < 3; i++)
         if (theirs[i] >= 0)
             close(theirs[i]);
     if (rc == 0)
         rc = watch(c, loop);
     if (rc != 0) {
-        spawn_failed(r->argv[0], r->cwd, rc, e);
+        proc_failed(&q, rc, e);
         if (c->handles == 0) {
             buf_free(&c->unsent);
             free(c);

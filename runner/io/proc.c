@@ -6,12 +6,16 @@
 #include "io/proc.h"
 
 #include "base/limits.h"
-#include "io/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +24,7 @@ enum {
     GRACE_MS = 2000,
     READ_CHUNK = 64 * 1024,
     DRAIN_READS = 64,           /* of READ_CHUNK after the end: more than a pipe can hold */
+    ENV_MINIMAL = 4,
 };
 
 enum stage { RUNNING, TERMINATED, KILLED, GIVEN_UP };
@@ -219,12 +224,39 @@ static void cancel(struct host_op *op)
     release(p);
 }
 
+int proc_pipe(int ends[2])
+{
+    int low[2];
+    int r = -1;
+
+    if (pipe2(low, O_CLOEXEC) != 0)
+        return -1;
+    if (low[0] > 2 && low[1] > 2) {
+        ends[0] = low[0];
+        ends[1] = low[1];
+        return 0;
+    }
+    ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, 3);
+    ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, 3);
+    if (ends[0] >= 0 && ends[1] >= 0) {
+        r = 0;
+    } else {
+        if (ends[0] >= 0)
+            close(ends[0]);
+        if (ends[1] >= 0)
+            close(ends[1]);
+    }
+    close(low[0]);
+    close(low[1]);
+    return r;
+}
+
 /* One pipe to or from the child: `ours` is watched without blocking, the other end goes to *theirs. */
 static int open_stream(struct proc *p, struct stream *s, bool to_child, uv_loop_t *loop, int *theirs)
 {
     int ends[2];
 
-    if (spawn_pipe(ends) != 0)
+    if (proc_pipe(ends) != 0)
         return -1;
     s->fd = ends[to_child ? 1 : 0];
     *theirs = ends[to_child ? 0 : 1];
@@ -238,6 +270,78 @@ static int open_stream(struct proc *p, struct stream *s, bool to_child, uv_loop_
     }
     p->handles++;
     return 0;
+}
+
+/* PATH, HOME and LANG=C: what a program needs to find itself, nothing of ours. */
+static char **minimal_env(void)
+{
+    char **env = xcalloc(ENV_MINIMAL, sizeof *env);
+    const char *path = getenv("PATH");
+    const char *home = getenv("HOME");
+    struct buf b;
+
+    buf_init(&b, 64 * KIB);
+    buf_addf(&b, "PATH=%s", path ? path : "/usr/local/bin:/usr/bin:/bin");
+    env[0] = buf_take(&b, NULL);
+    buf_init(&b, 64 * KIB);
+    buf_addf(&b, "HOME=%s", home ? home : "/");
+    env[1] = buf_take(&b, NULL);
+    env[2] = xstrdup("LANG=C");
+    return env;
+}
+
+static void free_env(char **env)
+{
+    for (int i = 0; env && env[i]; i++)
+        free(env[i]);
+    free(env);
+}
+
+int proc_spawn(const struct spawn_request *r, const int theirs[3], pid_t *pid)
+{
+    char **own_env = r->env ? NULL : minimal_env();
+    posix_spawn_file_actions_t fa;
+    posix_spawnattr_t attr;
+    sigset_t all, none;
+    int rc;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&attr, 0);
+    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawn_file_actions_init(&fa);
+    rc = theirs[0] < 0 ? posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0)
+                       : posix_spawn_file_actions_adddup2(&fa, theirs[0], 0);
+    for (int i = 1; rc == 0 && i < 3; i++)
+        rc = posix_spawn_file_actions_adddup2(&fa, theirs[i], i);
+    if (rc == 0)
+        rc = posix_spawn_file_actions_addclosefrom_np(&fa, 3);
+    if (rc == 0 && r->cwd)
+        rc = posix_spawn_file_actions_addchdir_np(&fa, r->cwd);
+    if (rc == 0)
+        rc = posix_spawnp(pid, r->argv[0], &fa, &attr, (char *const *)r->argv,
+                          own_env ? own_env : (char *const *)r->env);
+    posix_spawn_file_actions_destroy(&fa);
+    posix_spawnattr_destroy(&attr);
+    free_env(own_env);
+    return rc;
+}
+
+int proc_failed(const struct spawn_request *r, int errnum, struct err *e)
+{
+    const char *name = r->argv[0];
+    struct stat st;
+
+    if (r->cwd && (stat(r->cwd, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return err_set(e, ERR_IO, "run %s: no directory %s", name, r->cwd);
+    if (errnum == ENOENT)
+        return err_set(e, ERR_IO, "run %s: not found", name);
+    if (errnum == ENOEXEC)
+        return err_set(e, ERR_IO, "run %s: not a program (a script needs a #! line)", name);
+    return err_set(e, ERR_IO, "run %s: %s", name, strerror(errnum));
 }
 
 /* From here on the child runs: whatever fails, the caller hears of its end. */
@@ -288,13 +392,13 @@ int proc_start(uv_loop_t *loop, struct host_op **list, const struct spawn_reques
         (r->input.n > 0 && open_stream(p, &p->in, true, loop, &theirs[0]) != 0))
         rc = errno;
     else
-        rc = spawn_child(r->argv, r->env, r->cwd, theirs, &p->pid);
+        rc = proc_spawn(r, theirs, &p->pid);
     for (int i = 0; i < 3; i++)
         if (theirs[i] >= 0)
             close(theirs[i]);
     if (rc != 0) {
         release(p);
-        return spawn_failed(r->argv[0], r->cwd, rc, e);
+        return proc_failed(r, rc, e);
     }
     if (r->input.n > 0) {
         p->input = xmemdup(r->input.p, r->input.n);

@@ -15,4 +15,13 @@
 int proc_start(uv_loop_t *loop, struct host_op **list, const struct spawn_request *r, host_spawn_fn done, void *ctx,
                struct host_op **out, struct err *e);
 
+/* What children that stay (child.c) begin with, too. A close-on-exec pipe whose ends are above stderr, since lower
+ * numbers are overwritten on the way into the child: 0, or -1 with errno. */
+int proc_pipe(int ends[2]);
+/* argv, env and cwd of r; theirs: the child's ends of stdin (-1 = /dev/null), stdout and stderr, which stay open here.
+ * 0 or an errno. The child leads a group, with default signals and no descriptor but its three. */
+int proc_spawn(const struct spawn_request *r, const int theirs[3], pid_t *pid);
+/* The error for an errno of proc_spawn, in words. Returns its code. */
+int proc_failed(const struct spawn_request *r, int errnum, struct err *e);
+
 #endif
