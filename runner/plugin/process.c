@@ -20,29 +20,7 @@ enum {
     LINES_MAX = 256,                    /* read in one turn */
     ERRORS_MAX = 1024 * 1024,           /* bytes on stderr between two answers */
     LOGGED_MAX = 200,                   /* lines of stderr, then they are dropped */
-    FORGOTTEN_MAX = 64,
     DESCRIBE = 1, CONFIGURE = 2,        /* the ids of the handshake; calls follow */
-};
-
-enum stage { DESCRIBING, CONFIGURING, READY };
-
-struct process {
-    struct process *next;
-    struct body *body;
-    struct host_op *op;                 /* NULL once it ended */
-    struct host_op *timer;              /* of the handshake, or after the end of its output */
-    enum stage stage;
-    bool draining;                      /* let a call time out */
-    size_t ncalls;
-    int64_t next_id;
-    int64_t forgotten[FORGOTTEN_MAX];   /* calls that nobody waits for any more */
-    size_t nforgotten;
-    struct buf said;                    /* and not read yet */
-    struct buf grumble;                 /* the beginning of a line on stderr */
-    char last_words[200];
-    size_t errors, logged;
-    char ended[80];                     /* how, "" while it runs */
-    char broken[500];                   /* why it cannot be trusted, "" while it can */
 };
 
 static struct host *host_of(const struct process *p)
@@ -145,7 +123,7 @@ static void on_ended(void *ctx, int exit_code, int signal)
         snprintf(p->ended, sizeof(p->ended), "it ended with exit code %d", exit_code);
 }
 
-static void process_free(struct process *p)
+void process_free(struct process *p)
 {
     struct process **at = &p->body->processes;
 
@@ -167,7 +145,7 @@ static int say(struct process *p, struct str line, struct err *e)
     return host_of(p)->ops->say(host_of(p), p->op, line, e);
 }
 
-static int start_process(struct body *b, struct process **out, struct err *e)
+int process_begin(struct body *b, struct process **out, struct err *e)
 {
     const char *const argv[] = {b->program, NULL};
     struct process *p = xcalloc(1, sizeof(*p));
@@ -193,7 +171,7 @@ static int start_process(struct body *b, struct process **out, struct err *e)
     return 0;
 }
 
-static void send_call(struct process *p, struct body_call *c)
+void process_send(struct process *p, struct body_call *c)
 {
     struct err e = {0};
 
@@ -227,7 +205,7 @@ static void configured(struct process *p, const json_t *said)
     stop_timer(p);
     p->stage = READY;
     while (p->op && !p->broken[0] && (c = first_waiting(p)) != NULL)
-        send_call(p, c);
+        process_send(p, c);
 }
 
 static void described(struct process *p, const json_t *said)
@@ -390,7 +368,7 @@ static bool turn_process(struct process *p)
     return true;
 }
 
-static bool process_turn(struct body *b)
+bool process_turn(struct body *b)
 {
     struct process *p;
 
@@ -401,90 +379,3 @@ static bool process_turn(struct body *b)
     }
     return false;
 }
-
-static int process_start(struct body_call *c, const struct body_request *q, struct err *e)
-{
-    struct process *p;
-    int rc = 0;
-
-    for (p = c->body->processes; p && (p->draining || p->broken[0] || p->ended[0]); p = p->next)
-        ;
-    if (!p)
-        rc = start_process(c->body, &p, e);
-    if (rc < 0)
-        return rc;
-    c->verb = xstrdup(q->verb);
-    c->id = p->next_id++;
-    buf_init(&c->line, PROCESS_LINE_MAX);
-    rc = process_request(c, q, c->id, &c->line, e);
-    if (rc < 0) {
-        buf_free(&c->line);
-        free(c->verb);
-        return rc;
-    }
-    c->process = p;
-    p->ncalls++;
-    if (p->stage == READY)
-        send_call(p, c);
-    return 0;
-}
-
-static void process_drop(struct body_call *c)
-{
-    struct process *p = c->process;
-
-    if (p) {
-        p->ncalls--;
-        p->draining |= c->timed_out;
-        if (c->sent && p->nforgotten < FORGOTTEN_MAX)
-            p->forgotten[p->nforgotten++] = c->id;
-        else
-            p->draining |= c->sent;
-    }
-    buf_free(&c->line);
-    free(c->verb);
-}
-
-static int process_load(struct body *b, struct err *e)
-{
-    const struct config *config = b->registry->o.config;
-    int rc = json_read(b->text, &b->declared, e);
-
-    if (rc == 0)
-        rc = declaration_of_process(b->declared, b->plugin, e);
-    if (rc < 0 || !b->config)
-        return rc;
-    rc = declaration_settings(b->declared, b->config->settings, e);
-    if (rc < 0 && b->config->line > 0)
-        err_wrap(e, "%s:%d:%d: instance '%s'", config->file, b->config->line, b->config->column, b->instance);
-    return rc;
-}
-
-static int process_want(struct body *b, const char *verb, struct str args, struct str state, struct str history,
-                        struct buf *out, struct err *e)
-{
-    const json_t *effect = json_object_get(json_object_get(b->declared, "effects"), verb);
-    json_t *a = NULL, *s = NULL, *to = NULL;
-    int rc = effect ? json_read(args, &a, e) : err_set(e, ERR_INVALID, "plugin %s has no effect '%s'", b->plugin, verb);
-
-    (void)history;
-    if (rc == 0 && state.n)
-        rc = json_read(state, &s, e);
-    if (rc == 0)
-        rc = declaration_want(effect, a, s, &to, e);
-    if (rc == 0)
-        json_add_value(out, to);
-    json_decref(to);
-    json_decref(s);
-    json_decref(a);
-    return rc;
-}
-
-static void process_free_all(struct body *b)
-{
-    while (b->processes)
-        process_free(b->processes);
-}
-
-const struct body_ops process_ops = {.load = process_load, .want = process_want, .start = process_start,
-                                     .drop = process_drop, .turn = process_turn, .free = process_free_all};
