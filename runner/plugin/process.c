@@ -18,6 +18,7 @@ enum {
     CLOSED_MS = 500,                    /* between the end of its output and its own */
     UNREAD_MAX = 4 * 1024 * 1024,       /* bytes said between two turns */
     LINES_MAX = 256,                    /* read in one turn */
+    GRUMBLE_MAX = 3 * 1024,             /* bytes of a line on stderr, more than is shown of it */
     ERRORS_MAX = 1024 * 1024,           /* bytes on stderr between two answers */
     LOGGED_MAX = 200,                   /* lines of stderr, then they are dropped */
     DESCRIBE = 1, CONFIGURE = 2,        /* the ids of the handshake; calls follow */
@@ -26,6 +27,19 @@ enum {
 static struct host *host_of(const struct process *p)
 {
     return p->body->registry->o.host;
+}
+
+/* What it said, as much as fits: without secrets first, because a cut one is not known any more. */
+static const char *shown(struct str said, char *out, size_t size)
+{
+    struct buf clean = BUF_INIT(4 * KIB), printable = BUF_INIT(16 * KIB);
+
+    log_redact(&clean, (struct str){said.p, said.n < 4 * KIB ? said.n : 4 * KIB});
+    str_add_printable(&printable, buf_text(&clean), clean.len);
+    snprintf(out, size, "%s", buf_text(&printable));
+    buf_free(&clean);
+    buf_free(&printable);
+    return out;
 }
 
 static void broke(struct process *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -82,16 +96,15 @@ static void on_said(void *ctx, struct str bytes)
 /* A line on stderr goes to the log; the last one is remembered for the error of its end. */
 static void log_line(struct process *p)
 {
-    struct buf line = BUF_INIT(4 * KIB);
+    char line[600];
 
-    str_add_printable(&line, buf_text(&p->grumble), p->grumble.len);
-    buf_reset(&p->grumble);
-    snprintf(p->last_words, sizeof(p->last_words), "%.190s", buf_text(&line));
+    shown((struct str){buf_text(&p->grumble), p->grumble.len}, p->last_words, sizeof(p->last_words));
     if (p->logged++ < LOGGED_MAX)
-        log_event(LOG_INFO, "plugin", "%s: %s", p->body->instance, buf_text(&line));
+        log_event(LOG_INFO, "plugin", "%s: %s", p->body->instance,
+                  shown((struct str){buf_text(&p->grumble), p->grumble.len}, line, sizeof(line)));
     else if (p->logged == LOGGED_MAX + 1)
         log_event(LOG_WARN, "plugin", "%s: it says too much; the rest is dropped", p->body->instance);
-    buf_free(&line);
+    buf_reset(&p->grumble);
 }
 
 static void on_errors(void *ctx, struct str bytes)
@@ -103,7 +116,7 @@ static void on_errors(void *ctx, struct str bytes)
     if (p->errors > ERRORS_MAX)
         broke(p, "it floods stderr");
     for (i = 0; i < bytes.n && !p->broken[0]; i++) {
-        if (bytes.p[i] != '\n' && p->grumble.len < 800)
+        if (bytes.p[i] != '\n' && p->grumble.len < GRUMBLE_MAX)
             buf_addc(&p->grumble, bytes.p[i]);
         else if (bytes.p[i] == '\n')
             log_line(p);
@@ -197,9 +210,10 @@ static struct body_call *first_waiting(struct process *p)
 static void configured(struct process *p, const json_t *said)
 {
     struct body_call *c;
+    char why[400];
 
     if (json_get_string(said, "error", NULL)) {
-        broke(p, "%.400s", json_get_string(said, "error", ""));
+        broke(p, "%s", shown(str_of(json_get_string(said, "error", "")), why, sizeof(why)));
         return;
     }
     stop_timer(p);
@@ -287,18 +301,16 @@ static void on_answer(struct process *p, const json_t *said)
 
 static void on_line(struct process *p, struct str line)
 {
-    struct buf shown = BUF_INIT(200);
     struct err e = {0};
     json_t *said = NULL;
+    char start[61];
 
     if (json_read(line, &said, &e) == 0 && json_is_object(said)) {
         on_answer(p, said);
     } else {
-        str_add_printable(&shown, line.p, line.n < 60 ? line.n : 60);
-        broke(p, "it printed what is no answer: %s", buf_text(&shown));
+        broke(p, "it printed what is no answer: %s", shown(line, start, sizeof(start)));
     }
     json_decref(said);
-    buf_free(&shown);
 }
 
 /* Reads the lines that are whole. Returns true if there are more. */

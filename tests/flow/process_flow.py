@@ -68,6 +68,8 @@ def on_read(call):
         os.close(0); answer(call, value=5); time.sleep(60)
     if mode == "forks":
         subprocess.Popen(["sleep", "60"]); sys.exit(3)
+    if mode == "cuts a secret": sys.exit("x" * 180 + token + "y" * 5000)
+    if mode == "prints a secret": return say("x" * 50 + token)
     if mode == "says a secret":
         sys.stderr.write(token + "\n"); sys.stderr.flush()
         return answer(call, unknown="error", why="the password " + token + " is wrong")
@@ -145,6 +147,8 @@ READS = {
     "floods stderr": r"floods stderr",
     "closes its output": r"closed its output",
     "forks": r"ended with exit code 3",
+    "cuts a secret": r"exit code 1; it said: x{180}\*\*\*",
+    "prints a secret": r"what is no answer: x{50}\*\*\*",
     "says a secret": r"the password \*\*\* is wrong",
     "does not like its settings": r"mode: what is that\?",
 }
@@ -206,7 +210,7 @@ class Box:
         return found
 
     def leaks(self):
-        return [f.name for f in self.path.rglob("*") if f.is_file() and f.name != "token" and SECRET.encode() in f.read_bytes()]
+        return [f.name for f in self.path.rglob("*") if f.is_file() and f.name != "token" and SECRET[:6].encode() in f.read_bytes()]
 
 
 def wrong(box, got, code, pattern):
@@ -218,7 +222,7 @@ def wrong(box, got, code, pattern):
         return f"no /{pattern}/ in: {shown[-700:]}"
     if "Sanitizer" in shown:
         return shown[-3000:]
-    if SECRET in shown or box.leaks():
+    if SECRET[:6] in shown or box.leaks():
         return f"the secret is seen: {box.leaks()}"
     return f"processes are left: {box.leftovers()}" if box.leftovers() else None
 
