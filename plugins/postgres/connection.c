@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,13 +166,26 @@ bool db_read(struct database *db, const char *sql, int n, const char *const *par
     return run(db, sql, n, params, types, out, t);
 }
 
+/* A whole number stays one, beyond 64 bits as text; what is not finite is no value. */
+static json_t *number(const char *text)
+{
+    char *end;
+    double x;
+    long long n;
+
+    errno = 0;
+    n = strtoll(text, &end, 10);
+    if (*end == '\0')
+        return errno ? json_string(text) : json_integer(n);
+    x = strtod(text, &end);
+    return *end == '\0' && x - x == 0 ? json_real(x) : NULL;
+}
+
 json_t *db_value(const PGresult *r, int row, int column)
 {
     const char *text = PQgetvalue(r, row, column);
     size_t n = (size_t)PQgetlength(r, row, column);
-    char *end;
     double x;
-
     if (PQgetisnull(r, row, column))
         return NULL;
     switch (PQftype(r, column)) {
@@ -182,11 +196,12 @@ json_t *db_value(const PGresult *r, int row, int column)
     case OID_INT8:
     case OID_OID:
         return json_integer(strtoll(text, NULL, 10));
+    case OID_NUMERIC:
+        return number(text);
     case OID_FLOAT4:
     case OID_FLOAT8:
-    case OID_NUMERIC:
-        x = strtod(text, &end);
-        return *end == '\0' && x - x == 0 ? json_real(x) : json_stringn(text, n);
+        x = strtod(text, NULL);
+        return x - x == 0 ? json_real(x) : NULL;
     case OID_JSON:
     case OID_JSONB:
         return json_loadb(text, n, JSON_DECODE_ANY, NULL);

@@ -37,7 +37,7 @@ bool db_read(struct database *db, const char *sql, int n, const char *const *par
              struct trouble *t);
 /* Rows as records of their columns; null columns are left out. More than ROWS_MAX are an error. Owned. */
 json_t *db_rows(const PGresult *r, struct trouble *t);
-/* One value; NULL for null. Owned. */
+/* One value; NULL for null and for what is no finite number. Owned. */
 json_t *db_value(const PGresult *r, int row, int column);
 
 /* reads.c. NULL = *t says why. Owned. */

@@ -37,6 +37,8 @@ QUERIES = """
     newest: { sql: "SELECT id, state FROM orders ORDER BY id DESC LIMIT $1", params: [integer] }
     one: { sql: "SELECT id, note FROM orders WHERE id = $1", params: [integer], returns: row }
     slow: { sql: "SELECT pg_sleep(60)", returns: value }
+    odd: { sql: "SELECT 12345678901234567890123::numeric AS big, 250::numeric AS whole, 1.5::numeric AS part, 'NaN'::float8 AS nan",
+           returns: row }
     all: { sql: "SELECT n FROM generate_series(1, 5000) n" }
     change: { sql: "WITH x AS (UPDATE orders SET state = 'gone' RETURNING 1) SELECT count(*) FROM x", returns: value }
     two: { sql: "SELECT 1; SELECT 2", returns: value }
@@ -269,6 +271,8 @@ def case_query(box, *_):
 local o = observe { n = pg.query("waiting", "new"), evil = pg.query("waiting", "' OR 'a' = 'a"), rows = pg.query("newest", 2),
   row = pg.query("one", 7), at = pg.query("at", "5 minutes") }
 if o.n ~= 250 or o.evil ~= 0 or #o.rows ~= 2 or o.rows[1].id ~= 1000 or not o.at then escalate("n = " .. o.n) end
+local odd = observe(pg.query("odd"))
+if odd.big ~= "12345678901234567890123" or math.type(odd.whole) ~= "integer" or odd.part ~= 1.5 or odd.nan then escalate "numbers" end
 resolve(o.row.note)"""), 0, r"it's; DROP TABLE orders")
 
 
