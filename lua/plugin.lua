@@ -30,9 +30,12 @@ function primitives.answer(value, more) return { answer_value = value, more = mo
 
 local function ask(op, args) return host.gate(op, { { name = op, args = args } }) end
 
---- http{method, url, headers, body, timeout, bearer, basic, ca, cert, key, server_name, insecure,
--- stores_nothing, max_body}: {status, headers, body}. A request that did not come back raises
--- `maybe` where it may have arrived, else `unreachable`.
+--- http{method, url, headers, body, timeout, auth, ca, cert, key, server_name, insecure, stores_nothing,
+-- max_body, raw}: {status, headers, body}. A request that did not come back raises `maybe` where it may
+-- have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac", secret = name,
+-- user = of basic, header = its name, prefix = what stands before the value}; a secret is named, never
+-- seen, and goes only where the operator bound it. bearer = handle, for a text from secret(). Secrets that
+-- come back are struck out; raw = true leaves the answer as it is, for one that goes to secret().
 function primitives.http(request)
   local answer = ask("http", request)
   if answer.error then
@@ -41,7 +44,8 @@ function primitives.http(request)
   return answer
 end
 
---- exec{argv, input, timeout, env, cwd, changes}: {code, signal, out, err, timed_out, truncated}.
+--- exec{argv, input, timeout, env, cwd, changes, raw}: {code, signal, out, err, timed_out, truncated}.
+-- env = {NAME = text}, beside PATH, HOME and LANG; in it and as input, {secret = name} hands a secret over.
 function primitives.exec(request)
   local answer = ask("exec", request)
   if answer.error then raise("unreachable", answer.error) end
@@ -99,11 +103,16 @@ local function without_functions(spec)
   return out
 end
 
+local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true }
+local shape = { secret = "the name of a secret", auth = '{ kind: bearer, secret: NAME } (or basic with user, header, hmac)' }
+
 local is_setting = {
   string = function(v) return type(v) == "string" end,
   number = function(v) return type(v) == "number" end,
   boolean = function(v) return type(v) == "boolean" end,
   map = function(v) return type(v) == "table" end,
+  secret = function(v) return type(v) == "string" end,
+  auth = function(v) return type(v) == "table" and kinds_of_auth[v.kind] and type(v.secret) == "string" end,
   duration = function(v) return type(v) == "string" and string.find(v, "^%d+m?[sm]?$") ~= nil end,
 }
 
@@ -117,7 +126,9 @@ local function check_settings(given)
       raise("refused", string.format("%s has no setting '%s'%s", declared.name, name,
         near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(names, ", ") .. ")"))
     end
-    if not is_setting[known[name]](value) then raise("refused", string.format("%s: must be a %s", name, known[name])) end
+    if not is_setting[known[name]](value) then
+      raise("refused", string.format("%s: must be %s", name, shape[known[name]] or "a " .. known[name]))
+    end
   end
 end
 
@@ -139,7 +150,9 @@ function plugin.describe()
     effects[verb].has_check = spec.check ~= nil
     effects[verb].has_state = spec.state ~= nil
   end
-  return { name = declared.name, things = declared.things, reads = reads, effects = effects }
+  return {
+    name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
+  }
 end
 
 local function effect(verb)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/yaml.h"
+#include "config/secrets.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -23,8 +24,11 @@ struct config {
     char *file;             /* NULL = none found */
     char *dir;              /* directory of file, "." without one */
     char *state_dir;        /* `state:`, or NULL */
+    char *plugin_dir;       /* `plugins:`, the operator's own plugins, or NULL */
     struct instance *instances;
     size_t ninstances;
+    struct secret_source *secrets;
+    size_t nsecrets;
     json_t *commands;       /* {name: declaration} checked: DESIGN section 3, shell; an empty object without */
 };
 
@@ -37,6 +41,8 @@ void config_free(struct config *c);
 /* The instance by name, or the implicit one of a plugin that exists without a file: `kubernetes` ($KUBECONFIG or
  * ~/.kube/config), `prometheus` ($PROMETHEUS_URL), `shell`. NULL if there is none. Borrowed from c. */
 const struct instance *config_instance(struct config *c, const char *name);
+/* The secret by name; NULL and ERR_NOT_FOUND (with the nearest) if there is none. Borrowed from c. */
+const struct secret_source *config_secret(const struct config *c, const char *name, struct err *e);
 /* --state, then `state:`, then $MIDWATCH_STATE, then ~/.local/state/midwatch (root: /var/lib/midwatch). Owned text. */
 char *config_state_dir(const struct config *c, const char *explicit_dir);
 
