@@ -94,15 +94,21 @@ static int read_dir(struct config *c, const struct yaml *y, const char *key, cha
 
 static int read_all(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"instances", "commands", "secrets", "state", "plugins"};
+    static const char *const keys[] = {"instances", "commands", "hosts", "secrets", "allow", "routes", "state", "plugins"};
     const struct yaml *v;
 
     if (y->type != YAML_MAP)
         return FAIL(y, "the configuration must be a map");
-    if (yaml_only_keys(y, c->file, keys, 5, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
+    if (yaml_only_keys(y, c->file, keys, 8, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
         read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "secrets")) && secrets_read_section(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "hosts")) && config_words(c, v, "hosts", &c->hosts, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "allow")) && allow_read_section(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "routes")) && routes_read_section(c, v, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "instances")) && read_instances(c, v, e) < 0)
         return e->code;
@@ -201,6 +207,8 @@ int config_load(const char *explicit_file, struct config **out, struct err *e)
         rc = load_file(paths[i], &text, &found);
         if (rc == 0)
             rc = config_read((struct str){text.data ? text.data : "", text.len}, paths[i], out, &found);
+        if (rc == 0)
+            (*out)->found = explicit_file ? CONFIG_NAMED : (enum config_found)(CONFIG_ENV + i);
         else if (rc == ERR_NOT_FOUND && i == 0)
             break;      /* this one was named */
     }
@@ -226,6 +234,9 @@ void config_free(struct config *c)
         json_decref(c->instances[i].settings);
     }
     free(c->instances);
+    config_free_words(c->hosts);
+    allow_free_section(c);
+    routes_free_section(c);
     secrets_free_section(c);
     free(c->file);
     free(c->dir);
@@ -233,6 +244,17 @@ void config_free(struct config *c)
     free(c->plugin_dir);
     json_decref(c->commands);
     free(c);
+}
+
+const char *config_plugin(const struct config *c, struct str instance)
+{
+    size_t i;
+
+    for (i = 0; i < c->ninstances; i++) {
+        if (str_is(instance, c->instances[i].name))
+            return c->instances[i].plugin;
+    }
+    return NULL;
 }
 
 static const struct instance *add_implicit(struct config *c, const char *name, json_t *settings)

@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/yaml.h"
+#include "config/allow.h"
+#include "config/routes.h"
 #include "config/secrets.h"
 
 #include <jansson.h>
@@ -20,6 +22,8 @@ struct instance {
     int line, column;
 };
 
+enum config_found { CONFIG_NONE, CONFIG_NAMED, CONFIG_ENV, CONFIG_HERE, CONFIG_USER, CONFIG_SYSTEM };
+
 struct config {
     char *file;             /* NULL = none found */
     char *dir;              /* directory of file, "." without one */
@@ -27,6 +31,13 @@ struct config {
     char *plugin_dir;       /* `plugins:`, the operator's own plugins, or NULL */
     struct instance *instances;
     size_t ninstances;
+    enum config_found found;
+    bool has_allow;         /* `allow:` is there, be it empty: what it does not name is refused */
+    struct allow *allow;
+    size_t nallow;
+    struct route *routes;
+    size_t nroutes;
+    char **hosts;           /* globs over host or host:port, NULL-ended: all that plugins may talk to; NULL = no limit */
     struct secret_source *secrets;
     size_t nsecrets;
     json_t *commands;       /* {name: declaration} checked: DESIGN section 3, shell; an empty object without */
@@ -43,6 +54,14 @@ void config_free(struct config *c);
 const struct instance *config_instance(struct config *c, const char *name);
 /* The secret by name; NULL and ERR_NOT_FOUND (with the nearest) if there is none. Borrowed from c. */
 const struct secret_source *config_secret(const struct config *c, const char *name, struct err *e);
+/* The plugin of an instance, as configured or implied; NULL if there is none. Borrowed. */
+const char *config_plugin(const struct config *c, struct str instance);
+/* The entry of `allow` that permits plugin.effect on instance:target with these arguments (NULL = whatever they are), or
+ * NULL; why says which bound was in the way, or nothing. */
+const struct allow *config_allows(const struct config *c, const char *effect, struct str instance, struct str target,
+                                  const json_t *args, struct buf *why);
+/* The route that accepts what the runbook itself offers, or NULL. */
+const struct route *config_accepts(const struct config *c, const char *runbook);
 /* --state, then `state:`, then $MIDWATCH_STATE, then ~/.local/state/midwatch (root: /var/lib/midwatch). Owned text. */
 char *config_state_dir(const struct config *c, const char *explicit_dir);
 

@@ -35,6 +35,7 @@ struct http_request {
     const struct http_header *headers;  /* nheaders entries; copied */
     size_t nheaders;
     const char *const *origins;         /* NULL-ended "https://host:443": the only servers that may get this; or NULL */
+    const char *const *hosts;           /* NULL-ended globs over host or host:port that may be talked to at all; or NULL */
     struct str body;                    /* copied */
     int64_t timeout_ms;                 /* whole request, 0 = 30 s */
     size_t max_body;                    /* bytes of an answer, 0 = HTTP_BODY_MAX; above = error */

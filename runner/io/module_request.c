@@ -6,6 +6,7 @@
 #include "base/limits.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,19 @@ static int check_origin(const struct request *rq, const char *const *allowed, st
     return listed ? 0 : ERR_DENIED;
 }
 
+/* The operator's `hosts`. */
+static int check_host(const struct request *rq, const char *const *globs, struct err *e)
+{
+    char with_port[300];
+
+    snprintf(with_port, sizeof with_port, "%s:%s", rq->host, rq->port);
+    for (; *globs; globs++) {
+        if (fnmatch(*globs, rq->host, FNM_CASEFOLD) == 0 || fnmatch(*globs, with_port, FNM_CASEFOLD) == 0)
+            return 0;
+    }
+    return err_set(e, ERR_DENIED, "%s is none of the hosts of the configuration", with_port);
+}
+
 int request_init(struct request *rq, const struct http_request *r, struct err *e)
 {
     CURLUcode uc;
@@ -197,6 +211,8 @@ int request_init(struct request *rq, const struct http_request *r, struct err *e
     if (uc != CURLUE_OK)
         return err_set(e, ERR_INVALID, "url: %s", curl_url_strerror(uc));
     rc = read_server(rq, e);
+    if (rc == 0 && r->hosts)
+        rc = check_host(rq, r->hosts, e);
     if (rc == 0 && r->origins)
         rc = check_origin(rq, r->origins, e);
     if (rc != 0)

@@ -193,10 +193,12 @@ static int find_method(const json_t *args, size_t *out, struct err *e)
 static int send(struct body_call *c, const json_t *args, size_t method, const struct request_parts *p, struct err *e)
 {
     struct host *h = c->body->registry->o.host;
+    const struct config *config = c->body->registry->o.config;
     const json_t *body = json_object_get(args, "body");
     struct http_request q = {
         .method = methods[method].method, .url = json_get_string(args, "url", ""), .headers = p->headers,
         .nheaders = p->nheaders, .origins = p->origins,
+        .hosts = config ? (const char *const *)config->hosts : NULL,
         .timeout_ms = (int64_t)(primitive_number(args, "timeout", 10) * 1000),
         .max_body = (size_t)primitive_number(args, "max_body", 0), .allow_private = true,
         .ca_pem = json_get_string(args, "ca", NULL), .client_cert_pem = json_get_string(args, "cert", NULL),
