@@ -151,7 +151,7 @@ function plugin.describe()
     effects[verb].has_state = spec.state ~= nil
   end
   return {
-    name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
+    has_probe = declared.probe ~= nil, has_permitted = declared.permitted ~= nil, name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
   }
 end
 
@@ -197,6 +197,15 @@ function kinds.apply(verb, args, extra)
   return { outcome = "sent", result = effect(verb).apply(args, extra.from, extra.to, extra.key) }
 end
 
+--- probe(): a line about the system, if it can be reached; anything else raises.
+function kinds.probe() return { value = tostring(declared.probe()) } end
+
+--- permitted(effect, target): whether the system itself would let us; false with a reason.
+function kinds.permitted(verb, args)
+  local yes, why = declared.permitted(verb, args.target)
+  return { value = yes == true, why = why and tostring(why) or nil }
+end
+
 local function failed(kind, e)
   local what = type(e) == "table" and e.kind or "error"
   local why = type(e) == "table" and e.why or tostring(e)
@@ -210,7 +219,7 @@ local function failed(kind, e)
   return { unknown = "error", why = why }
 end
 
---- One call of the body: kind is read, state, check or apply.
+--- One call of the body: kind is read, state, check, apply, probe or permitted.
 function plugin.call(kind, verb, args, extra)
   local ok, result = host.pcall(kinds[kind], verb, args, extra)
   if ok then return result end
