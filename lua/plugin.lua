@@ -151,7 +151,8 @@ function plugin.describe()
     effects[verb].has_state = spec.state ~= nil
   end
   return {
-    has_probe = declared.probe ~= nil, has_permitted = declared.permitted ~= nil, name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
+    name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
+    has_probe = declared.probe ~= nil, has_permitted = declared.permitted ~= nil,
   }
 end
 

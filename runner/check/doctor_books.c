@@ -26,7 +26,8 @@ static const struct use *use_of(const struct runbook *book, const struct may *m)
 }
 
 /* What the system itself says, where its plugin can ask. */
-static void check_permitted(struct doctor *d, const struct runbook *book, const struct use *u, const char *verb, const char *target)
+static void check_permitted(struct doctor *d, const struct runbook *book, const struct use *u, const char *verb,
+                            const char *target)
 {
     struct doctor_call call;
     struct buf args = BUF_INIT(4 * KIB);
@@ -51,38 +52,46 @@ static void check_permitted(struct doctor *d, const struct runbook *book, const 
     buf_free(&args);
 }
 
+/* What the operator says of verb on target of instance x. */
+static void check_allow(struct doctor *d, const struct runbook *book, const struct instance *x, const char *verb,
+                        struct str target)
+{
+    struct buf effect = BUF_INIT(KIB), why = BUF_INIT(2 * KIB);
+    const struct config *c = d->config;
+    const struct allow *a;
+
+    buf_addf(&effect, "%s.%s", x->plugin, verb);
+    a = c->has_allow ? config_allows(c, buf_text(&effect), str_of(x->name), target, NULL, &why) : NULL;
+    if (!c->has_allow)
+        doctor_found(d, FINDING_OK, "permitted", "%s: %s on %s:%s (its own may)", book->name, buf_text(&effect), x->name,
+                     target.p);
+    else if (a)
+        doctor_found(d, FINDING_OK, "permitted", "%s: %s on %s:%s (%s:%d)", book->name, buf_text(&effect), x->name, target.p,
+                     c->file, a->line);
+    else
+        doctor_found(d, FINDING_FAIL, "permitted", "%s: no allow names { effect: %s, target: \"%s:%s\" }", book->name,
+                     buf_text(&effect), x->name, target.p);
+    buf_free(&effect);
+    buf_free(&why);
+}
+
 static void check_may(struct doctor *d, const struct runbook *book, const json_t *values, const struct may *m)
 {
     const struct use *u = use_of(book, m);
     const struct instance *x = u ? config_instance(d->config, u->instance) : NULL;
-    struct buf target = BUF_INIT(2 * KIB), effect = BUF_INIT(KIB), why = BUF_INIT(2 * KIB);
     const char *verb = strchr(m->effect, '.') + 1;
-    const struct allow *a;
+    struct buf target = BUF_INIT(2 * KIB);
 
     if (u && !x) {
-        doctor_found(d, d->config->file ? FINDING_FAIL : FINDING_WARN, "permitted", "%s: %s is on '%s', which is no instance here",
+        doctor_found(d, d->config->file ? FINDING_FAIL : FINDING_WARN, "permitted", "%s: %s is on '%s', which is no instance",
                      book->name, m->effect, u->instance);
     } else if (!u || !values || template_fill(str_of(m->target), values, true, &target, &(struct err){0}) < 0) {
         doctor_found(d, FINDING_OK, "permitted", "%s: %s on %s depends on its parameters", book->name, m->effect, m->target);
     } else {
-        buf_addf(&effect, "%s.%s", x->plugin, verb);
-        a = d->config->has_allow
-                ? config_allows(d->config, buf_text(&effect), str_of(x->name), (struct str){target.data, target.len}, NULL, &why)
-                : NULL;
-        if (d->config->has_allow && !a)
-            doctor_found(d, FINDING_FAIL, "permitted", "%s: no allow names { effect: %s, target: \"%s:%s\" }", book->name,
-                         buf_text(&effect), x->name, buf_text(&target));
-        else if (a)
-            doctor_found(d, FINDING_OK, "permitted", "%s: %s on %s:%s (%s:%d)", book->name, buf_text(&effect), x->name,
-                         buf_text(&target), d->config->file, a->line);
-        else
-            doctor_found(d, FINDING_OK, "permitted", "%s: %s on %s:%s (its own may)", book->name, buf_text(&effect), x->name,
-                         buf_text(&target));
+        check_allow(d, book, x, verb, (struct str){buf_text(&target), target.len});
         check_permitted(d, book, u, verb, buf_text(&target));
     }
     buf_free(&target);
-    buf_free(&effect);
-    buf_free(&why);
 }
 
 static void check_routes(struct doctor *d, const struct runbook *book)

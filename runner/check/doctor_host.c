@@ -70,9 +70,8 @@ static void check_journal(struct doctor *d)
     struct journal *j = NULL;
     struct count n = {0};
     struct err e = {0};
-    char who[512], file[4200];
+    char who[512];
 
-    snprintf(file, sizeof(file), "%s/journal.db", d->state_dir);
     if (owner_of(d->state_dir, who, sizeof(who)))
         doctor_found(d, FINDING_OK, "journal", "in use by process %s", who);
     if (journal_sqlite_open(d->state_dir, "doctor", &o, &j, &e) < 0 || j->ops->runs(j, false, count_run, &n, &e) < 0) {
@@ -81,10 +80,10 @@ static void check_journal(struct doctor *d)
         else
             doctor_found(d, FINDING_FAIL, "journal", "%s", e.msg);
     } else {
-        doctor_found(d, n.person ? FINDING_WARN : FINDING_OK, "journal", "%zu open run%s, %zu of them wait%s for a person%s", n.open,
-                     n.open == 1 ? "" : "s", n.person, n.person == 1 ? "s" : "", n.person ? " (midwatch list)" : "");
+        doctor_found(d, n.person ? FINDING_WARN : FINDING_OK, "journal", "%zu open run%s, %zu waiting for a person%s", n.open,
+                     n.open == 1 ? "" : "s", n.person, n.person ? " (midwatch list)" : "");
         if (n.newest_ms > d->host->ops->wall_ms(d->host) + 60000)
-            doctor_found(d, FINDING_FAIL, "clock", "the newest run of the journal was started in the future: the clock went back");
+            doctor_found(d, FINDING_FAIL, "clock", "the newest run was started in the future: the clock went back");
     }
     if (j)
         j->ops->free(j);
@@ -116,7 +115,7 @@ void doctor_state(struct doctor *d)
     if (stat(dir, &st) < 0)
         snprintf(dir, sizeof(dir), ".");
     if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK) < 0) {
-        doctor_found(d, FINDING_FAIL, "state", "%s cannot be written (--state DIR, or state: in the configuration)", d->state_dir);
+        doctor_found(d, FINDING_FAIL, "state", "%s cannot be written (--state DIR, or state: in the file)", d->state_dir);
         return;
     }
     if (strcmp(dir, d->state_dir) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)))
@@ -179,7 +178,7 @@ void doctor_machine(struct doctor *d)
     if (now < CLOCK_MIN_MS)
         doctor_found(d, FINDING_FAIL, "clock", "it is %s here, which cannot be", text);
     else if (adjtimex(&t) == TIME_ERROR || (t.status & STA_UNSYNC))
-        doctor_found(d, FINDING_WARN, "clock", "%s, not synchronised: samples of other machines may seem stale or from the future", text);
+        doctor_found(d, FINDING_WARN, "clock", "%s, not synchronised: the samples of others may seem stale", text);
     else
         doctor_found(d, FINDING_OK, "clock", "%s, synchronised", text);
     check_programs(d);

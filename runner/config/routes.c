@@ -120,7 +120,9 @@ static int read_trigger(struct config *c, const struct yaml *y, struct route *r,
         return FAIL(found, "accept can only be front_matter");
     if (r->kind == ROUTE_CHAT && (found->type != YAML_STRING || found->text.n == 0))
         return FAIL(found, "chat wants a phrase");
-    if ((r->kind == ROUTE_ALERT && read_matchers(c, found, e) < 0) || (r->kind == ROUTE_SCHEDULE && read_schedule(c, found, e) < 0))
+    if (r->kind == ROUTE_ALERT && read_matchers(c, found, e) < 0)
+        return e->code;
+    if (r->kind == ROUTE_SCHEDULE && read_schedule(c, found, e) < 0)
         return e->code;
     r->what = r->kind == ROUTE_OFFERED ? NULL : yaml_to_json(found);
     return 0;

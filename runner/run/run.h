@@ -7,6 +7,7 @@
 #ifndef MIDWATCH_RUN_RUN_H
 #define MIDWATCH_RUN_RUN_H
 
+#include "gate/policy.h"
 #include "run/engine.h"
 #include "vm/vm.h"
 
