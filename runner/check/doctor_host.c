@@ -112,8 +112,8 @@ void doctor_state(struct doctor *d)
     /* What is not there yet will be made in the nearest directory that is. */
     while (stat(dir, &st) < 0 && errno == ENOENT && (slash = strrchr(dir, '/')) != NULL && slash != dir)
         *slash = '\0';
-    if (stat(dir, &st) < 0)
-        snprintf(dir, sizeof(dir), ".");
+    if (stat(dir, &st) < 0 && errno == ENOENT)
+        snprintf(dir, sizeof(dir), dir[0] == '/' ? "/" : ".");
     if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK) < 0) {
         doctor_found(d, FINDING_FAIL, "state", "%s cannot be written (--state DIR, or state: in the file)", d->state_dir);
         return;
