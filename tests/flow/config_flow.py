@@ -15,6 +15,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "demo"))
+sys.dont_write_bytecode = True
+# pylint: disable=wrong-import-position
+import handover  # noqa: E402
+import scene  # noqa: E402
 
 PLUGIN = """
 return plugin "web" {
@@ -219,6 +228,50 @@ def doctor_books(box):
     return wrong
 
 
+class Api(http.server.BaseHTTPRequestHandler):
+    """The stand-in cluster on a socket."""
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self):
+        at = urllib.parse.urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, headers, body = self.server.world.handle(self.command, at.path, dict(urllib.parse.parse_qsl(at.query)), {
+            k.lower(): v for k, v in self.headers.items()}, body)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PATCH = answer
+
+
+def doctor_cluster(box):
+    """What the cluster is, and what its access review says of the shipped runbook; nothing is written."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    server.world = scene.build("none", time.time)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    kubeconfig = handover.kubeconfig(box.path, f"http://127.0.0.1:{server.server_port}", "demo-token", "prod")
+    box.config(text=f"instances: {{ prod-eu: {{ plugin: kubernetes, kubeconfig: {kubeconfig} }}, "
+                    "metrics: { plugin: prometheus, url: 'http://127.0.0.1:1' } }\n")
+    (box.path / "runbooks/t.md").unlink(missing_ok=True)
+    book = box.path / "runbooks/high-latency.md"
+    book.write_text((ROOT / "runbooks/high-latency.md").read_text())
+    before = len(server.world.log)
+    patterns = (r"^ok    instance   prod-eu \(kubernetes\): Kubernetes v1\.33\.0 at http", r"^ok    permitted  .*kubernetes\.rollback on prod-eu:")
+    got = box.doctor()
+    wrong = expect(got, got[0], *patterns) or ("refused: " + got[1] if "refuses" in got[1] else None)
+    server.world.denied.append({"verb": "patch", "resource": "deployments"})
+    wrong = wrong or expect(box.doctor(), 2, r"^fail  permitted  high-latency: prod-eu refuses rollback on deployment/prod/api-service: no role")
+    server.shutdown()
+    book.unlink()
+    box.book()
+    return wrong or (None if len(server.world.log) == before else f"written: {server.world.log[before:]}")
+
+
 CASES = {
     "no allow: the may decides": touch("", 0, "outcome: resolved"),
     "allowed by the operator": touch('allow: [{ effect: shell.touch, target: "sh:file/*" }]\n', 0, "outcome: resolved"),
@@ -254,6 +307,7 @@ CASES = {
     "doctor: the environment's file": doctors(0, r"\(named by \$MIDWATCH_CONFIG\)", MIDWATCH_CONFIG="midwatch.yaml"),
     "doctor: runbooks": doctor_books,
     "doctor: secrets": doctor_secret,
+    "doctor: a cluster": doctor_cluster,
     "doctor: the journal's owner": doctor_owner,
     "doctor: the state directory": doctor_state,
     "doctor: halted": doctor_halt,
