@@ -124,10 +124,10 @@ local function check_settings(given)
     if not known[name] then
       local near = host.nearest(name, names)
       raise("refused", string.format("%s has no setting '%s'%s", declared.name, name,
-        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(names, ", ") .. ")"))
+        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(names, ", ") .. ")"), { setting = name })
     end
     if not is_setting[known[name]](value) then
-      raise("refused", string.format("%s: must be %s", name, shape[known[name]] or "a " .. known[name]))
+      raise("refused", string.format("%s: must be %s", name, shape[known[name]] or "a " .. known[name]), { setting = name })
     end
   end
 end

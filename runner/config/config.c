@@ -61,6 +61,12 @@ static int read_instance(struct config *c, const struct yaml *key, const struct 
                            .plugin = xstrndup(plugin->text.p, plugin->text.n), .settings = yaml_to_json(y),
                            .line = key->line, .column = key->column};
     json_object_del(x->settings, "plugin");
+    x->places = xcalloc(y->n, sizeof(*x->places));
+    for (; x->nplaces < y->n; x->nplaces++) {
+        const struct yaml *k = y->keys[x->nplaces];
+
+        x->places[x->nplaces] = (struct place){xstrndup(k->text.p, k->text.n), k->line, k->column};
+    }
     return secrets_check_names(c, y, e);
 }
 
@@ -224,7 +230,7 @@ int config_load(const char *explicit_file, struct config **out, struct err *e)
 
 void config_free(struct config *c)
 {
-    size_t i;
+    size_t i, k;
 
     if (!c)
         return;
@@ -232,6 +238,9 @@ void config_free(struct config *c)
         free(c->instances[i].name);
         free(c->instances[i].plugin);
         json_decref(c->instances[i].settings);
+        for (k = 0; k < c->instances[i].nplaces; k++)
+            free(c->instances[i].places[k].setting);
+        free(c->instances[i].places);
     }
     free(c->instances);
     config_free_words(c->hosts);
@@ -244,6 +253,20 @@ void config_free(struct config *c)
     free(c->plugin_dir);
     json_decref(c->commands);
     free(c);
+}
+
+void config_place(const struct instance *x, const char *setting, int *line, int *column)
+{
+    size_t i;
+
+    *line = x->line;
+    *column = x->column;
+    for (i = 0; i < x->nplaces; i++) {
+        if (strcmp(x->places[i].setting, setting) == 0) {
+            *line = x->places[i].line;
+            *column = x->places[i].column;
+        }
+    }
 }
 
 const char *config_plugin(const struct config *c, struct str instance)

@@ -20,6 +20,11 @@ struct instance {
     json_t *settings;       /* everything but `plugin`, as written; paths stay relative to config.dir */
     bool implicit;          /* made from the environment, not written by the operator */
     int line, column;
+    struct place {
+        char *setting;
+        int line, column;
+    } *places;              /* of the settings */
+    size_t nplaces;
 };
 
 enum config_found { CONFIG_NONE, CONFIG_NAMED, CONFIG_ENV, CONFIG_HERE, CONFIG_USER, CONFIG_SYSTEM };
@@ -54,6 +59,8 @@ void config_free(struct config *c);
 const struct instance *config_instance(struct config *c, const char *name);
 /* The secret by name; NULL and ERR_NOT_FOUND (with the nearest) if there is none. Borrowed from c. */
 const struct secret_source *config_secret(const struct config *c, const char *name, struct err *e);
+/* Where a setting of the instance is written; where the instance is, if it has none of this name. */
+void config_place(const struct instance *x, const char *setting, int *line, int *column);
 /* The plugin of an instance, as configured or implied; NULL if there is none. Borrowed. */
 const char *config_plugin(const struct config *c, struct str instance);
 /* The entry of `allow` that permits plugin.effect on instance:target with these arguments (NULL = whatever they are), or

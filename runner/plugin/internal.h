@@ -36,6 +36,7 @@ struct body {
     json_t *declared;
     const struct instance *config;  /* NULL when it only describes */
     struct body_call *calls;
+    char setting[64];               /* of the instance, that was wrong; or "" */
     bool dead;                      /* its state was killed: every call fails */
 };
 

@@ -143,14 +143,19 @@ static int call_now(struct body *b, const char *function, struct str args, struc
         err_set(e, ERR_INVALID, "%s", json_get_string(value, "why", ""));
     else
         err_set(e, ERR_INVALID, "plugin %s: %s", b->plugin, ev.outcome == VM_ERROR ? ev.error : "it used too much");
+    snprintf(b->setting, sizeof(b->setting), "%s", json_get_string(value, "setting", ""));
     json_decref(value);
     return ERR_INVALID;
 }
 
 static int at_instance(const struct body *b, struct err *e)
 {
-    if (b->config && b->config->line > 0)
-        err_wrap(e, "%s:%d:%d: instance '%s'", b->registry->o.config->file, b->config->line, b->config->column, b->instance);
+    int line, column;
+
+    if (b->config && b->config->line > 0) {
+        config_place(b->config, b->setting, &line, &column);
+        err_wrap(e, "%s:%d:%d: instance '%s'", b->registry->o.config->file, line, column, b->instance);
+    }
     return e->code;
 }
 

@@ -213,7 +213,7 @@ static bool is_given(const struct body *b, const char *name)
            (strcmp(b->plugin, "shell") == 0 && names_secret(b->registry->o.config->commands, name));
 }
 
-int secret_check_settings(const struct body *b, struct err *e)
+int secret_check_settings(struct body *b, struct err *e)
 {
     const char *key;
     json_t *type;
@@ -224,6 +224,7 @@ int secret_check_settings(const struct body *b, struct err *e)
         if (value && strcmp(json_string_value(type), "secret") == 0 &&
             !config_secret(b->registry->o.config, json_string_value(value), e)) {
             e->code = ERR_INVALID;
+            snprintf(b->setting, sizeof(b->setting), "%s", key);
             return err_wrap(e, "%s", key);
         }
     }

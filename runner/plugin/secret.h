@@ -30,7 +30,7 @@ void secret_learn(struct registry *r);
 /* A handle for a text that the body itself has. */
 void secret_handle(struct registry *r, const char *text, char *out, size_t size);
 /* ERR_INVALID if the instance's settings name a secret that is not configured. */
-int secret_check_settings(const struct body *b, struct err *e);
+int secret_check_settings(struct body *b, struct err *e);
 void secret_free_all(struct registry *r);
 
 #endif

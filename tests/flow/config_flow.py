@@ -296,9 +296,9 @@ CASES = {
     "doctor: no file": lambda box: expect(subprocess_without(box), 0, "^warn  config     no midwatch.yaml"),
     "doctor: nobody answers": doctors(2, r"^fail  instance   web \(web\): .*refused", text="plugins: plugins\ninstances: "
                                       '{ sh: { plugin: shell }, web: { plugin: web, url: "http://127.0.0.1:1" } }\n'),
-    "doctor: bad settings": doctors(2, r"^fail  instance   web \(web\): .*midwatch\.yaml:2:\d+.*has no setting 'urll' \(did you mean 'url'",
+    "doctor: bad settings": doctors(2, r"^fail  instance   web \(web\): .*midwatch\.yaml:2:34: .*has no setting 'urll' \(did you mean 'url'",
                                     text="plugins: plugins\ninstances: { web: { plugin: web, urll: x } }\n"),
-    "doctor: no such secret": doctors(2, r"web.*token: there is no secret 'tok'", text="plugins: plugins\ninstances: "
+    "doctor: no such secret": doctors(2, r"midwatch\.yaml:2:34: .*token: there is no secret 'tok'", text="plugins: plugins\ninstances: "
                                       "{ web: { plugin: web, token: tok } }\n"),
     "doctor: no such plugin": doctors(2, r"^fail  instance   x \(shel\).*did you mean 'shell'", text="instances: { x: { plugin: shel } }\n"),
     "doctor: a bad file": doctors(2, r"midwatch\.yaml:1:1: unknown key 'instanzes' \(did you mean 'instances'", text="instanzes: {}\n"),
