@@ -27,6 +27,7 @@ struct form {
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct form *buckets[BUCKETS];
+static uint64_t starts[1024];   /* a bit for each two bytes that a form starts with: most text is none */
 static size_t nforms;
 static bool full;
 static atomic_bool any;
@@ -38,6 +39,22 @@ static size_t bucket_of(const char *p)
 
     memcpy(&v, p, sizeof(v));
     return (v * 2654435761u) >> 22;
+}
+
+static bool may_start(const char *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return starts[v >> 6] >> (v & 63) & 1;
+}
+
+static void mark_start(const char *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    starts[v >> 6] |= (uint64_t)1 << (v & 63);
 }
 
 static void add_form(const char *p, size_t n)
@@ -59,6 +76,7 @@ static void add_form(const char *p, size_t n)
     f = xmalloc(sizeof(*f));
     *f = (struct form){{xstrndup(p, n), n}, buckets[at]};
     buckets[at] = f;
+    mark_start(p);
     nforms++;
 }
 
@@ -233,6 +251,8 @@ static void redact(struct buf *out, struct str text, bool cut)
     }
     pthread_rwlock_rdlock(&lock);
     for (i = 0; i < text.n && !full; i++) {
+        while (i + 1 < text.n && !may_start(text.p + i))
+            i++;
         n = form_at(text.p + i, text.n - i, cut);
         if (n == 0)
             continue;

@@ -163,7 +163,8 @@ class Box:
             if not self.show("show", str(run)):
                 break
             self.show("report", str(run))
-            self.show("report", str(run), "-o", "json")
+            for form in ("json", "html"):
+                self.show("report", str(run), "-o", form)
         return self.found()
 
     def found(self):
@@ -334,7 +335,7 @@ CASES = {
     "a command that hangs": refused('command: [sleep, "9"], timeout: 200ms', "sleep took longer than it may"),
     "a command that prints nothing": refused('command: ["true"]', "secret 'broken' is empty"),
     "a command that floods": refused("command: [head, -c, \"99999\", /dev/zero]", "longer than"),
-    "a command that is not there": refused("command: [no-such-program-here]", "no-such-program-here: not found"),
+    "a command that is not there": refused("command: [no-such-program-here]", "run no-such-program-here: "),
     "a newer secret after 401": rotated,
 }
 
