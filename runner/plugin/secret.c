@@ -196,6 +196,11 @@ static bool names_secret(const json_t *v, const char *name)
     return false;
 }
 
+static bool is_secret_setting(const json_t *type)
+{
+    return json_is_string(type) && strcmp(json_string_value(type), "secret") == 0;
+}
+
 /* The operator gave it to this instance: in a setting that the plugin declares as secret, or as `secret: NAME`. */
 static bool is_given(const struct body *b, const char *name)
 {
@@ -205,8 +210,7 @@ static bool is_given(const struct body *b, const char *name)
 
     json_object_foreach(json_object_get(b->declared, "settings"), key, type) {
         value = json_object_get(settings, key);
-        if (json_is_string(type) && strcmp(json_string_value(type), "secret") == 0 && json_is_string(value) &&
-            strcmp(json_string_value(value), name) == 0)
+        if (is_secret_setting(type) && json_is_string(value) && strcmp(json_string_value(value), name) == 0)
             return true;
     }
     return names_secret(settings, name) ||
@@ -221,7 +225,7 @@ int secret_check_settings(struct body *b, struct err *e)
     json_object_foreach(json_object_get(b->declared, "settings"), key, type) {
         const json_t *value = b->config ? json_object_get(b->config->settings, key) : NULL;
 
-        if (value && strcmp(json_string_value(type), "secret") == 0 &&
+        if (json_is_string(value) && is_secret_setting(type) &&
             !config_secret(b->registry->o.config, json_string_value(value), e)) {
             e->code = ERR_INVALID;
             snprintf(b->setting, sizeof(b->setting), "%s", key);
