@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int place_of(const char *path, struct place *out, struct err *e)
+int plugin_place_of(const char *path, struct plugin_place *out, struct err *e)
 {
     char full[4096], *slash, *dot;
     struct stat st;
@@ -34,14 +34,14 @@ int place_of(const char *path, struct place *out, struct err *e)
 
 static int check_examples(const struct yaml *y, const char *file, struct err *e)
 {
-    static const char *const keys[] = {"settings", "files", "reads", "effects"};
+    static const char *const keys[] = {"settings", "secrets", "files", "reads", "effects"};
     static const char *const read_keys[] = {"read", "args", "value", "unknown"}, *const effect_keys[] = {"effect", "args"};
     const struct yaml *list;
     size_t i;
 
     if (y->type != YAML_MAP)
-        return yaml_err(e, file, y, "the examples are a map of settings, files, reads and effects");
-    if (yaml_only_keys(y, file, keys, 4, e) < 0)
+        return yaml_err(e, file, y, "the examples are a map of settings, secrets, files, reads and effects");
+    if (yaml_only_keys(y, file, keys, 5, e) < 0)
         return e->code;
     list = yaml_get(y, "reads");
     for (i = 0; list && i < list->n; i++) {
@@ -132,12 +132,29 @@ static int open_registry(struct bench *t, struct err *e)
     return rc;
 }
 
+/* A configuration with the one instance, as an operator would write it. */
+static int make_config(struct bench *t, const struct plugin_place *at, struct err *e)
+{
+    json_t *settings = json_object_get(t->examples, "settings"), *secrets = json_object_get(t->examples, "secrets");
+    json_t *instance = settings ? json_copy(settings) : json_object(), *all;
+    char *text;
+    int rc;
+
+    json_object_set_new(instance, "plugin", json_string(at->name));
+    all = json_pack("{s:s s:{s:o}}", "plugins", at->dir, "instances", BENCH_INSTANCE, instance);
+    if (secrets)
+        json_object_set(all, "secrets", secrets);
+    text = json_dumps(all, JSON_ENSURE_ASCII);
+    rc = config_read(str_of(text), at->examples, &t->config, e);
+    free(text);
+    json_decref(all);
+    return rc;
+}
+
 int bench_open(struct bench *t, const char *path, struct err *e)
 {
-    struct buf text = BUF_INIT(16 * KIB);
-    struct place at;
-    json_t *settings;
-    int rc = place_of(path, &at, e);
+    struct plugin_place at;
+    int rc = plugin_place_of(path, &at, e);
 
     if (rc == 0)
         rc = host_real_new(&t->host, e);
@@ -151,18 +168,8 @@ int bench_open(struct bench *t, const char *path, struct err *e)
         return err_set(e, ERR_IO, "no temporary directory can be made");
     }
     fill_tmp(t, t->examples);
-    if (write_files(t, e) < 0)
+    if (write_files(t, e) < 0 || make_config(t, &at, e) < 0)
         return e->code;
-    buf_addf(&text, "instances: { " BENCH_INSTANCE ": { plugin: \"%s\" } }\n", at.name);
-    rc = config_read((struct str){text.data, text.len}, at.examples, &t->config, e);
-    buf_free(&text);
-    if (rc < 0)
-        return rc;
-    free(t->config->plugin_dir);
-    t->config->plugin_dir = xstrdup(at.dir);
-    settings = json_object_get(t->examples, "settings");
-    if (settings)
-        json_object_update(t->config->instances[0].settings, settings);
     return open_registry(t, e);
 }
 

@@ -10,11 +10,11 @@
 #define BENCH_CALL_MS 10000     /* for one call to answer */
 
 /* Where a plugin is: the operator's directory, its name, the file of its examples. */
-struct place {
+struct plugin_place {
     char dir[4096], name[128], examples[4600];
 };
 /* Of NAME.lua, NAME, NAME.json or the folder NAME. */
-int place_of(const char *path, struct place *out, struct err *e);
+int plugin_place_of(const char *path, struct plugin_place *out, struct err *e);
 
 struct bench {
     struct host *host;

@@ -71,9 +71,9 @@ int plugin_describe(const char *path, struct buf *out, struct err *e)
 {
     struct buf line = BUF_INIT(MODULE_BYTES_MAX);
     json_t *said = NULL, *checked = NULL;
-    struct place at;
+    struct plugin_place at;
     char program[4300], *text = NULL;
-    int rc = place_of(path, &at, e);
+    int rc = plugin_place_of(path, &at, e);
 
     if (rc < 0)
         return rc;

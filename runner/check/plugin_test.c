@@ -250,6 +250,14 @@ static void try_effect(struct trial *t, const json_t *example)
     buf_free(&c.why);
 }
 
+static void try_probe(struct trial *t)
+{
+    json_t *a = bench_ask(&t->bench, BODY_PROBE, "", NULL, NULL);
+
+    t->tell(t->ctx, "probe", json_get_string(a, "value", NULL) ? NULL : json_get_string(a, "why", "it answers no text"));
+    json_decref(a);
+}
+
 /* Every verb of a section has an example, and every example a verb. */
 static void try_section(struct trial *t, const char *section, const char *key,
                         void (*try)(struct trial *t, const json_t *example))
@@ -280,14 +288,12 @@ int plugin_test(const char *path, plugin_case_fn tell, void *ctx, struct err *e)
 {
     struct trial t = {.tell = tell, .ctx = ctx};
     struct err bad = {0};
-    json_t *probe;
     int rc = bench_open(&t.bench, path, e);
 
     if (rc == 0) {
         tell(ctx, "declaration", declaration_check(t.bench.declared, &bad) < 0 ? bad.msg : NULL);
-        probe = bench_ask(&t.bench, BODY_PROBE, "", NULL, NULL);
-        tell(ctx, "probe", json_get_string(probe, "value", NULL) ? NULL : json_get_string(probe, "why", "it answers no text"));
-        json_decref(probe);
+        if (json_get_bool(t.bench.declared, "has_probe", false))
+            try_probe(&t);
         try_section(&t, "reads", "read", try_read);
         try_section(&t, "effects", "effect", try_effect);
     }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-static const char *const kinds_of_setting[] = {"string", "number", "boolean", "map", "duration", "secret"};
+static const char *const kinds_of_setting[] = {"string", "number", "boolean", "map", "duration", "secret", "auth"};
 static const char *const classes[] = {"ensure", "keyed", "never_twice"};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
@@ -264,7 +264,7 @@ static int check_kind_of_setting(const struct at *at, const json_t *declared, co
 
 int declaration_check(const json_t *declared, struct err *e)
 {
-    static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects"};
+    static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects", "has_probe", "has_permitted"};
     struct at top = {.e = e};
 
     if (only_keys(&top, declared, keys, COUNT(keys)) < 0 ||
@@ -335,6 +335,7 @@ int declaration_of_process(json_t *declared, const char *plugin, struct err *e)
         json_object_set_new(declared, "reads", json_object());
     if (!effects)
         json_object_set_new(declared, "effects", json_object());
+    json_object_set_new(declared, "has_probe", json_true());
     return declaration_check(declared, e);
 }
 
@@ -353,20 +354,7 @@ static bool setting_is(const char *kind, const json_t *v)
     return json_is_string(v);
 }
 
-/* The kind of setting `key`; NAME_file of a secret NAME is a string. */
-static const char *kind_of(const json_t *known, const char *key)
-{
-    const char *kind = json_get_string(known, key, NULL);
-    size_t n = strlen(key);
-    char name[64];
-
-    if (kind || n <= 5 || n > 60 || strcmp(key + n - 5, "_file") != 0)
-        return kind;
-    snprintf(name, sizeof(name), "%.*s", (int)(n - 5), key);
-    return strcmp(json_get_string(known, name, ""), "secret") == 0 ? "string" : NULL;
-}
-
-int declaration_settings(const json_t *declared, const json_t *settings, struct err *e)
+int declaration_settings(const json_t *declared, const json_t *settings, char setting[64], struct err *e)
 {
     const json_t *known = json_object_get(declared, "settings");
     const char *key, *kind, *near, *names[64];
@@ -378,14 +366,16 @@ int declaration_settings(const json_t *declared, const json_t *settings, struct 
             names[n++] = key;
     }
     json_object_foreach((json_t *)settings, key, v) {
-        kind = kind_of(known, key);
+        kind = json_get_string(known, key, NULL);
+        snprintf(setting, 64, "%.63s", key);
         if (!kind) {
             near = str_nearest(str_of(key), names, n);
             err_set(e, ERR_INVALID, "%s has no setting '%.60s'", json_get_string(declared, "name", "?"), key);
             return near ? err_hint(e, "did you mean '%s'?", near) : e->code;
         }
         if (!setting_is(kind, v))
-            return err_set(e, ERR_INVALID, "%.60s: must be a %s", key, kind);
+            return err_set(e, ERR_INVALID, "%.60s: must be %s", key, strcmp(kind, "secret") == 0 ? "the name of a secret" : kind);
     }
+    setting[0] = '\0';
     return 0;
 }

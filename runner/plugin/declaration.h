@@ -16,8 +16,8 @@ int declaration_check(const json_t *declared, struct err *e);
 /* The same for the file of a process plugin, which also has `abi`, `state`, `check` and `want`; adds has_state and
  * has_check, as faces and engine want them. */
 int declaration_of_process(json_t *declared, const char *plugin, struct err *e);
-/* The operator's settings against the declared ones. NAME_file stands for a secret NAME. */
-int declaration_settings(const json_t *declared, const json_t *settings, struct err *e);
+/* The operator's settings against the declared ones; the name of a wrong one goes to `setting`. */
+int declaration_settings(const json_t *declared, const json_t *settings, char setting[64], struct err *e);
 /* The absolute end state from the template of an effect: "args", or a value in which "{{name}}" is an argument and
  * "{{state.name}}" a field of the state (NULL = unknown: an error where it is named). *out is a new reference. */
 int declaration_want(const json_t *effect, const json_t *args, const json_t *state, json_t **out, struct err *e);

@@ -144,6 +144,7 @@ void process_free(struct process *p)
         at = &(*at)->next;
     *at = p->next;
     stop_timer(p);
+    secret_forget(p->body->registry, p);
     if (p->op)
         host_of(p)->ops->cancel(host_of(p), p->op);
     if (p->said.data)
@@ -222,22 +223,47 @@ static void configured(struct process *p, const json_t *said)
         process_send(p, c);
 }
 
-static void described(struct process *p, const json_t *said)
+static void on_secret(void *ctx, const struct err *err)
+{
+    struct process *p = ctx;
+
+    if (err)
+        broke(p, "%s", err->msg);
+    p->secrets_came = true;
+    host_of(p)->ops->wake(host_of(p));
+}
+
+/* Sends the settings, once their secrets are there. Waiting for those is not the process's delay. */
+static void configure(struct process *p)
 {
     struct buf line = BUF_INIT(PROCESS_LINE_MAX);
-    json_t *declared = NULL;
     struct err e = {0};
+    int rc = process_configure(p->body, CONFIGURE, on_secret, p, &line, &e);
 
-    if (json_read(p->body->text, &declared, &e) < 0 || !json_equal(declared, json_object_get(said, "value"))) {
-        broke(p, "it describes itself otherwise than its declaration does (midwatch plugin describe writes that)");
-    } else {
+    stop_timer(p);
+    p->secrets_came = false;
+    if (rc == 0) {
         p->stage = CONFIGURING;
-        if (process_configure(p->body, CONFIGURE, &line, &e) < 0 || say(p, (struct str){line.data, line.len}, &e) < 0)
-            broke(p, "%s", e.msg);
+        rc = host_of(p)->ops->timer(host_of(p), HANDSHAKE_MS, on_handshake_late, p, &p->timer, &e);
     }
+    if (rc == 0)
+        rc = say(p, (struct str){line.data, line.len}, &e);
+    if (rc < 0)
+        broke(p, "%s", e.msg);
     if (line.data)
         explicit_bzero(line.data, line.len);
     buf_free(&line);
+}
+
+static void described(struct process *p, const json_t *said)
+{
+    json_t *declared = NULL;
+    struct err e = {0};
+
+    if (json_read(p->body->text, &declared, &e) < 0 || !json_equal(declared, json_object_get(said, "value")))
+        broke(p, "it describes itself otherwise than its declaration does (midwatch plugin describe writes that)");
+    else
+        configure(p);
     json_decref(declared);
 }
 
@@ -369,6 +395,10 @@ static bool turn_process(struct process *p)
 
     if (more)
         return true;
+    if (p->secrets_came && !p->broken[0] && !p->ended[0]) {
+        configure(p);
+        return true;
+    }
     if (p->ended[0])
         broke(p, "%s", p->ended);
     if (p->broken[0])

@@ -6,7 +6,7 @@
 #define MIDWATCH_PLUGIN_PROCESS_H
 
 #include "base/limits.h"
-#include "plugin/internal.h"
+#include "plugin/secret.h"
 
 enum { PROCESS_LINE_MAX = VALUE_BYTES_MAX + 64 * KIB, FORGOTTEN_MAX = 64 };
 
@@ -18,6 +18,7 @@ struct process {
     struct host_op *op;                 /* NULL once it ended */
     struct host_op *timer;              /* of the handshake, or after the end of its output */
     enum stage stage;
+    bool secrets_came;                  /* that configure waited for */
     bool draining;                      /* let a call time out */
     size_t ncalls;
     int64_t next_id;
@@ -44,7 +45,8 @@ int process_request(const struct body_call *c, const struct body_request *q, int
 /* An answer in the form of body_fn, from what the process said. Takes no reference; ERR_INVALID: the answer is none
  * that this call can have. */
 int process_answer(const struct body_call *c, const json_t *said, struct buf *out, struct err *e);
-/* The line of `configure`: the instance's settings, with the secrets that files hold. */
-int process_configure(struct body *b, int64_t id, struct buf *out, struct err *e);
+/* The line of `configure`: the instance's settings, with the values of their secrets, which must be bound to the plugin as
+ * a program. 0, SECRET_LATER (then `again` comes), or an error. */
+int process_configure(struct body *b, int64_t id, secret_fn again, void *ctx, struct buf *out, struct err *e);
 
 #endif

@@ -4,17 +4,17 @@
 
 #include "base/json.h"
 #include "base/limits.h"
-#include "base/log.h"
 #include "base/slice.h"
 #include "plugin/declaration.h"
 #include "plugin/schema.h"
+#include "plugin/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char *const kind_names[] = {
     [BODY_READ] = "read", [BODY_STATE] = "state", [BODY_CHECK] = "check", [BODY_APPLY] = "apply",
-    [BODY_PROBE] = "probe",
+    [BODY_PROBE] = "probe", [BODY_PERMITTED] = "permitted",
 };
 
 static void put_slice(struct json_object *o, struct str extra, const char *key)
@@ -47,6 +47,7 @@ static const char *const may_have[][8] = {
     [BODY_CHECK] = {"verdict", "unknown", "why", "error"},
     [BODY_APPLY] = {"outcome", "why", "result", "error"},
     [BODY_PROBE] = {"value", "unknown", "why", "error"},
+    [BODY_PERMITTED] = {NULL},
 };
 
 static bool is_word(const json_t *v, const char *const *words)
@@ -196,6 +197,8 @@ int process_answer(const struct body_call *c, const json_t *said, struct buf *ou
     case BODY_PROBE:
         a = probe_answer(said, e);
         break;
+    case BODY_PERMITTED:        /* never asked */
+        break;
     }
     if (!a)
         return e->code ? e->code : err_set(e, ERR_INVALID, "no text may hold a NUL");
@@ -205,51 +208,29 @@ int process_answer(const struct body_call *c, const json_t *said, struct buf *ou
     return e->code;
 }
 
-/* The secret `name`: its own text, or that of NAME_file. */
-static int put_secret(struct body *b, json_t *settings, const char *name, struct err *e)
+int process_configure(struct body *b, int64_t id, secret_fn again, void *ctx, struct buf *out, struct err *e)
 {
-    struct buf text = BUF_INIT(64 * KIB), path = BUF_INIT(4096);
-    const char *dir = b->registry->o.config->dir, *file;
-    struct host *h = b->registry->o.host;
-    char key[80];
-    int rc = 0;
-
-    snprintf(key, sizeof(key), "%.60s_file", name);
-    file = json_get_string(settings, key, NULL);
-    if (file) {
-        buf_addf(&path, "%s%s%s", file[0] == '/' ? "" : dir, file[0] == '/' ? "" : "/", file);
-        rc = h->ops->read_file(h, buf_text(&path), 64 * KIB, &text, e);
-        if (rc < 0)
-            err_wrap(e, "%s", key);
-        while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]))
-            text.len--;
-        if (rc == 0)
-            json_object_set_new(settings, name, json_stringn(buf_text(&text), text.len));
-        json_object_del(settings, key);
-    }
-    if (rc == 0 && json_get_string(settings, name, "")[0])
-        log_secret(str_of(json_get_string(settings, name, "")));
-    buf_free(&text);
-    buf_free(&path);
-    return rc;
-}
-
-int process_configure(struct body *b, int64_t id, struct buf *out, struct err *e)
-{
-    json_t *settings = json_deep_copy(b->config->settings), *line;
     const char *name, *dir = b->registry->o.config->dir;
+    json_t *settings = json_deep_copy(b->config->settings), *line, *kind;
+    struct secret_value secret;
     char full[4096];
-    json_t *kind;
     int rc = 0;
 
     json_object_foreach(json_object_get(b->declared, "settings"), name, kind) {
-        if (rc == 0 && strcmp(json_string_value(kind), "secret") == 0)
-            rc = put_secret(b, settings, name, e);
+        const char *named = json_get_string(settings, name, NULL);
+
+        if (rc != 0 || !named || strcmp(json_string_value(kind), "secret") != 0)
+            continue;
+        rc = secret_get(b, named, b->plugin, &secret, again, ctx, e);
+        if (rc == 0)
+            json_object_set_new(settings, name, json_stringn(secret.value.p, secret.value.n));
     }
     line = json_pack("{s:s s:s s:I s:s s:O}", "call", "configure", "dir", realpath(dir, full) ? full : dir, "id",
                      (json_int_t)id, "name", b->instance, "settings", settings);
-    json_add_value(out, line);
-    buf_addc(out, '\n');
+    if (rc == 0) {
+        json_add_value(out, line);
+        buf_addc(out, '\n');
+    }
     json_decref(line);
     json_decref(settings);
     return rc;

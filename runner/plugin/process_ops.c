@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "plugin/declaration.h"
+#include "plugin/secret.h"
 
 #include <stdlib.h>
 
@@ -12,6 +13,8 @@ static int process_start(struct body_call *c, const struct body_request *q, stru
     struct process *p;
     int rc = 0;
 
+    if (c->kind == BODY_PERMITTED)
+        return err_set(e, ERR_DENIED, "plugin %s cannot tell what is permitted", c->body->plugin);
     for (p = c->body->processes; p && (p->draining || p->broken[0] || p->ended[0]); p = p->next)
         ;
     if (!p)
@@ -52,17 +55,15 @@ static void process_drop(struct body_call *c)
 
 static int process_load(struct body *b, struct err *e)
 {
-    const struct config *config = b->registry->o.config;
     int rc = json_read(b->text, &b->declared, e);
 
     if (rc == 0)
         rc = declaration_of_process(b->declared, b->plugin, e);
     if (rc < 0 || !b->config)
         return rc;
-    rc = declaration_settings(b->declared, b->config->settings, e);
-    if (rc < 0 && b->config->line > 0)
-        err_wrap(e, "%s:%d:%d: instance '%s'", config->file, b->config->line, b->config->column, b->instance);
-    return rc;
+    if (declaration_settings(b->declared, b->config->settings, b->setting, e) < 0 || secret_check_settings(b, e) < 0)
+        return body_at_instance(b, e);
+    return 0;
 }
 
 static int process_want(struct body *b, const char *verb, struct str args, struct str state, struct str history,

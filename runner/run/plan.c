@@ -128,6 +128,15 @@ static void plan_stops(struct part *p, const char *key, const char *value, const
                           why));
 }
 
+struct policy_effect part_policy(const struct part *p, const json_t *args, const json_t *declared, const char *target)
+{
+    const struct engine_options *o = engine_opts(p->call->run->engine);
+    const char *colon = strchr(target, ':');
+
+    return (struct policy_effect){.name = p->name, .instance = p->instance, .args = args, .declared = declared,
+                                  .target = str_of(colon ? colon + 1 : ""), .config = o->state_dir ? o->config : NULL};
+}
+
 static const char *undo_word(const json_t *declared)
 {
     if (json_get_bool(declared, "irreversible", false))
@@ -138,10 +147,11 @@ static const char *undo_word(const json_t *declared)
 static void plan_done(struct part *p, const json_t *declared, const json_t *from, const json_t *to)
 {
     bool already = from && strcmp(state_verdict(from, NULL, to), "applied") == 0;
+    struct policy_effect x = part_policy(p, json_object_get(p->request, "args"), declared, buf_text(&p->text));
 
     plan_row(p, json_pack("{s:b s:s s:O? s:i s:s* s:s s:O s:s}", "already", already, "class",
                           json_get_string(declared, "class", "never_twice"), "from", from, "line", p->call->line,
-                          "needs_approval", policy_needs_approval(declared), "target", buf_text(&p->text), "to", to,
+                          "needs_approval", policy_needs_approval(&x), "target", buf_text(&p->text), "to", to,
                           "undo", undo_word(declared)));
 }
 
@@ -204,6 +214,7 @@ static void plan_part(struct part *p)
     struct err e = {0};
     const json_t *declared = part_effect(p, &e), *args = json_object_get(p->request, "args");
     struct buf why = BUF_INIT(2048), target = BUF_INIT(1024);
+    struct policy_effect x;
     const char *refusal;
 
     if (!declared || part_target(p, declared, args, &target, &e) < 0) {
@@ -212,9 +223,8 @@ static void plan_part(struct part *p)
     }
     buf_reset(&p->text);
     buf_add(&p->text, target.data, target.len);
-    refusal = policy_refuses(r->book, r->params, &(struct policy_effect){
-        .name = p->name, .args = args, .declared = declared,
-        .target = {target.data + p->instance.n + 1, target.len - p->instance.n - 1}}, &why);
+    x = part_policy(p, args, declared, buf_text(&p->text));
+    refusal = policy_refuses(r->book, r->params, &x, &why);
     if (refusal) {
         plan_stops(p, "refused", refusal, buf_text(&why));
     } else if (!json_get_bool(declared, "has_state", false)) {

@@ -161,14 +161,17 @@ class Box:
         path.mkdir()
         (path / "password").write_text(PASSWORD + "\n")
         (path / "wrong").write_text("not-the-password\n")
+        for name in ("password", "wrong"):
+            (path / name).chmod(0o600)
 
         def instance(name, server, user="watcher", password="password", more="", queries=""):
             return (f"  {name}:\n    plugin: postgres\n    host: 127.0.0.1\n    port: {server.port}\n    user: {user}\n"
-                    f"    dbname: postgres\n    password_file: {password}\n{more}{queries}")
+                    f"    dbname: postgres\n    password: {password}\n{more}{queries}")
 
         indented = "".join("  " + line + "\n" for line in QUERIES.strip("\n").split("\n"))
         (path / "midwatch.yaml").write_text(
-            "instances:\n" + instance("main", primary, more="    statement_timeout: 1s\n", queries=indented)
+            "secrets:\n" + "".join(f"  {name}: {{ file: {name}, programs: [postgres] }}\n" for name in ("password", "wrong"))
+            + "instances:\n" + instance("main", primary, more="    statement_timeout: 1s\n", queries=indented)
             + instance("replica", standby) + instance("blind", primary, "nobody_special")
             + instance("locked", primary, password="wrong") + instance("blank", primary).replace("dbname: postgres", "dbname: empty"))
 
@@ -360,8 +363,9 @@ def case_contract(box, primary, _):
             ((301, " || '.' || to_hex((extract(epoch FROM query_start) * 1000000)::bigint)"), (302, "")))
         no_args = ["slow_queries", "activity", "blocked", "locks", "connections", "replicas", "tables"]
         examples = {
-            "settings": {"host": "127.0.0.1", "port": primary.port, "user": "watcher", "dbname": "postgres", "password": PASSWORD,
+            "settings": {"host": "127.0.0.1", "port": primary.port, "user": "watcher", "dbname": "postgres", "password": "db",
                          "queries": {"one": {"sql": "SELECT 1", "returns": "value"}}},
+            "secrets": {"db": {"file": "{{tmp}}/password", "programs": ["postgres"]}}, "files": {"password": PASSWORD},
             "reads": [{"read": r, "args": {}} for r in no_args] + [
                 {"read": "standby", "value": False}, {"read": "replication_lag", "unknown": "no_data"},
                 {"read": "long_running", "args": {"over": 3600}, "value": []},

@@ -175,7 +175,7 @@ EFFECTS = {
 
 
 class Box:
-    def __init__(self, program, path, mode, code, start=""):
+    def __init__(self, program, path, mode, code, start="", source="file: token", bound="evil"):
         self.program, self.path = program, path
         plugins = path / "plugins"
         plugins.mkdir(parents=True)
@@ -185,9 +185,11 @@ class Box:
         (plugins / "world").write_text("1")
         (plugins / "start").write_text(start)
         (path / "token").write_text(SECRET + "\n")
+        (path / "token").chmod(0o600)
         (path / "t.md").write_text(BOOK.format(code=code))
         (path / "midwatch.yaml").write_text(
-            f'plugins: plugins\ninstances: {{ it: {{ plugin: evil, mode: "{mode}", token_file: token }} }}\n')
+            f'plugins: plugins\nsecrets: {{ token: {{ {source}, programs: [{bound}] }} }}\n'
+            f'instances: {{ it: {{ plugin: evil, mode: "{mode}", token: token }} }}\n')
 
     def run(self, *words):
         p = subprocess.run([str(self.program), *words], cwd=self.path, text=True, capture_output=True, timeout=60, check=False,
@@ -247,6 +249,20 @@ def case_effect(program, path, mode, expected):
     if box.applies() != applies:
         return f"asked to apply {box.applies()} times instead of {applies}: {got[1][-500:]}"
     return None if (box.path / "plugins/world").read_text() == str(value) else "the world is not as it must be"
+
+
+def case_secret(program, path, source, bound, code, pattern):
+    """A secret comes from wherever the configuration says, and goes to the programs that it is bound to."""
+    box = Box(program, path, "dies with words", READ, source=source, bound=bound)
+    return wrong(box, box.run("run", "t.md"), code, pattern)
+
+
+SECRETS = {
+    "of a command": ("command: [cat, token]", "evil", 3, r"it said: out of cheese \*\*\*"),
+    "of a command that fails": ("command: [sh, -c, 'echo locked >&2; exit 2']", "evil", 3, r"secret 'token': sh ended with exit 2: locked"),
+    "that is bound to another program": ("file: token", "psql", 3, r"secret 'token' is not for the program 'evil'"),
+    "whose file is gone": ("file: gone", "evil", 3, r"gone"),
+}
 
 
 def case_again(program, path, mode, first, second):
@@ -366,9 +382,11 @@ def cases(program, box):
         yield f"a process that {start}", case_start, (program, box(), start, pattern)
     for mode, expected in EFFECTS.items():
         yield f"an effect of a process that {mode}", case_effect, (program, box(), mode, expected)
+    for name, more in SECRETS.items():
+        yield f"a secret {name}", case_secret, (program, box(), *more)
     for name, (change, pattern) in PROGRAMS.items():
         yield f"a {name}", case_program, (program, box(), change, pattern)
-    for plugin, passed in (("flags", 8), ("maintenance.lua", 11)):
+    for plugin, passed in (("flags", 8), ("maintenance.lua", 10)):
         yield f"plugin test {plugin}", case_contract, (program, box(), plugin, passed)
     for mode, pattern in CONTRACTS.items():
         yield f"plugin test of a process that {mode}", case_contract_fails, (program, box(), mode, pattern)

@@ -195,10 +195,11 @@ static void test_settings(void **state)
     } cases[] = {
         {"{}", NULL},
         {"{\"url\":\"x\",\"password\":\"y\"}", NULL},
-        {"{\"password_file\":\"y\"}", NULL},
+        {"{\"password_file\":\"y\"}", "p has no setting 'password_file'"},
+        {"{\"password\":7}", "password: must be the name of a secret"},
         {"{\"url_file\":\"y\"}", "p has no setting 'url_file'"},
         {"{\"urll\":\"x\"}", "p has no setting 'urll'"},
-        {"{\"url\":7}", "url: must be a string"},
+        {"{\"url\":7}", "url: must be string"},
         {"{\"_file\":\"x\"}", "p has no setting '_file'"},
     };
     json_t *d = parse(GOOD);
@@ -207,8 +208,9 @@ static void test_settings(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         json_t *settings = parse(cases[i].settings);
         struct err e = {0};
+        char setting[64];
 
-        assert_int_equal(declaration_settings(d, settings, &e), cases[i].message ? ERR_INVALID : 0);
+        assert_int_equal(declaration_settings(d, settings, setting, &e), cases[i].message ? ERR_INVALID : 0);
         assert_string_equal(e.msg, cases[i].message ? cases[i].message : "");
         json_decref(settings);
     }
