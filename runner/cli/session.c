@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/owner.h"
 #include "cli/progress.h"
 #include "report/report.h"
 
@@ -33,7 +34,7 @@ static bool keeps_going(struct session *s)
 
     progress_clear(s->progress);
     fprintf(stderr, "\nLeave the run (it can be resumed), or keep going? [L/k] ");
-    if (poll(&p, 1, ANSWER_WITHIN_MS) == 1 && fgets(answer, sizeof(answer), stdin))
+    if (poll(&p, 1, ANSWER_WITHIN_MS) == 1 && read(0, answer, sizeof(answer) - 1) > 0)
         return answer[0] == 'k' || answer[0] == 'K';
     return false;
 }
@@ -74,12 +75,14 @@ int session_open(struct session *s, struct cli *c, const char *what)
         return cli_fail(&e);
     s->answerer = answer_live_new(s->registry);
     s->progress = progress_new(c->json);
+    s->desk = desk_new(s->host, s->progress);
     eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
-                                 .answerer = s->answerer, .state_dir = c->state_dir, .stop_when_settled = true,
+                                 .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir, .stop_when_settled = true,
                                  .watch = {.row = progress_row, .ctx = s->progress}};
     if (engine_new(&eo, &s->engine, &e) < 0)
         return cli_fail(&e);
     s->host->ops->signals(s->host, on_signal, s);
+    owner_open(s);
     return 0;
 }
 
@@ -174,7 +177,9 @@ int session_run(struct session *s)
 
 void session_close(struct session *s)
 {
+    socket_free(s->socket);
     engine_free(s->engine);
+    desk_free(s->desk);
     if (s->answerer)
         s->answerer->ops->free(s->answerer);
     registry_free(s->registry);

@@ -6,6 +6,7 @@
 #include "io/host.h"
 #include "io/net.h"
 #include "io/proc.h"
+#include "io/watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -137,6 +138,13 @@ static int real_spawn(struct host *h, const struct spawn_request *r, host_spawn_
     struct real *m = (struct real *)h;
 
     return proc_start(&m->loop, &m->ops, r, done, ctx, out, e);
+}
+
+static int real_watch(struct host *h, int fd, host_timer_fn ready, void *ctx, struct host_op **out, struct err *e)
+{
+    struct real *m = (struct real *)h;
+
+    return watch_start(&m->loop, &m->ops, fd, ready, ctx, out, e);
 }
 
 static void real_cancel(struct host *h, struct host_op *op)
@@ -273,6 +281,7 @@ static const struct host_ops real_ops = {
     .timer = real_timer,
     .http = real_http,
     .spawn = real_spawn,
+    .watch = real_watch,
     .cancel = real_cancel,
     .read_file = real_read_file,
     .write_file = real_write_file,
