@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of the journal share: a state directory in memory, and everything a
+ * journal answers as text, so that two of them are compared by strcmp. */
+#ifndef MIDWATCH_TESTS_JOURNAL_TEST_H
+#define MIDWATCH_TESTS_JOURNAL_TEST_H
+
+#include "journal/journal.h"
+
+#include "base/limits.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* In memory where the system has it: an fsync then costs nothing. */
+static inline char *state_dir_new(void)
+{
+    struct buf b = BUF_INIT(KIB);
+    const char *tmp = getenv("TMPDIR");
+
+    buf_addf(&b, "%s/midwatch-journal-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(b.data));
+    return buf_take(&b, NULL);
+}
+
+static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+/* Removes the directory with all that is in it, and frees its name. */
+static inline void state_dir_free(char *dir)
+{
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(dir);
+}
+
+static inline void good(int rc, const struct err *e)
+{
+    char text[1400];
+
+    if (rc < 0)
+        fail_msg("%d: %s", rc, err_text(e, text, sizeof(text)));
+}
+
+static inline struct journal *open_sqlite(const char *dir, const struct journal_options *o)
+{
+    struct journal *j = NULL;
+    struct err e = {0};
+
+    good(journal_sqlite_open(dir, "unit test", o, &j, &e), &e);
+    return j;
+}
+
+struct dump {
+    struct buf *out;
+    struct hash chain;      /* of the rows so far */
+    int64_t seq;            /* the row that must come next */
+};
+
+static inline void dump_hash(struct buf *out, const struct hash *h)
+{
+    char hex[2 * HASH_BYTES + 1];
+
+    buf_addf(out, " %.12s", hash_hex(h, hex));
+}
+
+/* Every row must be the next one and carry the chain that its content gives. */
+static inline bool dump_row(void *ctx, const struct row *r)
+{
+    struct dump *d = ctx;
+
+    d->chain = journal_chain(&d->chain, r);
+    if (r->seq != d->seq++ || !hash_eq(&d->chain, &r->chain))
+        buf_addf(d->out, "BROKEN CHAIN ");
+    buf_addf(d->out, "  row %lld epoch %lld %s [%.*s] [%.*s] [%.*s] [%.*s] %lld", (long long)r->seq, (long long)r->epoch,
+             row_kind_name(r->kind), (int)r->path.n, r->path.p, (int)r->name.n, r->name.p, (int)r->args.n, r->args.p,
+             (int)r->payload.n, r->payload.p, (long long)r->at);
+    dump_hash(d->out, &r->args_hash);
+    dump_hash(d->out, &r->chain);
+    buf_addc(d->out, '\n');
+    return true;
+}
+
+static inline bool dump_run(void *ctx, const struct run_info *r)
+{
+    struct buf *out = ctx;
+
+    buf_addf(out, "run %lld %s [%s] [%s] [%s] %s [%s] [%s] wake %lld epoch %lld next %lld at %lld..%lld [%s] [%s]",
+             (long long)r->id, r->uuid, r->runbook, r->command, r->bundle, run_state_name(r->state), r->outcome, r->reason,
+             (long long)r->wake_at, (long long)r->epoch, (long long)r->next_seq, (long long)r->created_at,
+             (long long)r->ended_at, r->params, r->trigger);
+    dump_hash(out, &r->chain);
+    buf_addc(out, '\n');
+    return true;
+}
+
+static inline bool dump_id(void *ctx, const struct run_info *r)
+{
+    buf_addf(ctx, " %lld", (long long)r->id);
+    return true;
+}
+
+static inline bool dump_lock(void *ctx, const struct lock_info *l)
+{
+    buf_addf(ctx, "lock [%s] run %lld fence %lld cool %lld by %lld\n", l->target, (long long)l->run, (long long)l->fence,
+             (long long)l->cool_until, (long long)l->cool_run);
+    return true;
+}
+
+static inline bool dump_effect(void *ctx, const struct effect_info *x)
+{
+    buf_addf(ctx, "effect %lld.%s %lld..%lld [%s] [%s] [%s] %s\n", (long long)x->run, x->path, (long long)x->intent_seq,
+             (long long)x->result_seq, x->key, x->action, x->target, effect_state_name(x->state));
+    return true;
+}
+
+static inline bool dump_escalation(void *ctx, const struct escalation_info *x)
+{
+    buf_addf(ctx, "escalation %lld run %lld at %lld %s [%s]\n", (long long)x->id, (long long)x->run, (long long)x->at,
+             x->open ? "open" : "closed", x->text);
+    return true;
+}
+
+static inline bool dump_escalation_id(void *ctx, const struct escalation_info *x)
+{
+    buf_addf(ctx, " %lld", (long long)x->id);
+    return true;
+}
+
+/* All projections: what every question but that for rows answers. */
+static inline void dump_state(struct journal *j, struct buf *out)
+{
+    struct err e = {0};
+    bool on = false;
+
+    good(j->ops->runs(j, false, dump_run, out, &e), &e);
+    buf_adds(out, "open:");
+    good(j->ops->runs(j, true, dump_id, out, &e), &e);
+    buf_addc(out, '\n');
+    good(j->ops->locks(j, dump_lock, out, &e), &e);
+    good(j->ops->effects(j, -1, dump_effect, out, &e), &e);
+    good(j->ops->escalations(j, false, dump_escalation, out, &e), &e);
+    buf_adds(out, "open escalations:");
+    good(j->ops->escalations(j, true, dump_escalation_id, out, &e), &e);
+    buf_adds(out, "\nhalt [");
+    good(j->ops->halted(j, &on, out, &e), &e);
+    buf_addf(out, "] %d\n", on);
+    assert_false(out->failed);
+}
+
+/* The rows of one run; its head must be where they lead. Returns the seq that comes next. */
+static inline int64_t dump_rows(struct journal *j, int64_t run, struct buf *out)
+{
+    struct dump d = {.out = out, .seq = 1};
+    struct run_info info;
+    struct err e = {0};
+
+    good(j->ops->rows(j, run, 1, dump_row, &d, &e), &e);
+    if (run) {
+        good(j->ops->get_run(j, run, &info, &e), &e);
+        if (info.next_seq != d.seq || !hash_eq(&info.chain, &d.chain))
+            buf_adds(out, "BROKEN HEAD\n");
+        run_info_deinit(&info);
+    }
+    assert_false(out->failed);
+    return d.seq;
+}
+
+#endif
