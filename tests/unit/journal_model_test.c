@@ -210,8 +210,8 @@ static void compare(struct world *w, const char *what)
     for (; a[i] && a[i] == b[i]; i++)
         line = a[i] == '\n' ? i + 1 : line;
     if (a[i] != b[i] || strstr(a, "BROKEN"))
-        fail_msg("seed %d step %d: %s\nsqlite: %.*s\nmemory: %.*s", w->seed, w->step, what, (int)strcspn(a + line, "\n"), a + line,
-                 (int)strcspn(b + line, "\n"), b + line);
+        fail_msg("seed %d step %d: %s\nsqlite: %.*s\nmemory: %.*s", w->seed, w->step, what,
+                 (int)strcspn(a + line, "\n"), a + line, (int)strcspn(b + line, "\n"), b + line);
     buf_reset(&w->left);
     buf_reset(&w->right);
 }
@@ -329,7 +329,8 @@ static void reopen(struct world *w)
 
 static void one_seed(int seed)
 {
-    struct world w = {.dice = (uint64_t)seed * 7919, .now = 1764000000000, .system_next = 1, .seed = seed, .dir = state_dir_new()};
+    struct world w = {.dice = (uint64_t)seed * 7919, .now = 1764000000000, .system_next = 1, .seed = seed,
+                      .dir = state_dir_new()};
 
     buf_init(&w.left, 8 * MIB);
     buf_init(&w.right, 8 * MIB);

@@ -59,6 +59,26 @@ static inline struct journal *open_sqlite(const char *dir, const struct journal_
     return j;
 }
 
+/* A new run with that uuid, or two more rows of it: one item of a batch. `rows` has room for two and lives with it. */
+static inline struct journal_item batch_item(int64_t run, int64_t seq, struct row *rows, struct change *made)
+{
+    struct journal_item item = {.run = run, .epoch = 1, .rows = rows, .nrows = 2, .at = 1764000000000};
+    int i;
+
+    for (i = 0; i < 2; i++)
+        rows[i] = (struct row){.seq = seq + i, .epoch = 1, .kind = ROW_NOTE, .path = STR("1"), .name = STR("note"),
+                               .payload = STR("{\"text\":\"a note\"}"), .at = item.at};
+    if (made) {
+        static const char *const uuids[] = {"a0", "b0", "c0", "d0", "e0", "f0", "g0", "h0", "i0"};
+
+        *made = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(uuids[run % 9]), .runbook = STR("t"),
+                                .command = STR("run"), .bundle = STR("b"), .params = STR("{}"), .trigger = STR("{}")};
+        item.changes = made;
+        item.nchanges = 1;
+    }
+    return item;
+}
+
 struct dump {
     struct buf *out;
     struct hash chain;      /* of the rows so far */
