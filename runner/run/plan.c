@@ -56,7 +56,10 @@ int part_target(struct part *p, const json_t *declared, const json_t *args, stru
 
     buf_add(out, p->instance.p, p->instance.n);
     buf_addc(out, ':');
-    return template_fill(str_of(pattern), args, true, out, e);
+    if (template_fill(str_of(pattern), args, true, out, e) < 0)
+        return e->code;
+    return out->len <= TARGET_BYTES_MAX ? 0 : err_set(e, ERR_LIMIT, "the target '%.40s...' has %zu bytes, at most %d",
+                                                      buf_text(out), out->len, TARGET_BYTES_MAX);
 }
 
 struct history {

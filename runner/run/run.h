@@ -38,7 +38,7 @@ struct part {
     size_t index;
     struct str label, name, instance, args;     /* borrowed from the vm's request */
     struct hash hash;                           /* over name, instance, args */
-    char path[96];
+    char path[128];
     bool answered;
     struct buf answer;                          /* what Lua gets for this part */
     struct question question;

@@ -123,6 +123,11 @@ BAD_CODE = {
     "effect outside may": ("remedy('t', shell.touch { file = 'x' }, { verify = function() return false end })", 4, r"not_allowed"),
     "remedy without verify": ("remedy('t', shell.touch { file = 'x' })", 3, r"verify"),
     "error with a table": ("error({ 1 })", 3, r"t\.md"),
+    "a title too long": ("remedy(string.rep('x', 1001), shell.touch { file = 'x' }, { verify = 'applied' })", 3,
+                         r"t\.md:9: remedy wants a title first \(at most 1000 bytes\)"),
+    "a name too long": ("observe { [string.rep('x', 61)] = shell.hello() } resolve 'x'", 3, r"t\.md:9: the name 'x+\.\.\.' has 61"),
+    "a target too long": ("remedy('t', shell.touch { file = string.rep('x', 600) }, { verify = function() return false end })", 3,
+                          r"the target 'sh:file/x+\.\.\.' has 608 bytes, at most 511"),
     "control bytes in a text": ("escalate 'a\\27[2Jb\\0c'", 3, r"escalated"),
 }
 
