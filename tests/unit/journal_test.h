@@ -10,10 +10,12 @@
 
 #include <ftw.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -192,6 +194,86 @@ static inline int64_t dump_rows(struct journal *j, int64_t run, struct buf *out)
     }
     assert_false(out->failed);
     return d.seq;
+}
+
+enum { BATCH_RUNS = 3 };
+
+/* A batch with one item of each of three runs, two rows each. batch 0 makes the runs. */
+static inline int commit_batch(struct journal *j, int64_t batch, struct err *e)
+{
+    struct journal_item items[BATCH_RUNS];
+    struct row rows[BATCH_RUNS][2];
+    struct change made[BATCH_RUNS];
+    int64_t i;
+
+    for (i = 0; i < BATCH_RUNS; i++)
+        items[i] = batch_item(i + 1, 2 * batch + 1, rows[i], batch ? NULL : &made[i]);
+    return j->ops->commit(j, items, BATCH_RUNS, e);
+}
+
+/* Whole batches only: every run has as many rows as the first, two per batch. Returns the number of batches. */
+static inline int64_t whole_batches(struct journal *j)
+{
+    struct buf out = BUF_INIT(32 * MIB);
+    struct run_info info;
+    int64_t i, n[BATCH_RUNS] = {0};
+
+    for (i = 0; i < BATCH_RUNS; i++) {
+        if (j->ops->get_run(j, i + 1, &info, NULL) < 0)
+            continue;
+        run_info_deinit(&info);
+        n[i] = dump_rows(j, i + 1, &out) - 1;
+    }
+    assert_null(strstr(buf_text(&out), "BROKEN"));
+    assert_int_equal(n[0] % 2, 0);
+    assert_int_equal(n[1], n[0]);
+    assert_int_equal(n[2], n[0]);
+    buf_free(&out);
+    return n[0] / 2;
+}
+
+static inline char *file_in(const char *dir, const char *name)
+{
+    struct buf b = BUF_INIT(4 * KIB);
+
+    buf_addf(&b, "%s/%s", dir, name);
+    return buf_take(&b, NULL);
+}
+
+static inline void sql(const char *dir, const char *statements)
+{
+    char *path = file_in(dir, "journal.db"), *why = NULL;
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, statements, NULL, NULL, &why) != SQLITE_OK)
+        fail_msg("%s: %s", statements, why);
+    sqlite3_close(db);
+    free(path);
+}
+
+static inline struct buf contents(const char *dir)
+{
+    struct buf b = BUF_INIT(MIB);
+    char *path = file_in(dir, "journal.db"), chunk[4096];
+    FILE *f = fopen(path, "r");
+    size_t n;
+
+    assert_non_null(f);
+    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+        buf_add(&b, chunk, n);
+    fclose(f);
+    free(path);
+    return b;
+}
+
+/* The child's exit code, or minus the signal that ended it. */
+static inline int ending(pid_t pid)
+{
+    int status = 0;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 #endif
