@@ -294,6 +294,30 @@ static void test_after_a_failure_everybody_is_told(void **state)
     stop(&x);
 }
 
+/* One run's impossible item is its own trouble, not that of all runs. */
+static void test_an_item_that_cannot_be_is_not_taken(void **state)
+{
+    static char long_name[2000];
+    struct world x;
+    struct row rows[2];
+    struct journal_item item;
+    struct err e = {0};
+
+    (void)state;
+    memset(long_name, 'n', sizeof(long_name));
+    start(&x, true);
+    submit_new(&x, 0, 1);
+    item = batch_item(1, 3, rows, NULL);
+    rows[0].name = (struct str){long_name, sizeof(long_name)};
+    assert_int_equal(writer_submit(x.w, &item, on_done, NULL, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.msg, "a row's name has 2000 bytes"));
+    submit_rows(&x, 1, 1, 3);
+    good(writer_flush(x.w, &e), &e);
+    assert_in_order(&x, 2);
+    assert_rows(writer_journal(x.w), 1, 5);
+    stop(&x);
+}
+
 /* What waits when the program leaves is written, not dropped. */
 static void test_leaving_writes_what_waits(void **state)
 {
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_waiting_items_share_a_commit), cmocka_unit_test(test_each_item_has_its_result),
         cmocka_unit_test(test_more_than_one_commit_holds),   cmocka_unit_test(test_a_bundle_goes_with_its_run),
         cmocka_unit_test(test_after_a_failure_everybody_is_told),
+        cmocka_unit_test(test_an_item_that_cannot_be_is_not_taken),
         cmocka_unit_test(test_leaving_writes_what_waits),
     };
 
