@@ -142,10 +142,12 @@ static void test_the_chain_finds_what_was_changed(void **state)
 {
     static const char *const changes[] = {
         "update journal set payload = replace(payload, 'note', 'nota') where id = 8",
+        "update journal set args = '{\"n\":2}' where id = 8",
         "update journal set path = '2' where id = 8",
         "update journal set name = 'x' where id = 8",
         "update journal set kind = 1 where id = 8",
         "update journal set at = at + 1 where id = 8",
+        "update journal set epoch = 2 where id = 8",
         "update journal set args_hash = randomblob(32) where id = 8",
         "update journal set chain = zeroblob(32) where id = 8",
         "delete from journal where id = 8",
