@@ -229,6 +229,8 @@ void run_after_barrier(struct run *r);
 int finish_undo(struct run *r, struct effect *x, struct err *e);
 /* Takes up an ending that an ENDING row announced. */
 void finish_announced(struct run *r, const struct row *row);
+/* The args of the END row as the code makes them now: reason and text, with what could not be undone. */
+void finish_end_args(const struct run *r, struct buf *out);
 /* Live again after a replay, or for the first time: the timer of escalate.after. */
 void run_arm_escalation(struct run *r);
 

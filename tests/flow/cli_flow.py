@@ -5,6 +5,7 @@ effects that nobody knows the outcome of. Each case says its exit code and what 
 
 Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -12,8 +13,10 @@ import pathlib
 import pty
 import re
 import resource
+import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -337,6 +340,62 @@ def unknown_cases(box):
         yield f"unknown, then {verdict}: the end", None if run["state"] == "ended" else f"{run}"
 
 
+KINDS = ("START OBS PLAN INTENT RESULT UNKNOWN CHECK SETTLE SKIP REFUSED VERIFY WAIT TIMER VERDICT CAUSE NOTE ESCALATION "
+         "RESUME END SYSTEM").split()
+
+
+def chain_of(previous, row):
+    """journal_chain of the program."""
+    def digest(data):
+        return hashlib.sha256(data).digest()
+    parts = [previous, KINDS[row["kind"]].encode(), row["path"].encode(), row["name"].encode(), row["args_hash"],
+             struct.pack("<qqq", row["at"], row["seq"], row["epoch"]),
+             digest(row["args"].encode()) if row["args"] else bytes(32), digest(row["payload"].encode())]
+    return digest(b"".join(struct.pack("<Q", len(part)) + part for part in parts))
+
+
+def forge(journal, seq, change, chained):
+    """Changes a row of run 1, as an update's `column = value`; chained: gives all rows the chain that fits."""
+    with sqlite3.connect(journal) as db:
+        db.row_factory = sqlite3.Row
+        db.execute("drop trigger journal_no_update")
+        db.execute(f"update journal set {change} where run = 1 and seq = ?", (seq,))
+        chain = bytes(32)
+        for row in db.execute("select * from journal where run = 1 order by seq").fetchall() if chained else []:
+            chain = chain_of(chain, row)
+            db.execute("update journal set chain = ? where id = ?", (chain, row["id"]))
+        if chained:
+            db.execute("update run set chain = ? where id = 1", (chain,))
+    db.close()
+
+
+def forged_cases(box):
+    code = "remedy('t', shell.touch { file = 'x' }, { verify = 'applied', within = '2s' }) note 'n' resolve 'x'"
+    box.run("run", box.write(book(code, FRONT + MAY)), "--state", "s")
+    rows = box.rows()["rows"]
+    for kind, change, chained, pattern in (
+            ("START", "payload = payload", True, r"rows, equal"),
+            ("PLAN", "payload = replace(payload, 'x', 'y')", False, "row 2 is not as it was written"),
+            ("INTENT", "args = replace(args, 'x', 'y')", False, "row 3 is not as it was written"),
+            ("INTENT", "args = replace(args, 'x', 'y')", True, "the journal intends"),
+            ("NOTE", "args_hash = randomblob(32)", True, "the code asks for"), ("NOTE", "kind = 1", True, "journal has OBS"),
+            ("NOTE", "path = '99'", True, "at 99"), ("VERIFY", "name = 'other'", True, "the code asks for t"),
+            ("END", "name = 'no_action'", True, "has no_action"),
+            ("END", "args = replace(args, 'verified', 'recovered')", True, "recovered")):
+        seq = next(i for i, row in enumerate(rows, 1) if row["kind"] == kind)
+        shutil.copytree(box.path / "s", box.path / "forged")
+        forge(box.path / "forged/journal.db", seq, change, chained)
+        code = 0 if change == "payload = payload" else 1
+        name = f"a changed {kind} ({change.split()[0]}{', with a new chain' if chained else ''})"
+        yield f"replay and {name}", expect(box.run("replay", 1, "--state", "forged"), code, pattern)
+        shutil.rmtree(box.path / "forged")
+    lost = "remedy('t', shell.lost { file = 'y' }, { verify = 'applied' }) resolve 'x'"
+    box.run("run", box.write(book(lost, FRONT + MAY)), "--state", "forged")
+    forge(box.path / "forged/journal.db", 3, "args = replace(args, 'y', 'z')", False)
+    yield "nobody resumes a changed journal", expect(box.run("resume", 1, "--state", "forged"), 1, "row 3 is not as it was written")
+    shutil.rmtree(box.path / "forged")
+
+
 def replay_all(box, group):
     """Every run in every journal of the group gives its rows again."""
     wrong, runs = [], 0
@@ -352,7 +411,7 @@ def replay_all(box, group):
 
 
 GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usage": usage_cases, "journal": journal_cases,
-          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases}
+          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases, "forged": forged_cases}
 
 
 def main():
