@@ -48,7 +48,8 @@ static void assert_bad(const char *body, const char *where, const char *says)
 static void test_blocks_are_one_chunk_on_their_lines(void **state)
 {
     (void)state;
-    assert_code("# T\n\nwords\n\n```lua\nlocal a = 1\n```\n\nmore words\n\n```lua\nresolve(a)\n```\n", "10:local a = 1|16:resolve(a)|");
+    assert_code("# T\n\nwords\n\n```lua\nlocal a = 1\n```\n\nmore words\n\n```lua\nresolve(a)\n```\n",
+                "10:local a = 1|16:resolve(a)|");
     assert_code("```lua\na = 1\n\n\nb = 2\n```\n", "6:a = 1|9:b = 2|");
     assert_code("```lua\na()\n```", "6:a()|");
     assert_code("```lua\n```\n\n```lua\nb()\n```\n", "9:b()|");

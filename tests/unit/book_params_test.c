@@ -78,7 +78,8 @@ static void test_types(void **state)
         {"name=x at=2026-11-25T03:00:00Z", "at", "1795575600"},              {"name=x", "ids", "[1,2]"},
         {"name=x ids=7", "ids", "[7]"},   {"name=x ids=7,8,9", "ids", "[7,8,9]"}, {"name=x ids=", "ids", "[]"},
         {"name=x kind=b", "kind", "\"b\""}, {"name=x port=443", "port", "443"}, {"name=a=b", "name", "\"a=b\""},
-        {"name=na\xc3\xafve", "name", "\"na\xc3\xafve\""}, {"name=", "name", "\"\""}, {"name=a.b/c:d@e,f", "name", "\"a.b/c:d@e,f\""},
+        {"name=na\xc3\xafve", "name", "\"na\xc3\xafve\""}, {"name=", "name", "\"\""},
+        {"name=a.b/c:d@e,f", "name", "\"a.b/c:d@e,f\""},
     };
     size_t i;
 
@@ -190,8 +191,9 @@ static void test_optional_is_absent(void **state)
 
 static void assert_filled(const char *text, bool one_segment, const char *want, const char *error)
 {
-    json_t *values = json_pack("{s:s s:i s:f s:b s:s s:s s:s s:s s:[i] s:s s:s}", "name", "api", "n", 7, "f", 0.5, "on", 1, "slash",
-                               "a/b", "star", "*", "empty", "", "braces", "{{name}}", "list", 1, "dots", "..", "nl", "a\nb");
+    json_t *values = json_pack("{s:s s:i s:f s:b s:s s:s s:s s:s s:[i] s:s s:s}", "name", "api", "n", 7, "f", 0.5, "on", 1,
+                               "slash", "a/b", "star", "*", "empty", "", "braces", "{{name}}", "list", 1, "dots", "..", "nl",
+                               "a\nb");
     struct buf out = BUF_INIT(KIB);
     struct err e = {0};
     int rc = template_fill(str_of(text), values, one_segment, &out, &e);
