@@ -67,7 +67,7 @@ static int add_value(struct str name, const json_t *v, bool one_segment, struct 
     if (!json_is_string(v))
         return err_set(e, ERR_INVALID, "{{%.*s}}: a list or a missing value cannot be filled in", (int)name.n, name.p);
     for (i = 0; one_segment && i < n; i++) {
-        if (strchr("/*?[]", s[i]) || (unsigned char)s[i] < 0x20)
+        if (strchr("/*?[]\\", s[i]) || (unsigned char)s[i] < 0x20)
             return err_set(e, ERR_INVALID, "{{%.*s}}: '%.100s' holds a '%c', which a target's part may not", (int)name.n,
                            name.p, s, s[i] < 0x20 ? '.' : s[i]);
     }
