@@ -69,7 +69,7 @@ struct call {
 
 /* A change to the world as this run knows it; undo and verify find it by path. */
 struct effect {
-    char path[96];
+    char path[128];
     char key[33];
     char *name, *instance, *target; /* target with its instance */
     json_t *args, *from, *to, *after;

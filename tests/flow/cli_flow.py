@@ -340,8 +340,8 @@ def unknown_cases(box):
         yield f"unknown, then {verdict}: the end", None if run["state"] == "ended" else f"{run}"
 
 
-KINDS = ("START OBS PLAN INTENT RESULT UNKNOWN CHECK SETTLE SKIP REFUSED VERIFY WAIT TIMER VERDICT CAUSE NOTE ESCALATION "
-         "RESUME END SYSTEM").split()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KINDS = re.findall(r"^    ROW_(?!KINDS)(\w+)", (ROOT / "runner/journal/journal.h").read_text(), re.M)
 
 
 def chain_of(previous, row):
