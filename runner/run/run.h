@@ -275,6 +275,9 @@ int op_undo_begin(struct call *c, struct err *e);
 const json_t *part_effect(struct part *p, struct err *e);
 /* "instance:target" of the effect, from its declaration's template. */
 int part_target(struct part *p, const json_t *declared, const json_t *args, struct buf *out, struct err *e);
+/* The targets, without the instance, that effects of p's name and instance have been intended on in this run; planned:
+ * and those of the call's parts before p. The list is the caller's, its texts are borrowed. */
+size_t part_touched(const struct part *p, bool planned, struct str **out);
 /* Canonical text of v (NULL: "null") added to out. */
 void add_json(struct buf *out, const json_t *v);
 /* Applied, absent or moved: equality over the fields of `to`, then of `from`. */

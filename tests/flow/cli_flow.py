@@ -410,8 +410,23 @@ def replay_all(box, group):
         yield f"{group}: every one of {runs} runs replays", "; ".join(wrong) or None
 
 
+def bound_cases(box):
+    """at_most: 3 of MAY counts the targets of a run, over its remedies and within a set."""
+    touch = "remedy('t%d', shell.touch { file = '%s' }, { verify = 'applied' })\n"
+    limits = "limits: { targets: 9, remedies: 9, cooldown: 0s }\n"
+    one_by_one = "".join(touch % (i, name) for i, name in enumerate(("a", "b", "c", "d"))) + "resolve 'x'"
+    yield "at_most over remedies", expect(box.run("run", box.write(book(one_by_one, FRONT + MAY + limits)), "--state", "s"), 4,
+                                          "not_allowed.*may permits 3 targets") or \
+        (None if [(box.path / n).exists() for n in "abcd"] == [True] * 3 + [False] else "another number of files")
+    as_set = "remedy('t', { " + ", ".join(f"shell.touch {{ file = 'e{n}' }}" for n in range(4)) + " }, { verify = 'applied' })"
+    yield "at_most in a set, before anything is sent", expect(box.run("run", box.write(book(as_set, FRONT + MAY + limits)),
+                                                                      "--state", "s"), 4, "may permits 3 targets") or \
+        (None if not list(box.path.glob("e?")) else "something was sent")
+
+
 GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usage": usage_cases, "journal": journal_cases,
-          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases, "forged": forged_cases}
+          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases, "forged": forged_cases,
+          "bounds": bound_cases}
 
 
 def main():

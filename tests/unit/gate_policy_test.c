@@ -52,7 +52,7 @@ static void assert_policy(const struct runbook *b, const char *svc, const char *
     const char *got;
 
     assert_int_equal(json_read(str_of(args), &a, &e), 0);
-    got = policy_refuses(b, params, &(struct policy_effect){str_of(effect), str_of(target), a, declared}, &why);
+    got = policy_refuses(b, params, &(struct policy_effect){str_of(effect), str_of(target), a, declared, NULL, 0}, &why);
     if (refusal ? !got || strcmp(got, refusal) != 0 || !strstr(buf_text(&why), says) : got != NULL)
         fail_msg("svc '%s': %s on %s with %s: %s, %s", svc, effect, target, args, got ? got : "permitted", buf_text(&why));
     if (got)
@@ -186,6 +186,39 @@ static void test_what_cannot_be_undone_needs_approval(void **state)
     json_decref(declared);
 }
 
+/* at_most counts the targets of one run that the entry has let through. */
+static void test_at_most(void **state)
+{
+    static const struct {
+        const char *touched[3], *target;
+        bool permitted;
+    } cases[] = {
+        {{"deployment/prod/api-a"}, "deployment/prod/api-b", true},
+        {{"deployment/prod/api-a", "deployment/prod/api-b"}, "deployment/prod/api-c", false},
+        {{"deployment/prod/api-a", "deployment/prod/api-b"}, "deployment/prod/api-a", true},
+        {{"deployment/prod/api-a", "deployment/prod/api-a"}, "deployment/prod/api-b", true},
+        {{"deployment/prod/api-a", "deployment/prod/web-x", "statefulset/prod/db"}, "deployment/prod/api-b", true},
+        {{"deployment/prod/api-a", "deployment/prod/web-x", "deployment/prod/api-b"}, "deployment/prod/api-c", false},
+    };
+    json_t *params = json_pack("{s:s s:s}", "ns", "prod", "svc", "api");
+    size_t i, n;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct str touched[3];
+        struct buf why = BUF_INIT(2048);
+        const char *got;
+
+        for (n = 0; n < 3 && cases[i].touched[n]; n++)
+            touched[n] = str_of(cases[i].touched[n]);
+        got = policy_refuses(*state, params, &(struct policy_effect){.name = STR("k.restart"), .target = str_of(cases[i].target),
+                                                                     .touched = touched, .ntouched = n}, &why);
+        if (cases[i].permitted ? got != NULL : !got || !strstr(buf_text(&why), "permits 2 targets"))
+            fail_msg("case %zu: %s %s", i, got ? got : "permitted", buf_text(&why));
+        buf_free(&why);
+    }
+    json_decref(params);
+}
+
 static void test_the_names_of_refusals(void **state)
 {
     static const char *const no[] = {"", "error", "verified", "refused", "unverified", "moved", "deadline", "Halted", "halted "};
@@ -236,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_hostile_parameters),
         cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_what_cannot_be_undone_needs_approval),
+        cmocka_unit_test(test_at_most),
         cmocka_unit_test(test_the_names_of_refusals),
         cmocka_unit_test(test_the_halt_file),
     };
