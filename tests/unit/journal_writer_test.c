@@ -106,7 +106,8 @@ static void submit(struct world *x, int number, struct journal_item item)
 {
     tickets[number] = (struct ticket){x, number};
     good(writer_submit(x->w, &item, on_done, &tickets[number], NULL), NULL);
-    memset((void *)item.rows, 0x55, item.nrows * sizeof(*item.rows));
+    if (item.nrows)
+        memset((void *)item.rows, 0x55, item.nrows * sizeof(*item.rows));
     if (item.nchanges)
         memset((void *)item.changes, 0x55, item.nchanges * sizeof(*item.changes));
 }
