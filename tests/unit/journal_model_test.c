@@ -346,7 +346,7 @@ static void one_seed(int seed)
         dump_state(w.model, &w.right);
         compare(&w, "state");
         compare_find(&w);
-        if (one_in(&w, 40))
+        if (one_in(&w, 70))
             reopen(&w);
     }
     reopen(&w);
