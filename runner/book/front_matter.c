@@ -183,6 +183,8 @@ static int read_bound(struct runbook *b, const struct yaml *key, const struct ya
     out->has_max = max != NULL;
     out->min = min ? min->number : 0;
     out->max = max ? max->number : 0;
+    if (min && max && out->min > out->max)
+        return FAIL(y, "min of '%s' is above max", out->arg);
     if (one_of && one_of->type != YAML_LIST)
         return FAIL(one_of, "one_of of '%s' must be a list", out->arg);
     out->one_of = one_of ? xcalloc(one_of->n, sizeof(*out->one_of)) : NULL;

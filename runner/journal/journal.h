@@ -236,7 +236,7 @@ int journal_check(const struct journal_item *item, struct err *e);
 /* For text that is shown, not compared: as much of s as fits into size with a NUL, cut between characters. */
 struct str journal_clip(struct str s, size_t size);
 
-/* chain = H(previous, kind, path, name, args_hash, at, seq, H(payload)). */
+/* chain = H(previous, kind, path, name, args_hash, at, seq, epoch, H(args), H(payload)). */
 struct hash journal_chain(const struct hash *previous, const struct row *r);
 
 #endif

@@ -9,6 +9,7 @@
 #include "gate/policy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const char *life_state_name(enum life_state s)
 {
@@ -64,6 +65,8 @@ static const char *refusal_now(struct part *p, struct buf *why)
     struct run *r = p->call->run;
     struct life *l = p->life;
     const char *refusal, *target = strchr(buf_text(&l->target), ':');
+    struct str *touched;
+    size_t n;
 
     if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
         buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
@@ -75,8 +78,11 @@ static const char *refusal_now(struct part *p, struct buf *why)
         buf_adds(why, "the effect cannot be undone");
         return "not_allowed";
     }
+    n = part_touched(p, false, &touched);
     refusal = policy_refuses(r->book, r->params, &(struct policy_effect){
-        .name = p->name, .args = l->args, .declared = l->declared, .target = str_of(target ? target + 1 : "")}, why);
+        .name = p->name, .args = l->args, .declared = l->declared, .target = str_of(target ? target + 1 : ""),
+        .touched = touched, .ntouched = n}, why);
+    free(touched);
     if (refusal)
         return refusal;
     if (policy_needs_approval(l->declared) &&
