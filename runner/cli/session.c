@@ -77,8 +77,8 @@ int session_open(struct session *s, struct cli *c, const char *what)
     s->progress = progress_new(c->json);
     s->desk = desk_new(s->host, s->progress);
     eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
-                                 .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir, .stop_when_settled = true,
-                                 .watch = {.row = progress_row, .ctx = s->progress}};
+                                 .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir,
+                                 .stop_when_settled = true, .watch = {.row = progress_row, .ctx = s->progress}};
     if (engine_new(&eo, &s->engine, &e) < 0)
         return cli_fail(&e);
     s->host->ops->signals(s->host, on_signal, s);
