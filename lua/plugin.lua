@@ -30,9 +30,12 @@ function primitives.answer(value, more) return { answer_value = value, more = mo
 
 local function ask(op, args) return host.gate(op, { { name = op, args = args } }) end
 
---- http{method, url, headers, body, timeout, bearer, basic, ca, cert, key, server_name, insecure,
--- stores_nothing, max_body}: {status, headers, body}. A request that did not come back raises
--- `maybe` where it may have arrived, else `unreachable`.
+--- http{method, url, headers, body, timeout, auth, ca, cert, key, server_name, insecure, stores_nothing,
+-- max_body, raw}: {status, headers, body}. A request that did not come back raises `maybe` where it may
+-- have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac", secret = name,
+-- user = of basic, header = its name, prefix = what stands before the value}; a secret is named, never
+-- seen, and goes only where the operator bound it. bearer = handle, for a text from secret(). Secrets that
+-- come back are struck out; raw = true leaves the answer as it is, for one that goes to secret().
 function primitives.http(request)
   local answer = ask("http", request)
   if answer.error then
@@ -41,7 +44,8 @@ function primitives.http(request)
   return answer
 end
 
---- exec{argv, input, timeout, env, cwd, changes}: {code, signal, out, err, timed_out, truncated}.
+--- exec{argv, input, timeout, env, cwd, changes, raw}: {code, signal, out, err, timed_out, truncated}.
+-- env = {NAME = text}, beside PATH, HOME and LANG; in it and as input, {secret = name} hands a secret over.
 function primitives.exec(request)
   local answer = ask("exec", request)
   if answer.error then raise("unreachable", answer.error) end
@@ -99,11 +103,16 @@ local function without_functions(spec)
   return out
 end
 
+local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true }
+local shape = { secret = "the name of a secret", auth = '{ kind: bearer, secret: NAME } (or basic with user, header, hmac)' }
+
 local is_setting = {
   string = function(v) return type(v) == "string" end,
   number = function(v) return type(v) == "number" end,
   boolean = function(v) return type(v) == "boolean" end,
   map = function(v) return type(v) == "table" end,
+  secret = function(v) return type(v) == "string" end,
+  auth = function(v) return type(v) == "table" and kinds_of_auth[v.kind] and type(v.secret) == "string" end,
   duration = function(v) return type(v) == "string" and string.find(v, "^%d+m?[sm]?$") ~= nil end,
 }
 
@@ -115,9 +124,11 @@ local function check_settings(given)
     if not known[name] then
       local near = host.nearest(name, names)
       raise("refused", string.format("%s has no setting '%s'%s", declared.name, name,
-        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(names, ", ") .. ")"))
+        near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(names, ", ") .. ")"), { setting = name })
     end
-    if not is_setting[known[name]](value) then raise("refused", string.format("%s: must be a %s", name, known[name])) end
+    if not is_setting[known[name]](value) then
+      raise("refused", string.format("%s: must be %s", name, shape[known[name]] or "a " .. known[name]), { setting = name })
+    end
   end
 end
 
@@ -139,7 +150,10 @@ function plugin.describe()
     effects[verb].has_check = spec.check ~= nil
     effects[verb].has_state = spec.state ~= nil
   end
-  return { name = declared.name, things = declared.things, reads = reads, effects = effects }
+  return {
+    name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
+    has_probe = declared.probe ~= nil, has_permitted = declared.permitted ~= nil,
+  }
 end
 
 local function effect(verb)
@@ -184,6 +198,15 @@ function kinds.apply(verb, args, extra)
   return { outcome = "sent", result = effect(verb).apply(args, extra.from, extra.to, extra.key) }
 end
 
+--- probe(): a line about the system, if it can be reached; anything else raises.
+function kinds.probe() return { value = tostring(declared.probe()) } end
+
+--- permitted(effect, target): whether the system itself would let us; false with a reason.
+function kinds.permitted(verb, args)
+  local yes, why = declared.permitted(verb, args.target)
+  return { value = yes == true, why = why and tostring(why) or nil }
+end
+
 local function failed(kind, e)
   local what = type(e) == "table" and e.kind or "error"
   local why = type(e) == "table" and e.why or tostring(e)
@@ -197,7 +220,7 @@ local function failed(kind, e)
   return { unknown = "error", why = why }
 end
 
---- One call of the body: kind is read, state, check or apply.
+--- One call of the body: kind is read, state, check, apply, probe or permitted.
 function plugin.call(kind, verb, args, extra)
   local ok, result = host.pcall(kinds[kind], verb, args, extra)
   if ok then return result end

@@ -353,10 +353,31 @@ local function left_as_bad(past)
   return bad
 end
 
+local REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+--- Whether the cluster lets us change the target: its own access review.
+local function permitted(effect, target)
+  local kind, namespace, name = string.match(target, "^([^/]+)/([^/]+)/([^/]+)$")
+  if not plural[kind] then return false, "'" .. clean(target) .. "' is no workload" end
+  local wanted = { verb = "patch", group = "apps", resource = plural[kind], namespace = namespace, name = name }
+  local review = { apiVersion = "authorization.k8s.io/v1", kind = "SelfSubjectAccessReview",
+    spec = { resourceAttributes = wanted } }
+  local answer = request("POST", REVIEWS, json.encode(review), "application/json", true)
+  if answer.status ~= 201 then unknown("error", "whether " .. effect .. " is permitted cannot be told: " .. reason(answer)) end
+  local status = decode(answer).status or {}
+  return status.allowed == true, clean(status.reason or "no right to patch it")
+end
+
+local function probe()
+  local version = get("/version")
+  return "Kubernetes " .. clean(version.gitVersion) .. " at " .. connect().server
+end
+
 local workload = { namespace = "string", name = "string" }
 
 return plugin "kubernetes" {
   settings = { kubeconfig = "string", context = "string", timeout = "duration" },
+  probe = probe, permitted = permitted,
   things = {
     deployment = { is = "workload", args = { "namespace", "name" }, params = workload, set = { kind = "deployment" } },
     statefulset = { is = "workload", args = { "namespace", "name" }, params = workload, set = { kind = "statefulset" } },

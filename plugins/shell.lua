@@ -53,6 +53,11 @@ local function fill(text, values, stop)
   end))
 end
 
+-- A text, or { secret = name } as it is.
+local function handed(value, values, stop)
+  return type(value) == "table" and value or fill(value, values, stop)
+end
+
 local function seconds(text)
   local n, unit = string.match(tostring(text or ""), "^(%d+)(m?[sm])$")
   if not n then return 20 end
@@ -64,11 +69,11 @@ local function run(command, given, changes, stop)
   for i, word in ipairs(command.argv) do argv[i] = fill(word, values, stop) end
   if command.env then
     env = {}
-    for name, value in pairs(command.env) do env[#env + 1] = name .. "=" .. fill(value, values, stop) end
+    for name, value in pairs(command.env) do env[name] = handed(value, values, stop) end
   end
   return exec {
     argv = argv, env = env, cwd = command.cwd, timeout = seconds(command.timeout), changes = changes,
-    input = command.input and fill(command.input, values, stop),
+    input = command.input and handed(command.input, values, stop),
   }
 end
 

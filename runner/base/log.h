@@ -20,6 +20,8 @@ void log_secret(struct str secret);
 /* Adds text with every registered secret replaced by "***"; never longer than it was.
  * Also used before anything is journaled or shown. */
 void log_redact(struct buf *out, struct str text);
+/* As log_redact, for text that was cut off at its end: the beginning of a secret that stands there (from 4 bytes) goes too. */
+void log_redact_cut(struct buf *out, struct str text);
 /* True if any secret is registered (the hot path skips redaction otherwise). */
 bool log_has_secrets(void);
 

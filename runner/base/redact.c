@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define SECRET_MIN 6
+#define PREFIX_MIN 4            /* of a secret that was cut off: what bucket_of needs */
 #define LINE_MIN 16             /* a line of a longer secret that is a secret of its own */
 #define ENCODED_MAX (64 * KIB)  /* longer ones are known raw and line by line only */
 #define FORMS_MAX 16384
@@ -26,17 +27,34 @@ struct form {
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct form *buckets[BUCKETS];
+static uint64_t starts[1024];   /* a bit for each two bytes that a form starts with: most text is none */
 static size_t nforms;
 static bool full;
 static atomic_bool any;
 
-/* At least SECRET_MIN bytes stand at p. */
+/* At least PREFIX_MIN bytes stand at p. */
 static size_t bucket_of(const char *p)
 {
     uint32_t v;
 
     memcpy(&v, p, sizeof(v));
     return (v * 2654435761u) >> 22;
+}
+
+static bool may_start(const char *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return starts[v >> 6] >> (v & 63) & 1;
+}
+
+static void mark_start(const char *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    starts[v >> 6] |= (uint64_t)1 << (v & 63);
 }
 
 static void add_form(const char *p, size_t n)
@@ -58,6 +76,7 @@ static void add_form(const char *p, size_t n)
     f = xmalloc(sizeof(*f));
     *f = (struct form){{xstrndup(p, n), n}, buckets[at]};
     buckets[at] = f;
+    mark_start(p);
     nforms++;
 }
 
@@ -116,23 +135,41 @@ static void add_url(struct str s, const char *byte, bool plus)
     buf_free(&b);
 }
 
-/* As this program writes it, and as servers do that escape <, > and & in JSON too. */
-static void add_json(struct str s)
+/* Each character that `from` has becomes the text at its place in `to`. */
+static void add_escaped(struct str s, const char *from, const char *const *to)
 {
-    struct buf b = BUF_INIT(6 * ENCODED_MAX), html = BUF_INIT(6 * ENCODED_MAX);
+    struct buf b = BUF_INIT(6 * ENCODED_MAX);
+    const char *at;
     size_t i;
 
-    json_add_string(&b, s.p, s.n);
-    for (i = 1; i + 1 < b.len; i++) {
-        if (strchr("<>&", b.data[i]))
-            buf_addf(&html, "\\u%04x", (unsigned char)b.data[i]);
+    for (i = 0; i < s.n; i++) {
+        at = s.p[i] ? strchr(from, s.p[i]) : NULL;
+        if (at)
+            buf_adds(&b, to[at - from]);
         else
-            buf_addc(&html, b.data[i]);
+            buf_addc(&b, s.p[i]);
     }
-    add_form(b.data + 1, b.len - 2);
-    add_form(buf_text(&html), html.len);
+    add_form(buf_text(&b), b.len);
     buf_free(&b);
-    buf_free(&html);
+}
+
+/* As this program writes it, as servers do that escape <, > and & in JSON or / there, and in HTML. */
+static void add_json(struct str s)
+{
+    static const char *const unicode[] = {"\\u003c", "\\u003e", "\\u0026"}, *const slash[] = {"\\/"};
+    static const char *const html[] = {"&lt;", "&gt;", "&amp;", "&quot;", "&#39;"};
+    static const char *const html_hex[] = {"&lt;", "&gt;", "&amp;", "&quot;", "&#x27;"};
+    struct buf b = BUF_INIT(6 * ENCODED_MAX);
+    struct str json;
+
+    json_add_string(&b, s.p, s.n);
+    json = (struct str){b.data + 1, b.len - 2};
+    add_form(json.p, json.n);
+    add_escaped(json, "<>&", unicode);
+    add_escaped(json, "/", slash);
+    add_escaped(s, "<>&\"'", html);
+    add_escaped(s, "<>&\"'", html_hex);
+    buf_free(&b);
 }
 
 static void add_encoded(struct str s)
@@ -188,22 +225,23 @@ bool log_has_secrets(void)
     return atomic_load_explicit(&any, memory_order_acquire);
 }
 
-/* The length of the longest form that starts at p, or 0. */
-static size_t form_at(const char *p, size_t n)
+/* The length of the longest form that starts at p, or 0. Where the text is cut, one that goes on behind it counts. */
+static size_t form_at(const char *p, size_t n, bool cut)
 {
     const struct form *f;
-    size_t best = 0;
+    size_t best = 0, len;
 
-    if (n < SECRET_MIN)
+    if (n < (cut ? PREFIX_MIN : SECRET_MIN))
         return 0;
     for (f = buckets[bucket_of(p)]; f; f = f->next) {
-        if (f->text.n <= n && f->text.n > best && memcmp(f->text.p, p, f->text.n) == 0)
-            best = f->text.n;
+        len = cut && f->text.n > n ? n : f->text.n;
+        if (len <= n && len > best && memcmp(f->text.p, p, len) == 0)
+            best = len;
     }
     return best;
 }
 
-void log_redact(struct buf *out, struct str text)
+static void redact(struct buf *out, struct str text, bool cut)
 {
     size_t i, from = 0, end, n;
 
@@ -213,14 +251,16 @@ void log_redact(struct buf *out, struct str text)
     }
     pthread_rwlock_rdlock(&lock);
     for (i = 0; i < text.n && !full; i++) {
-        n = form_at(text.p + i, text.n - i);
+        while (i + 1 < text.n && !may_start(text.p + i))
+            i++;
+        n = form_at(text.p + i, text.n - i, cut);
         if (n == 0)
             continue;
         buf_add(out, text.p + from, i - from);
         buf_adds(out, "***");
         /* Another one may begin inside this one and end behind it. */
         for (end = i + n; i < end; i++) {
-            n = form_at(text.p + i, text.n - i);
+            n = form_at(text.p + i, text.n - i, cut);
             end = i + n > end ? i + n : end;
         }
         from = i--;
@@ -230,4 +270,14 @@ void log_redact(struct buf *out, struct str text)
     else if (text.n > from)
         buf_add(out, text.p + from, text.n - from);
     pthread_rwlock_unlock(&lock);
+}
+
+void log_redact(struct buf *out, struct str text)
+{
+    redact(out, text, false);
+}
+
+void log_redact_cut(struct buf *out, struct str text)
+{
+    redact(out, text, true);
 }

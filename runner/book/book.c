@@ -83,14 +83,10 @@ int book_read(struct str text, const char *file, struct runbook **out, struct er
 
 static void may_free(struct may *m)
 {
-    size_t i, k;
+    size_t i;
 
-    for (i = 0; i < m->nbounds; i++) {
-        for (k = 0; k < m->bounds[i].none_of; k++)
-            free(m->bounds[i].one_of[k]);
-        free(m->bounds[i].one_of);
-        free(m->bounds[i].arg);
-    }
+    for (i = 0; i < m->nbounds; i++)
+        bound_deinit(&m->bounds[i]);
     free(m->bounds);
     free(m->effect);
     free(m->target);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "base/bound.h"
 #include "base/yaml.h"
 
 #include <jansson.h>
@@ -40,19 +41,11 @@ struct use {
     int line, column;
 };
 
-/* One bound of `may` on an argument: replicas: { max: 10 }. */
-struct may_bound {
-    char *arg;
-    bool has_min, has_max;
-    double min, max;
-    char **one_of;
-    size_t none_of;
-};
 struct may {
     char *effect;               /* "kubernetes.rollback": alias.effect */
     char *target;               /* "deployment/{{namespace}}/{{service}}"; globs need at_most */
     int64_t at_most;            /* 0 = not given */
-    struct may_bound *bounds;
+    struct bound *bounds;
     size_t nbounds;
     int line, column;
 };

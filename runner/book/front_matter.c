@@ -161,39 +161,6 @@ static int read_uses(struct runbook *b, const struct yaml *y, struct err *e)
     return 0;
 }
 
-static int read_bound(struct runbook *b, const struct yaml *key, const struct yaml *y, struct may_bound *out, struct err *e)
-{
-    static const char *const keys[] = {"min", "max", "one_of"};
-    const struct yaml *min, *max, *one_of;
-    size_t i;
-
-    out->arg = xstrndup(key->text.p, key->text.n);
-    if (y->type != YAML_MAP) {
-        FAIL(y, "'%s' must be a bound like { max: 10 }", out->arg);
-        return err_hint(e, "keys of may: effect, target, at_most, and arguments of the effect");
-    }
-    if (yaml_only_keys(y, b->file, keys, 3, e) < 0)
-        return e->code;
-    min = yaml_get(y, "min");
-    max = yaml_get(y, "max");
-    one_of = yaml_get(y, "one_of");
-    if ((min && min->type != YAML_INT && min->type != YAML_FLOAT) || (max && max->type != YAML_INT && max->type != YAML_FLOAT))
-        return FAIL(y, "min and max of '%s' must be numbers", out->arg);
-    out->has_min = min != NULL;
-    out->has_max = max != NULL;
-    out->min = min ? min->number : 0;
-    out->max = max ? max->number : 0;
-    if (min && max && out->min > out->max)
-        return FAIL(y, "min of '%s' is above max", out->arg);
-    if (one_of && one_of->type != YAML_LIST)
-        return FAIL(one_of, "one_of of '%s' must be a list", out->arg);
-    out->one_of = one_of ? xcalloc(one_of->n, sizeof(*out->one_of)) : NULL;
-    for (i = 0; one_of && i < one_of->n; i++)
-        out->one_of[out->none_of++] =
-            xstrndup(one_of->items[i]->text.p ? one_of->items[i]->text.p : "", one_of->items[i]->text.n);
-    return 0;
-}
-
 static int read_may_entry(struct runbook *b, const struct yaml *y, struct may *m, struct err *e)
 {
     const struct yaml *effect = yaml_get(y, "effect"), *target = yaml_get(y, "target"), *at_most = yaml_get(y, "at_most");
@@ -215,7 +182,7 @@ static int read_may_entry(struct runbook *b, const struct yaml *y, struct may *m
         if (y->items[i] == effect || y->items[i] == target || y->items[i] == at_most)
             continue;
         m->nbounds++;
-        if (read_bound(b, y->keys[i], y->items[i], &m->bounds[m->nbounds - 1], e) < 0)
+        if (bound_read(y->keys[i], y->items[i], b->file, &m->bounds[m->nbounds - 1], e) < 0)
             return e->code;
     }
     return 0;

@@ -291,6 +291,20 @@ static void check_syntax(struct lint *l)
     vm_free(vm);
 }
 
+/* Not a finding: a runbook is right without a route. */
+static void say_routes(struct lint *l, const struct config *c)
+{
+    size_t i;
+
+    for (i = 0; c && i < c->nroutes; i++) {
+        const struct route *r = &c->routes[i];
+
+        if (r->kind == ROUTE_OFFERED ? l->book->ntriggers && r == config_accepts(c, l->book->name)
+                                     : strcmp(r->runbook, l->book->name) == 0)
+            buf_addf(l->out, "%s: would be started by the route in %s:%d\n", l->book->file, c->file, r->line);
+    }
+}
+
 static void check_book(struct lint *l)
 {
     size_t i;
@@ -320,6 +334,7 @@ size_t lint_runbook(const char *file, struct config *config, struct buf *out)
         if (registry_new(&ro, &l.registry, &e) == 0 && source_find(file, &path, &text, &e) == 0 &&
             book_read((struct str){text.data ? text.data : "", text.len}, buf_text(&path), &book, &e) == 0) {
             l.book = book;
+            say_routes(&l, config);
             check_book(&l);
         }
     }

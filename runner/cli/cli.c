@@ -27,6 +27,7 @@ static const struct verb verbs[] = {
     {"test", "FILE.md...", "run a runbook's scenarios over virtual time", FLAG_CONFIG | FLAG_OUTPUT, 1, 16, verb_test},
     {"replay", "RUN", "run a run again from its journal alone, and compare", COMMON, 1, 1, verb_replay},
     {"halt", "[WHY] | --release", "stop all effects at once, or release the halt", COMMON | FLAG_RELEASE, 0, 1, verb_halt},
+    {"doctor", "", "what is configured, reachable and permitted here", COMMON | FLAG_OUTPUT, 0, 0, verb_doctor},
     {"version", "", "print the version", 0, 0, 0, verb_version},
     {"help", "[VERB]", "print this, or one verb's usage", 0, 0, 1, verb_help},
 };

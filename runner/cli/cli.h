@@ -65,6 +65,7 @@ int verb_test(struct cli *c);
 int verb_replay(struct cli *c);
 int verb_halt(struct cli *c);
 int verb_report(struct cli *c);
+int verb_doctor(struct cli *c);
 int verb_version(struct cli *c);
 int verb_help(struct cli *c);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* midwatch.yaml, strictly: every key is known or an error that names the nearest. */
-#include "config/config.h"
+#include "config/internal.h"
 
 #include "base/limits.h"
 
@@ -11,7 +11,39 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FAIL(node, ...) yaml_err(e, c->file, (node), __VA_ARGS__)
+char *config_path(const struct config *c, struct str path)
+{
+    struct buf b = BUF_INIT(4096);
+
+    if (path.p[0] != '/')
+        buf_addf(&b, "%s/", c->dir);
+    buf_add(&b, path.p, path.n);
+    return buf_take(&b, NULL);
+}
+
+int config_words(const struct config *c, const struct yaml *y, const char *what, char ***out, struct err *e)
+{
+    size_t i;
+
+    if (y->type != YAML_LIST || y->n == 0)
+        return FAIL(y, "%s must be a list of texts", what);
+    *out = xcalloc(y->n + 1, sizeof(**out));
+    for (i = 0; i < y->n; i++) {
+        if (y->items[i]->type != YAML_STRING || y->items[i]->text.n == 0)
+            return FAIL(y->items[i], "%s: a text is expected here, not %s", what, yaml_type_name(y->items[i]->type));
+        (*out)[i] = xstrndup(y->items[i]->text.p, y->items[i]->text.n);
+    }
+    return 0;
+}
+
+void config_free_words(char **words)
+{
+    size_t i;
+
+    for (i = 0; words && words[i]; i++)
+        free(words[i]);
+    free(words);
+}
 
 static int read_instance(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
 {
@@ -29,7 +61,13 @@ static int read_instance(struct config *c, const struct yaml *key, const struct 
                            .plugin = xstrndup(plugin->text.p, plugin->text.n), .settings = yaml_to_json(y),
                            .line = key->line, .column = key->column};
     json_object_del(x->settings, "plugin");
-    return 0;
+    x->places = xcalloc(y->n, sizeof(*x->places));
+    for (; x->nplaces < y->n; x->nplaces++) {
+        const struct yaml *k = y->keys[x->nplaces];
+
+        x->places[x->nplaces] = (struct place){xstrndup(k->text.p, k->text.n), k->line, k->column};
+    }
+    return secrets_check_names(c, y, e);
 }
 
 static int read_instances(struct config *c, const struct yaml *y, struct err *e)
@@ -47,123 +85,40 @@ static int read_instances(struct config *c, const struct yaml *y, struct err *e)
     return 0;
 }
 
-static int read_argv(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
+/* A directory that a key names, from where the configuration lies. */
+static int read_dir(struct config *c, const struct yaml *y, const char *key, char **out, struct err *e)
 {
-    size_t i;
+    const struct yaml *v = yaml_get(y, key);
 
-    if (!y || y->type != YAML_LIST || y->n == 0)
-        return FAIL(y ? y : key, "command '%s': argv must be a list of words, never a shell line", key->text.p);
-    for (i = 0; i < y->n; i++) {
-        if (y->items[i]->type == YAML_LIST || y->items[i]->type == YAML_MAP)
-            return FAIL(y->items[i], "command '%s': a word of argv must be a text", key->text.p);
-    }
-    return 0;
-}
-
-static int read_effect(struct config *c, const struct yaml *y, struct err *e)
-{
-    static const char *const keys[] = {"class", "target", "check", "undo", "irreversible"};
-    static const char *const classes[] = {"ensure", "keyed", "never_twice"};
-    const struct yaml *kind;
-    size_t i;
-
-    if (y->type != YAML_MAP)
-        return FAIL(y, "effect must be a map like { class: never_twice, target: \"service/web\" }");
-    if (yaml_only_keys(y, c->file, keys, 5, e) < 0)
-        return e->code;
-    if (!yaml_get(y, "target") || yaml_get(y, "target")->type != YAML_STRING)
-        return FAIL(y, "effect: the target is missing");
-    kind = yaml_get(y, "class");
-    for (i = 0; kind && i < 3; i++) {
-        if (str_is(kind->text, classes[i]))
-            return 0;
-    }
-    return kind ? FAIL(kind, "class: '%.*s' is not ensure, keyed or never_twice", (int)kind->text.n, kind->text.p) : 0;
-}
-
-static int read_answer(struct config *c, const struct yaml *y, struct err *e)
-{
-    static const char *const keys[] = {"returns", "ok"};
-    static const char *const types[] = {"string", "integer", "number", "boolean", "lines", "json"};
-    const struct yaml *returns;
-    size_t i;
-
-    if (y->type == YAML_BOOL)
-        return y->boolean ? 0 : FAIL(y, "read must be true or a map");
-    if (y->type != YAML_MAP)
-        return FAIL(y, "read must be true or a map like { returns: integer }");
-    if (yaml_only_keys(y, c->file, keys, 2, e) < 0)
-        return e->code;
-    returns = yaml_get(y, "returns");
-    for (i = 0; returns && i < 6; i++) {
-        if (str_is(returns->text, types[i]))
-            return 0;
-    }
-    return returns ? FAIL(returns, "returns: '%.*s' is none of string, integer, number, boolean, lines, json",
-                          (int)returns->text.n, returns->text.p)
-                   : 0;
-}
-
-static int read_command(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
-{
-    static const char *const keys[] = {"argv", "params", "read", "effect", "timeout", "env", "cwd", "input"};
-    const struct yaml *read, *effect, *timeout;
-    int64_t ms;
-
-    if (strspn(key->text.p, "abcdefghijklmnopqrstuvwxyz0123456789_") != key->text.n || key->text.n == 0)
-        return FAIL(key, "'%.*s' is no name for a command (small letters, digits, _)", (int)key->text.n, key->text.p);
-    if (y->type != YAML_MAP)
-        return FAIL(y, "command '%s' must be a map with argv", key->text.p);
-    if (yaml_only_keys(y, c->file, keys, 8, e) < 0 || read_argv(c, key, yaml_get(y, "argv"), e) < 0)
-        return e->code;
-    read = yaml_get(y, "read");
-    effect = yaml_get(y, "effect");
-    timeout = yaml_get(y, "timeout");
-    if (!read == !effect)
-        return FAIL(y, "command '%s' must be either a read or an effect", key->text.p);
-    if (timeout && (timeout->type != YAML_STRING || str_duration_ms(timeout->text, &ms) < 0))
-        return FAIL(timeout, "timeout must be a duration like 10s");
-    return read ? read_answer(c, read, e) : read_effect(c, effect, e);
-}
-
-static int read_commands(struct config *c, const struct yaml *y, struct err *e)
-{
-    size_t i;
-
-    if (y->type != YAML_MAP)
-        return FAIL(y, "commands must be a map of names");
-    for (i = 0; i < y->n; i++) {
-        if (read_command(c, y->keys[i], y->items[i], e) < 0)
-            return e->code;
-    }
-    json_decref(c->commands);
-    c->commands = yaml_to_json(y);
+    if (!v)
+        return 0;
+    if (v->type != YAML_STRING || v->text.n == 0)
+        return FAIL(v, "%s must be a directory", key);
+    *out = config_path(c, v->text);
     return 0;
 }
 
 static int read_all(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"instances", "commands", "state"};
+    static const char *const keys[] = {"instances", "commands", "hosts", "secrets", "allow", "routes", "state", "plugins"};
     const struct yaml *v;
 
     if (y->type != YAML_MAP)
         return FAIL(y, "the configuration must be a map");
-    if (yaml_only_keys(y, c->file, keys, 3, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, 8, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
+        read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
         return e->code;
-    v = yaml_get(y, "state");
-    if (v && v->type != YAML_STRING)
-        return FAIL(v, "state must be a directory");
-    if (v)
-        c->state_dir = v->text.p[0] == '/' ? xstrndup(v->text.p, v->text.n) : NULL;
-    if (v && !c->state_dir) {
-        struct buf b = BUF_INIT(4096);
-
-        buf_addf(&b, "%s/%.*s", c->dir, (int)v->text.n, v->text.p);
-        c->state_dir = buf_take(&b, NULL);
-    }
+    if ((v = yaml_get(y, "secrets")) && secrets_read_section(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "hosts")) && config_words(c, v, "hosts", &c->hosts, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "allow")) && allow_read_section(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "routes")) && routes_read_section(c, v, e) < 0)
+        return e->code;
     if ((v = yaml_get(y, "instances")) && read_instances(c, v, e) < 0)
         return e->code;
-    if ((v = yaml_get(y, "commands")) && read_commands(c, v, e) < 0)
+    if ((v = yaml_get(y, "commands")) && commands_read_section(c, v, e) < 0)
         return e->code;
     return 0;
 }
@@ -258,6 +213,8 @@ int config_load(const char *explicit_file, struct config **out, struct err *e)
         rc = load_file(paths[i], &text, &found);
         if (rc == 0)
             rc = config_read((struct str){text.data ? text.data : "", text.len}, paths[i], out, &found);
+        if (rc == 0)
+            (*out)->found = explicit_file ? CONFIG_NAMED : (enum config_found)(CONFIG_ENV + i);
         else if (rc == ERR_NOT_FOUND && i == 0)
             break;      /* this one was named */
     }
@@ -273,7 +230,7 @@ int config_load(const char *explicit_file, struct config **out, struct err *e)
 
 void config_free(struct config *c)
 {
-    size_t i;
+    size_t i, k;
 
     if (!c)
         return;
@@ -281,13 +238,46 @@ void config_free(struct config *c)
         free(c->instances[i].name);
         free(c->instances[i].plugin);
         json_decref(c->instances[i].settings);
+        for (k = 0; k < c->instances[i].nplaces; k++)
+            free(c->instances[i].places[k].setting);
+        free(c->instances[i].places);
     }
     free(c->instances);
+    config_free_words(c->hosts);
+    allow_free_section(c);
+    routes_free_section(c);
+    secrets_free_section(c);
     free(c->file);
     free(c->dir);
     free(c->state_dir);
+    free(c->plugin_dir);
     json_decref(c->commands);
     free(c);
+}
+
+void config_place(const struct instance *x, const char *setting, int *line, int *column)
+{
+    size_t i;
+
+    *line = x->line;
+    *column = x->column;
+    for (i = 0; i < x->nplaces; i++) {
+        if (strcmp(x->places[i].setting, setting) == 0) {
+            *line = x->places[i].line;
+            *column = x->places[i].column;
+        }
+    }
+}
+
+const char *config_plugin(const struct config *c, struct str instance)
+{
+    size_t i;
+
+    for (i = 0; i < c->ninstances; i++) {
+        if (str_is(instance, c->instances[i].name))
+            return c->instances[i].plugin;
+    }
+    return NULL;
 }
 
 static const struct instance *add_implicit(struct config *c, const char *name, json_t *settings)

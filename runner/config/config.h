@@ -7,6 +7,9 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/yaml.h"
+#include "config/allow.h"
+#include "config/routes.h"
+#include "config/secrets.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -17,14 +20,31 @@ struct instance {
     json_t *settings;       /* everything but `plugin`, as written; paths stay relative to config.dir */
     bool implicit;          /* made from the environment, not written by the operator */
     int line, column;
+    struct place {
+        char *setting;
+        int line, column;
+    } *places;              /* of the settings */
+    size_t nplaces;
 };
+
+enum config_found { CONFIG_NONE, CONFIG_NAMED, CONFIG_ENV, CONFIG_HERE, CONFIG_USER, CONFIG_SYSTEM };
 
 struct config {
     char *file;             /* NULL = none found */
     char *dir;              /* directory of file, "." without one */
     char *state_dir;        /* `state:`, or NULL */
+    char *plugin_dir;       /* `plugins:`, the operator's own plugins, or NULL */
     struct instance *instances;
     size_t ninstances;
+    enum config_found found;
+    bool has_allow;         /* `allow:` is there, be it empty: what it does not name is refused */
+    struct allow *allow;
+    size_t nallow;
+    struct route *routes;
+    size_t nroutes;
+    char **hosts;           /* globs over host or host:port, NULL-ended: all that plugins may talk to; NULL = no limit */
+    struct secret_source *secrets;
+    size_t nsecrets;
     json_t *commands;       /* {name: declaration} checked: DESIGN section 3, shell; an empty object without */
 };
 
@@ -37,6 +57,18 @@ void config_free(struct config *c);
 /* The instance by name, or the implicit one of a plugin that exists without a file: `kubernetes` ($KUBECONFIG or
  * ~/.kube/config), `prometheus` ($PROMETHEUS_URL), `shell`. NULL if there is none. Borrowed from c. */
 const struct instance *config_instance(struct config *c, const char *name);
+/* The secret by name; NULL and ERR_NOT_FOUND (with the nearest) if there is none. Borrowed from c. */
+const struct secret_source *config_secret(const struct config *c, const char *name, struct err *e);
+/* Where a setting of the instance is written; where the instance is, if it has none of this name. */
+void config_place(const struct instance *x, const char *setting, int *line, int *column);
+/* The plugin of an instance, as configured or implied; NULL if there is none. Borrowed. */
+const char *config_plugin(const struct config *c, struct str instance);
+/* The entry of `allow` that permits plugin.effect on instance:target with these arguments (NULL = whatever they are), or
+ * NULL; why says which bound was in the way, or nothing. */
+const struct allow *config_allows(const struct config *c, const char *effect, struct str instance, struct str target,
+                                  const json_t *args, struct buf *why);
+/* The route that accepts what the runbook itself offers, or NULL. */
+const struct route *config_accepts(const struct config *c, const char *runbook);
 /* --state, then `state:`, then $MIDWATCH_STATE, then ~/.local/state/midwatch (root: /var/lib/midwatch). Owned text. */
 char *config_state_dir(const struct config *c, const char *explicit_dir);
 

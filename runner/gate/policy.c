@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `may` is a list of permissions; an effect needs one that names it, whose target
- * pattern equals its target, and whose bounds hold. Anything that cannot be decided
- * is a refusal. */
+ * pattern equals its target, and whose bounds hold; and one of the operator's, where
+ * there are any. Anything that cannot be decided is a refusal. */
 #include "gate/policy.h"
 
 #include "base/json.h"
@@ -35,49 +35,6 @@ bool policy_halted(struct host *h, const char *state_dir)
     if ((size_t)snprintf(path, sizeof(path), "%s/halt", state_dir) >= sizeof(path))
         return true;
     return h->ops->exists(h, path);
-}
-
-static bool in_list(const char *s, char *const *list, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (strcmp(list[i], s) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* One bound on one argument; false says why. */
-static bool bound_holds(const struct may_bound *b, const json_t *args, struct buf *why)
-{
-    const json_t *v = json_object_get(args, b->arg);
-    char text[64];
-
-    if (!v) {
-        buf_addf(why, "may bounds '%s', which the effect does not have", b->arg);
-        return false;
-    }
-    if ((b->has_min || b->has_max) && !json_is_number(v)) {
-        buf_addf(why, "'%s' is not a number", b->arg);
-        return false;
-    }
-    if (b->has_min && json_number_value(v) < b->min) {
-        buf_addf(why, "%s = %g is below the minimum %g in may", b->arg, json_number_value(v), b->min);
-        return false;
-    }
-    if (b->has_max && json_number_value(v) > b->max) {
-        buf_addf(why, "%s = %g is above the maximum %g in may", b->arg, json_number_value(v), b->max);
-        return false;
-    }
-    if (b->none_of == 0)
-        return true;
-    if (json_is_integer(v))
-        snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(v));
-    if (in_list(json_is_string(v) ? json_string_value(v) : json_is_integer(v) ? text : "", b->one_of, b->none_of))
-        return true;
-    buf_addf(why, "'%s' is not one of those in may", b->arg);
-    return false;
 }
 
 static bool target_matches(const struct may *m, const json_t *params, struct str target, struct buf *why)
@@ -125,10 +82,32 @@ static bool permits(const struct may *m, const json_t *params, const struct poli
     if (!str_is(x->name, m->effect) || !target_matches(m, params, x->target, why) || !one_more_fits(m, params, x, why))
         return false;
     for (i = 0; i < m->nbounds; i++) {
-        if (!bound_holds(&m->bounds[i], x->args, why))
+        if (!bound_holds(&m->bounds[i], x->args, "may", why))
             return false;
     }
     return true;
+}
+
+/* The entry of the operator's list that permits it; without a list, one that permits all. */
+static const struct allow *operator_allows(const struct policy_effect *x, struct buf *why)
+{
+    static const struct allow everything;
+    const struct allow *a;
+    struct buf effect = BUF_INIT(1024);
+    const char *dot = memchr(x->name.p, '.', x->name.n), *plugin;
+
+    if (!x->config || !x->config->has_allow)
+        return &everything;
+    plugin = config_plugin(x->config, x->instance);
+    buf_adds(&effect, plugin ? plugin : "?");
+    if (dot)
+        buf_add(&effect, dot, x->name.n - (size_t)(dot - x->name.p));
+    a = config_allows(x->config, buf_text(&effect), x->instance, x->target, x->args, why);
+    if (!a && why->len == 0)
+        buf_addf(why, "allow in %s has no { effect: %s, target: \"%.*s:%.*s\" }", x->config->file, buf_text(&effect),
+                 (int)x->instance.n, x->instance.p, (int)x->target.n, x->target.p);
+    buf_free(&effect);
+    return a;
 }
 
 const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
@@ -150,11 +129,22 @@ const char *policy_refuses(const struct runbook *book, const json_t *params, con
     if (refusal && why->len == 0)
         buf_addf(why, "may has no { effect: %.*s, target: \"%.*s\" }", (int)x->name.n, x->name.p, (int)x->target.n,
                  x->target.p);
+    if (!refusal) {
+        buf_reset(why);
+        refusal = operator_allows(x, why) ? NULL : "not_allowed";
+    }
     buf_free(&reason);
     return refusal;
 }
 
-const char *policy_needs_approval(const json_t *declared)
+const char *policy_needs_approval(const struct policy_effect *x)
 {
-    return json_get_bool(declared, "irreversible", false) ? "it cannot be undone" : NULL;
+    struct buf why = BUF_INIT(2048);
+    const struct allow *a;
+
+    if (!json_get_bool(x->declared, "irreversible", false))
+        return NULL;
+    a = operator_allows(x, &why);
+    buf_free(&why);
+    return a && a->unattended ? NULL : "it cannot be undone";
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "book/book.h"
+#include "config/config.h"
 #include "io/host.h"
 
 struct policy_effect {
@@ -17,13 +18,15 @@ struct policy_effect {
     const json_t *declared;     /* the effect's declaration: class, undo, irreversible */
     const struct str *touched;  /* targets that the run has changed, or plans to change before, by effects of this name */
     size_t ntouched;
+    const struct config *config;    /* whose `allow` counts; NULL = nobody's (test, replay) */
+    struct str instance;        /* "prod-eu" */
 };
 
 /* NULL if the effect is permitted, else the refusal's name; `why` then says what would be right. */
 const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
                            struct buf *why);
-/* Why people must approve such an effect, whatever the runbook says; NULL = they need not. */
-const char *policy_needs_approval(const json_t *declared);
+/* Why people must approve such an effect, whatever the runbook says; NULL = they need not, or the operator said so. */
+const char *policy_needs_approval(const struct policy_effect *x);
 /* True if state_dir/halt exists: nothing may be sent. */
 bool policy_halted(struct host *h, const char *state_dir);
 /* True if name is the name of a refusal (exit code 4). */

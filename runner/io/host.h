@@ -34,6 +34,8 @@ struct http_request {
     const char *url;                    /* http:// or https:// only */
     const struct http_header *headers;  /* nheaders entries; copied */
     size_t nheaders;
+    const char *const *origins;         /* NULL-ended "https://host:443": the only servers that may get this; or NULL */
+    const char *const *hosts;           /* NULL-ended globs over host or host:port that may be talked to at all; or NULL */
     struct str body;                    /* copied */
     int64_t timeout_ms;                 /* whole request, 0 = 30 s */
     size_t max_body;                    /* bytes of an answer, 0 = HTTP_BODY_MAX; above = error */
@@ -65,6 +67,7 @@ struct http_answer {
 struct spawn_request {
     const char *const *argv;            /* argv[0] with a slash, or searched in PATH; NULL-ended; never a shell */
     const char *const *env;             /* NULL-ended "K=V"; NULL = a minimal environment (PATH, HOME, LANG=C) */
+    const char *const *more_env;        /* NULL-ended "K=V" that are added to it, or stand for what is there; or NULL */
     const char *cwd;                    /* or NULL */
     struct str input;                   /* stdin; empty = /dev/null; copied */
     int64_t timeout_ms;                 /* then TERM to the group, after grace_ms KILL; 0 = 60 s */

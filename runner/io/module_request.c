@@ -6,6 +6,7 @@
 #include "base/limits.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,35 @@ static int add_headers(struct request *rq, const struct http_request *r, struct 
     return 0;
 }
 
+/* Told by the parse that also connects: what is checked and what is reached cannot differ. */
+static int check_origin(const struct request *rq, const char *const *allowed, struct err *e)
+{
+    struct buf own;
+    bool listed = false;
+
+    buf_init(&own, 512);
+    buf_addf(&own, strchr(rq->host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", rq->scheme, rq->host, rq->port);
+    for (; *allowed && !listed; allowed++)
+        listed = strcasecmp(*allowed, buf_text(&own)) == 0;
+    if (!listed)
+        err_set(e, ERR_DENIED, "the secret is not for %.300s (its hosts do not name it)", buf_text(&own));
+    buf_free(&own);
+    return listed ? 0 : ERR_DENIED;
+}
+
+/* The operator's `hosts`. */
+static int check_host(const struct request *rq, const char *const *globs, struct err *e)
+{
+    char with_port[300];
+
+    snprintf(with_port, sizeof with_port, "%s:%s", rq->host, rq->port);
+    for (; *globs; globs++) {
+        if (fnmatch(*globs, rq->host, FNM_CASEFOLD) == 0 || fnmatch(*globs, with_port, FNM_CASEFOLD) == 0)
+            return 0;
+    }
+    return err_set(e, ERR_DENIED, "%s is none of the hosts of the configuration", with_port);
+}
+
 int request_init(struct request *rq, const struct http_request *r, struct err *e)
 {
     CURLUcode uc;
@@ -181,6 +211,10 @@ int request_init(struct request *rq, const struct http_request *r, struct err *e
     if (uc != CURLUE_OK)
         return err_set(e, ERR_INVALID, "url: %s", curl_url_strerror(uc));
     rc = read_server(rq, e);
+    if (rc == 0 && r->hosts)
+        rc = check_host(rq, r->hosts, e);
+    if (rc == 0 && r->origins)
+        rc = check_origin(rq, r->origins, e);
     if (rc != 0)
         return rc;
     rq->wire_host = xstrdup(r->tls_server_name && strcmp(rq->scheme, "https") == 0 ? r->tls_server_name : rq->host);

@@ -291,16 +291,48 @@ static char **minimal_env(void)
     return env;
 }
 
+/* Takes env over; what `more` names stands as it says. */
+static char **with_more(char **env, const char *const *more)
+{
+    size_t n = 0, i;
+
+    while (env[n])
+        n++;
+    for (; more && *more; more++) {
+        size_t key = strcspn(*more, "=") + 1;
+
+        for (i = 0; i < n && strncmp(env[i], *more, key) != 0; i++)
+            ;
+        if (i < n) {
+            free(env[i]);
+        } else {
+            env = xrealloc(env, (n + 2) * sizeof *env);
+            env[++n] = NULL;
+        }
+        env[i] = xstrdup(*more);
+    }
+    return env;
+}
+
+static char **copy_env(const char *const *from)
+{
+    char **env = xcalloc(1, sizeof *env);
+
+    return with_more(env, from);
+}
+
 static void free_env(char **env)
 {
-    for (int i = 0; env && env[i]; i++)
+    for (int i = 0; env[i]; i++) {
+        explicit_bzero(env[i], strlen(env[i]));
         free(env[i]);
+    }
     free(env);
 }
 
 static int spawn(struct proc *p, const struct spawn_request *r, const int theirs[3])
 {
-    char **own_env = r->env ? NULL : minimal_env();
+    char **env = with_more(r->env ? copy_env(r->env) : minimal_env(), r->more_env);
     posix_spawn_file_actions_t fa;
     posix_spawnattr_t attr;
     sigset_t all, none;
@@ -323,11 +355,10 @@ static int spawn(struct proc *p, const struct spawn_request *r, const int theirs
     if (rc == 0 && r->cwd)
         rc = posix_spawn_file_actions_addchdir_np(&fa, r->cwd);
     if (rc == 0)
-        rc = posix_spawnp(&p->pid, r->argv[0], &fa, &attr, (char *const *)r->argv,
-                          own_env ? own_env : (char *const *)r->env);
+        rc = posix_spawnp(&p->pid, r->argv[0], &fa, &attr, (char *const *)r->argv, env);
     posix_spawn_file_actions_destroy(&fa);
     posix_spawnattr_destroy(&attr);
-    free_env(own_env);
+    free_env(env);
     return rc;
 }
 

@@ -3,7 +3,7 @@
  * primitive, what came from the host is kept here and given to Lua in the turn. A
  * call always has an answer: its own, or what a deadline, a broken body or a denied
  * primitive makes of it. For an apply, "may have been sent" is the careful guess. */
-#include "plugin/internal.h"
+#include "plugin/secret.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -16,6 +16,7 @@
 
 static const char *const kind_names[] = {
     [BODY_READ] = "read", [BODY_STATE] = "state", [BODY_CHECK] = "check", [BODY_APPLY] = "apply",
+    [BODY_PROBE] = "probe", [BODY_PERMITTED] = "permitted",
 };
 
 static void unlink_call(struct body_call *c)
@@ -36,6 +37,8 @@ static void drop(struct registry *r, struct body_call *c)
     if (c->deadline)
         h->ops->cancel(h, c->deadline);
     vm_drop(c->body->vm, c->branch);
+    secret_forget(r, c);
+    json_decref(c->args);
     unlink_call(c);
     buf_free(&c->answer);
     free(c);

@@ -16,6 +16,10 @@ struct body_call {
     struct host_op *deadline;
     struct host_op *op;             /* the host call its primitive waits for */
     uint32_t generation;            /* of that primitive's request */
+    size_t primitive;               /* which it is */
+    json_t *args;                   /* and what it was given */
+    char secret[64];                /* whose name its request carries, or "" */
+    bool renewed;                   /* it was sent again with a newer secret */
     bool may_have_sent;             /* a request that changes something may have left */
     bool timed_out;
     struct buf answer;              /* of the primitive, until the turn gives it to Lua */
@@ -32,19 +36,33 @@ struct body {
     json_t *declared;
     const struct instance *config;  /* NULL when it only describes */
     struct body_call *calls;
+    char setting[64];               /* of the instance, that was wrong; or "" */
     bool dead;                      /* its state was killed: every call fails */
 };
 
 struct registry {
     struct registry_options o;
     struct body *bodies;
-    char **secrets;                 /* handle N = secrets[N - 1] */
+    char **secrets;                 /* texts of bodies: handle N = secrets[N - 1] */
     size_t nsecrets;
+    struct secret *configured_secrets;  /* as many as the configuration has; NULL until one is needed */
+    bool learnt;
 };
 
 /* The loaded body of an instance; loads it. */
 int body_find(struct registry *r, const char *instance, const char *plugin, struct body **out, struct err *e);
 /* A request of the body's Lua: starts the primitive; its answer comes to primitive_answer. */
 void primitive_begin(struct body_call *c, const struct vm_request *q);
+/* Starts it once more: what it waited for is there, or err. */
+void primitive_again(void *ctx, const struct err *err);
+/* The answer, for the turn to hand over. Takes `take`. */
+void primitive_answer(struct body_call *c, json_t *take);
+void primitive_error(struct body_call *c, const char *why);
+/* Bytes of somebody else as a JSON string, without secrets unless `raw`; what is not UTF-8 becomes U+FFFD. cut: they
+ * were cut off at their end. */
+json_t *primitive_text(struct str s, bool raw, bool cut);
+double primitive_number(const json_t *args, const char *key, double absent);
+/* The primitive http. */
+int http_begin(struct body_call *c, const json_t *args, struct err *e);
 
 #endif

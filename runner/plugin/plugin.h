@@ -55,7 +55,8 @@ int plugin_want(struct registry *r, const char *instance, const char *verb, stru
 /* From now on plugins' texts are what `pinned` gives (registry_options); for a run that was taken up again. */
 int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char *path), void *ctx, struct err *e);
 
-enum body_kind { BODY_READ, BODY_STATE, BODY_CHECK, BODY_APPLY };
+/* PROBE: is the system there, and what is it. PERMITTED: does it let us make this effect (verb) on args.target. */
+enum body_kind { BODY_READ, BODY_STATE, BODY_CHECK, BODY_APPLY, BODY_PROBE, BODY_PERMITTED };
 
 struct body_request {
     enum body_kind kind;
@@ -68,6 +69,7 @@ struct body_request {
 
 /* answer: canonical JSON. READ, STATE: {"value":..} or {"unknown":kind,"why":..}; CHECK: {"verdict":
  * "applied"|"absent"|"moved"} or unknown; APPLY: {"outcome":"sent"|"refused"|"moved"|"unknown","why":..,"result":..}.
+ * PROBE: {"value": text}; PERMITTED: {"value": true|false, "why":..}.
  * A body that broke or timed out answers error, or for APPLY "unknown" if a changing request may have left,
  * else "refused". */
 typedef void (*body_fn)(void *ctx, struct str answer);

@@ -2,8 +2,9 @@
 /* What a body can do: http, exec, file, secret, pause, now, yaml, base64, matches.
  * Each takes one table and answers one; a failure is {"error": why}. Who may do what
  * is decided here: only an apply may send what changes something, and a request
- * that may have left is remembered before it leaves. */
-#include "plugin/internal.h"
+ * that may have left is remembered before it leaves. Secrets are struck out of what
+ * comes back before Lua has it: text that Lua cut would hide a half of one. */
+#include "plugin/secret.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void answer(struct body_call *c, json_t *take)
+void primitive_answer(struct body_call *c, json_t *take)
 {
     buf_reset(&c->answer);
     if (json_add_value(&c->answer, take) < 0) {
@@ -27,139 +28,40 @@ static void answer(struct body_call *c, json_t *take)
     c->answered = true;
 }
 
-static void answer_error(struct body_call *c, const char *why)
+void primitive_error(struct body_call *c, const char *why)
 {
-    answer(c, json_pack("{s:s}", "error", why));
+    primitive_answer(c, json_pack("{s:s}", "error", why));
 }
 
-/* Bytes of somebody else as a JSON string; what is not UTF-8 becomes U+FFFD. */
-static json_t *text_of(struct str s)
+json_t *primitive_text(struct str s, bool raw, bool cut)
 {
-    struct buf b;
+    struct buf b = BUF_INIT(s.n + 8), clean;
     json_t *v;
 
-    if (str_is_utf8(s.p, s.n))
-        return json_stringn(s.p, s.n);
-    buf_init(&b, 3 * s.n + 8);
-    str_add_utf8(&b, s.p, s.n);
-    v = json_stringn(b.data, b.len);
+    if (!raw && log_has_secrets()) {
+        if (cut)
+            log_redact_cut(&b, s);
+        else
+            log_redact(&b, s);
+        s = (struct str){buf_text(&b), b.len};
+    }
+    if (str_is_utf8(s.p, s.n)) {
+        v = json_stringn(s.p, s.n);
+    } else {
+        buf_init(&clean, 3 * s.n + 8);
+        str_add_utf8(&clean, s.p, s.n);
+        v = json_stringn(clean.data, clean.len);
+        buf_free(&clean);
+    }
     buf_free(&b);
     return v;
 }
 
-/* http */
-
-static const struct {
-    const char *name;
-    enum http_method method;
-    bool changes;
-} methods[] = {
-    {"GET", HTTP_GET, false},   {"HEAD", HTTP_HEAD, false},  {"POST", HTTP_POST, true},
-    {"PUT", HTTP_PUT, true},    {"PATCH", HTTP_PATCH, true}, {"DELETE", HTTP_DELETE, true},
-};
-
-static void http_answered(void *ctx, const struct http_answer *a)
-{
-    struct body_call *c = ctx;
-    json_t *headers = json_object();
-    size_t i;
-
-    if (a->err) {
-        json_decref(headers);
-        answer(c, json_pack("{s:s s:s}", "error", a->err->msg, "sent", a->sent == HTTP_MAYBE_SENT ? "maybe" : "no"));
-        return;
-    }
-    for (i = 0; i < a->nheaders; i++)
-        json_object_set_new(headers, a->headers[i].name, text_of(str_of(a->headers[i].value)));
-    answer(c, json_pack("{s:o s:o s:i}", "body", text_of(a->body), "headers", headers, "status", a->status));
-}
-
-struct header_list {
-    struct http_header list[64];
-    struct buf authorization;
-    size_t n;
-};
-
-static const char *secret_of(struct registry *r, const char *handle)
-{
-    long n = strncmp(handle, "secret:", 7) == 0 ? strtol(handle + 7, NULL, 10) : 0;
-
-    return n > 0 && (size_t)n <= r->nsecrets ? r->secrets[n - 1] : NULL;
-}
-
-static int add_headers(struct body_call *c, const json_t *args, struct header_list *out, struct err *e)
-{
-    const char *name, *bearer = json_get_string(args, "bearer", NULL), *basic = json_get_string(args, "basic", NULL);
-    const char *secret;
-    json_t *v;
-
-    json_object_foreach(json_object_get(args, "headers"), name, v) {
-        if (out->n == 60 || !json_is_string(v))
-            return err_set(e, ERR_INVALID, "headers: at most 60 texts");
-        out->list[out->n++] = (struct http_header){name, json_string_value(v)};
-    }
-    if (!bearer && !basic)
-        return 0;
-    secret = secret_of(c->body->registry, bearer ? bearer : basic);
-    if (!secret)
-        return err_set(e, ERR_INVALID, "no such secret");
-    buf_addf(&out->authorization, "%s %s", bearer ? "Bearer" : "Basic", secret);
-    out->list[out->n++] = (struct http_header){"Authorization", buf_text(&out->authorization)};
-    return 0;
-}
-
-static int find_method(const json_t *args, size_t *out, struct err *e)
-{
-    const char *name = json_get_string(args, "method", "GET");
-    size_t i;
-
-    for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (strcmp(name, methods[i].name) == 0) {
-            *out = i;
-            return 0;
-        }
-    }
-    return err_set(e, ERR_INVALID, "http: no method '%s'", name);
-}
-
-static double number(const json_t *args, const char *key, double absent)
+double primitive_number(const json_t *args, const char *key, double absent)
 {
     const json_t *v = json_object_get(args, key);
 
     return json_is_number(v) ? json_number_value(v) : absent;
-}
-
-static int begin_http(struct body_call *c, const json_t *args, struct err *e)
-{
-    struct host *h = c->body->registry->o.host;
-    struct header_list headers = {.authorization = BUF_INIT(64 * KIB)};
-    const json_t *body = json_object_get(args, "body");
-    struct http_request q;
-    bool changes;
-    size_t m = 0;
-    int rc = find_method(args, &m, e);
-
-    changes = rc == 0 && methods[m].changes && !json_get_bool(args, "stores_nothing", false);
-    if (rc == 0 && changes && (c->kind != BODY_APPLY || c->body->registry->o.reads_only))
-        rc = err_set(e, ERR_DENIED, "only an effect may send %s", methods[m].name);
-    if (rc == 0)
-        rc = add_headers(c, args, &headers, e);
-    if (rc == 0) {
-        q = (struct http_request){
-            .method = methods[m].method, .url = json_get_string(args, "url", ""), .headers = headers.list,
-            .nheaders = headers.n, .timeout_ms = (int64_t)(number(args, "timeout", 10) * 1000),
-            .max_body = (size_t)number(args, "max_body", 0), .allow_private = true,
-            .ca_pem = json_get_string(args, "ca", NULL), .client_cert_pem = json_get_string(args, "cert", NULL),
-            .client_key_pem = json_get_string(args, "key", NULL),
-            .tls_server_name = json_get_string(args, "server_name", NULL),
-            .insecure_tls = json_get_bool(args, "insecure", false),
-            .body = {json_is_string(body) ? json_string_value(body) : "", json_string_length(body)},
-        };
-        c->may_have_sent |= changes;
-        rc = h->ops->http(h, &q, http_answered, c, &c->op, e);
-    }
-    buf_free(&headers.authorization);
-    return rc;
 }
 
 /* exec */
@@ -167,13 +69,16 @@ static int begin_http(struct body_call *c, const json_t *args, struct err *e)
 static void exec_answered(void *ctx, const struct spawn_answer *a)
 {
     struct body_call *c = ctx;
+    bool raw = json_get_bool(c->args, "raw", false);
 
     if (a->err) {
-        answer_error(c, a->err->msg);
+        primitive_error(c, a->err->msg);
         return;
     }
-    answer(c, json_pack("{s:i s:o s:o s:i s:b s:b}", "code", a->exit_code, "err", text_of(a->errout), "out",
-                        text_of(a->out), "signal", a->signal, "timed_out", a->timed_out, "truncated", a->truncated));
+    primitive_answer(c, json_pack("{s:i s:o s:o s:i s:b s:b}", "code", a->exit_code,
+                                  "err", primitive_text(a->errout, raw, a->truncated),
+                                  "out", primitive_text(a->out, raw, a->truncated),
+                                  "signal", a->signal, "timed_out", a->timed_out, "truncated", a->truncated));
 }
 
 static int words_of(const json_t *list, const char **out, size_t max, struct err *e)
@@ -192,28 +97,85 @@ static int words_of(const json_t *list, const char **out, size_t max, struct err
     return 0;
 }
 
+/* A text, or the secret that {secret = name} names. */
+static int handed_over(struct body_call *c, const json_t *v, const char *program, struct str *out, struct err *e)
+{
+    const char *name = json_get_string(v, "secret", NULL);
+    struct secret_value s;
+    int rc;
+
+    if (!name) {
+        if (!json_is_string(v))
+            return err_set(e, ERR_INVALID, "exec: a text or {secret = name} is expected");
+        *out = (struct str){json_string_value(v), json_string_length(v)};
+        return 0;
+    }
+    rc = secret_get(c->body, name, program, &s, primitive_again, c, e);
+    *out = s.value;
+    return rc;
+}
+
+struct env_list {
+    char *list[64];
+    size_t n;
+};
+
+static void env_free(struct env_list *env)
+{
+    while (env->n > 0) {
+        char *s = env->list[--env->n];
+
+        explicit_bzero(s, strlen(s));
+        free(s);
+    }
+}
+
+/* env = {NAME = text or {secret = name}}. */
+static int env_of(struct body_call *c, const json_t *map, const char *program, struct env_list *out, struct err *e)
+{
+    const char *key;
+    struct str value;
+    json_t *v;
+    int rc;
+
+    json_object_foreach((json_t *)map, key, v) {
+        struct buf b = BUF_INIT(128 * KIB);
+
+        if (out->n == 62 || key[0] == '\0' || strchr(key, '='))
+            return err_set(e, ERR_INVALID, "exec: env is a map of at most 62 names");
+        if ((rc = handed_over(c, v, program, &value, e)) != 0)
+            return rc;
+        buf_addf(&b, "%s=", key);
+        buf_add(&b, value.p, value.n);
+        out->list[out->n++] = buf_take(&b, NULL);
+    }
+    return 0;
+}
+
 static int begin_exec(struct body_call *c, const json_t *args, struct err *e)
 {
     struct host *h = c->body->registry->o.host;
-    const char *argv[128], *env[64];
+    const char *argv[128];
+    struct env_list env = {0};
     const json_t *input = json_object_get(args, "input"), *environment = json_object_get(args, "env");
     struct spawn_request q = {.argv = argv, .cwd = json_get_string(args, "cwd", NULL),
-                              .timeout_ms = (int64_t)(number(args, "timeout", 20) * 1000)};
+                              .timeout_ms = (int64_t)(primitive_number(args, "timeout", 20) * 1000)};
     bool changes = json_get_bool(args, "changes", false);
     int rc = words_of(json_object_get(args, "argv"), argv, 128, e);
 
-    if (rc == 0 && environment) {
-        rc = words_of(environment, env, 64, e);
-        q.env = env;
-    }
     if (rc == 0 && changes && (c->kind != BODY_APPLY || c->body->registry->o.reads_only))
         rc = err_set(e, ERR_DENIED, "only an effect may run what changes something");
-    if (rc < 0)
-        return rc;
-    if (json_is_string(input))
-        q.input = (struct str){json_string_value(input), json_string_length(input)};
-    c->may_have_sent |= changes;
-    return h->ops->spawn(h, &q, exec_answered, c, &c->op, e);
+    if (rc == 0)
+        rc = env_of(c, environment, argv[0], &env, e);
+    if (rc == 0 && input)
+        rc = handed_over(c, input, argv[0], &q.input, e);
+    if (rc == 0) {
+        q.more_env = (const char *const *)env.list;
+        c->may_have_sent |= changes;
+        rc = h->ops->spawn(h, &q, exec_answered, c, &c->op, e);
+    }
+    env_free(&env);
+    return rc;
 }
 
 /* The small ones */
@@ -227,35 +189,26 @@ static int begin_file(struct body_call *c, const json_t *args, struct err *e)
 
     snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : dir, path[0] == '/' ? "" : "/", path);
     if (h->ops->read_file(h, full, MIB, &text, e) == 0)
-        answer(c, json_pack("{s:o}", "text", text_of((struct str){text.data ? text.data : "", text.len})));
+        primitive_answer(c, json_pack("{s:o}", "text", primitive_text((struct str){buf_text(&text), text.len}, true, false)));
     buf_free(&text);
     return e->code;
 }
 
 static int begin_secret(struct body_call *c, const json_t *args, struct err *e)
 {
-    struct registry *r = c->body->registry;
     const char *value = json_get_string(args, "value", NULL);
     char handle[32];
-    size_t i;
 
     if (!value)
         return err_set(e, ERR_INVALID, "secret wants a text");
-    for (i = 0; i < r->nsecrets && strcmp(r->secrets[i], value) != 0; i++)
-        ;
-    if (i == r->nsecrets) {
-        r->secrets = xrealloc(r->secrets, (i + 1) * sizeof(*r->secrets));
-        r->secrets[r->nsecrets++] = xstrdup(value);
-        log_secret(str_of(value));
-    }
-    snprintf(handle, sizeof(handle), "secret:%zu", i + 1);
-    answer(c, json_pack("{s:s}", "handle", handle));
+    secret_handle(c->body->registry, value, handle, sizeof(handle));
+    primitive_answer(c, json_pack("{s:s}", "handle", handle));
     return 0;
 }
 
 static void paused(void *ctx)
 {
-    answer(ctx, json_object());
+    primitive_answer(ctx, json_object());
 }
 
 static int begin_pause(struct body_call *c, const json_t *args, struct err *e)
@@ -270,7 +223,7 @@ static int begin_now(struct body_call *c, const json_t *args, struct err *e)
     struct host *h = c->body->registry->o.host;
 
     (void)args, (void)e;
-    answer(c, json_pack("{s:I}", "ms", (json_int_t)h->ops->wall_ms(h)));
+    primitive_answer(c, json_pack("{s:I}", "ms", (json_int_t)h->ops->wall_ms(h)));
     return 0;
 }
 
@@ -279,7 +232,7 @@ static int begin_yaml(struct body_call *c, const json_t *args, struct err *e)
     struct yaml *y = NULL;
 
     if (yaml_read(str_of(json_get_string(args, "text", "")), c->body->plugin, 1, &y, e) == 0)
-        answer(c, json_pack("{s:o}", "value", yaml_to_json(y)));
+        primitive_answer(c, json_pack("{s:o}", "value", yaml_to_json(y)));
     yaml_free(y);
     return e->code;
 }
@@ -298,7 +251,7 @@ static int begin_base64(struct body_call *c, const json_t *args, struct err *e)
     while (len > 0 && n > 0 && text[--n] == '=')
         len--;
     if (len >= 0)
-        answer(c, json_pack("{s:o}", "text", text_of((struct str){(char *)out, (size_t)len})));
+        primitive_answer(c, json_pack("{s:o}", "text", primitive_text((struct str){(char *)out, (size_t)len}, true, false)));
     free(out);
     return len < 0 ? err_set(e, ERR_INVALID, "not base64") : 0;
 }
@@ -317,7 +270,7 @@ static int begin_matches(struct body_call *c, const json_t *args, struct err *e)
     yes = regexec(&re, json_get_string(args, "text", ""), 0, NULL, 0) == 0;
     regfree(&re);
     buf_free(&whole);
-    answer(c, json_pack("{s:b}", "value", yes));
+    primitive_answer(c, json_pack("{s:b}", "value", yes));
     return 0;
 }
 
@@ -325,29 +278,47 @@ static const struct {
     const char *op;
     int (*begin)(struct body_call *c, const json_t *args, struct err *e);
 } primitives[] = {
-    {"http", begin_http},   {"exec", begin_exec}, {"file", begin_file},     {"secret", begin_secret},
+    {"http", http_begin},   {"exec", begin_exec}, {"file", begin_file},     {"secret", begin_secret},
     {"pause", begin_pause}, {"now", begin_now},   {"yaml", begin_yaml},     {"base64", begin_base64},
     {"matches", begin_matches},
 };
 
+static void failed(struct body_call *c, const struct err *e)
+{
+    char text[1400];
+
+    primitive_error(c, err_text(e, text, sizeof(text)));
+}
+
+void primitive_again(void *ctx, const struct err *err)
+{
+    struct body_call *c = ctx;
+    struct err e = {0};
+
+    if (err || primitives[c->primitive].begin(c, c->args, &e) < 0)
+        failed(c, err ? err : &e);
+    c->body->registry->o.host->ops->wake(c->body->registry->o.host);
+}
+
 void primitive_begin(struct body_call *c, const struct vm_request *q)
 {
+    const size_t n = sizeof(primitives) / sizeof(primitives[0]);
     struct err e = {0};
-    json_t *args = NULL;
-    size_t i;
-    int rc = json_read(q->calls[0].args, &args, &e);
+    int rc;
 
+    json_decref(c->args);
+    c->args = NULL;
+    rc = json_read(q->calls[0].args, &c->args, &e);
     c->generation = q->generation;
-    c->answered = false;
-    for (i = 0; rc == 0 && i < sizeof(primitives) / sizeof(primitives[0]); i++) {
-        if (str_is(q->op, primitives[i].op)) {
-            rc = primitives[i].begin(c, args, &e);
-            break;
-        }
-    }
-    if (rc == 0 && i == sizeof(primitives) / sizeof(primitives[0]))
+    c->answered = c->renewed = false;
+    for (c->primitive = 0; c->primitive < n && !str_is(q->op, primitives[c->primitive].op); c->primitive++)
+        ;
+    if (rc == 0 && c->primitive == n)
         rc = err_set(&e, ERR_INVALID, "there is no primitive '%.*s'", (int)q->op.n, q->op.p);
+    if (rc == 0) {
+        secret_learn(c->body->registry);
+        rc = primitives[c->primitive].begin(c, c->args, &e);
+    }
     if (rc < 0)
-        answer_error(c, e.msg);
-    json_decref(args);
+        failed(c, &e);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Instances and the plugins behind them. A plugin's text comes from the bundle of a
  * resumed run, else from the operator's directory, else from the program. */
-#include "plugin/internal.h"
+#include "plugin/secret.h"
 
 #include "base/crypto.h"
 #include "base/embedded.h"
@@ -16,13 +16,14 @@ int registry_new(const struct registry_options *o, struct registry **out, struct
     (void)e;
     *out = xcalloc(1, sizeof(**out));
     (*out)->o = *o;
+    if (!o->plugin_dir && o->config)
+        (*out)->o.plugin_dir = o->config->plugin_dir;
     return 0;
 }
 
 void registry_free(struct registry *r)
 {
     struct body *b, *next;
-    size_t i;
 
     if (!r)
         return;
@@ -37,11 +38,7 @@ void registry_free(struct registry *r)
         free(b->plugin);
         free(b);
     }
-    for (i = 0; i < r->nsecrets; i++) {
-        explicit_bzero(r->secrets[i], strlen(r->secrets[i]));
-        free(r->secrets[i]);
-    }
-    free(r->secrets);
+    secret_free_all(r);
     free(r);
 }
 
@@ -146,8 +143,20 @@ static int call_now(struct body *b, const char *function, struct str args, struc
         err_set(e, ERR_INVALID, "%s", json_get_string(value, "why", ""));
     else
         err_set(e, ERR_INVALID, "plugin %s: %s", b->plugin, ev.outcome == VM_ERROR ? ev.error : "it used too much");
+    snprintf(b->setting, sizeof(b->setting), "%s", json_get_string(value, "setting", ""));
     json_decref(value);
     return ERR_INVALID;
+}
+
+static int at_instance(const struct body *b, struct err *e)
+{
+    int line, column;
+
+    if (b->config && b->config->line > 0) {
+        config_place(b->config, b->setting, &line, &column);
+        err_wrap(e, "%s:%d:%d: instance '%s'", b->registry->o.config->file, line, column, b->instance);
+    }
+    return e->code;
 }
 
 static int configure(struct body *b, struct err *e)
@@ -165,9 +174,7 @@ static int configure(struct body *b, struct err *e)
     rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
     buf_free(&args);
     buf_free(&out);
-    if (rc < 0 && b->config && b->config->line > 0)
-        return err_wrap(e, "%s:%d:%d: instance '%s'", config->file, b->config->line, b->config->column, b->instance);
-    return rc;
+    return rc < 0 ? at_instance(b, e) : 0;
 }
 
 static int describe(struct body *b, struct err *e)
@@ -209,6 +216,8 @@ static int load(struct body *b, struct err *e)
         rc = configure(b, e);
     if (rc == 0)
         rc = describe(b, e);
+    if (rc == 0 && secret_check_settings(b, e) < 0)
+        rc = at_instance(b, e);
     return rc < 0 ? err_wrap(e, "plugin %s", b->plugin), rc : 0;
 }
 

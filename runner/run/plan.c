@@ -132,6 +132,15 @@ static void plan_stops(struct part *p, const char *key, const char *value, const
                           why));
 }
 
+struct policy_effect part_policy(const struct part *p, const json_t *args, const json_t *declared, const char *target)
+{
+    const struct engine_options *o = engine_opts(p->call->run->engine);
+    const char *colon = strchr(target, ':');
+
+    return (struct policy_effect){.name = p->name, .instance = p->instance, .args = args, .declared = declared,
+                                  .target = str_of(colon ? colon + 1 : ""), .config = o->state_dir ? o->config : NULL};
+}
+
 static const char *undo_word(const json_t *declared)
 {
     if (json_get_bool(declared, "irreversible", false))
@@ -142,10 +151,11 @@ static const char *undo_word(const json_t *declared)
 static void plan_done(struct part *p, const json_t *declared, const json_t *from, const json_t *to)
 {
     bool already = from && strcmp(state_verdict(from, NULL, to), "applied") == 0;
+    struct policy_effect x = part_policy(p, json_object_get(p->request, "args"), declared, buf_text(&p->text));
 
     plan_row(p, json_pack("{s:b s:s s:O? s:i s:s* s:s s:O s:s}", "already", already, "class",
                           json_get_string(declared, "class", "never_twice"), "from", from, "line", p->call->line,
-                          "needs_approval", policy_needs_approval(declared), "target", buf_text(&p->text), "to", to,
+                          "needs_approval", policy_needs_approval(&x), "target", buf_text(&p->text), "to", to,
                           "undo", undo_word(declared)));
 }
 
@@ -231,8 +241,8 @@ static void plan_part(struct part *p)
     const json_t *declared = part_effect(p, &e), *args = json_object_get(p->request, "args");
     struct buf why = BUF_INIT(2048), target = BUF_INIT(1024);
     struct str *touched = NULL;
+    struct policy_effect x;
     const char *refusal;
-    size_t n;
 
     if (!declared || part_target(p, declared, args, &target, &e) < 0) {
         plan_stops(p, "refused", "error", e.msg);
@@ -240,10 +250,10 @@ static void plan_part(struct part *p)
     }
     buf_reset(&p->text);
     buf_add(&p->text, target.data, target.len);
-    n = part_touched(p, true, &touched);
-    refusal = policy_refuses(r->book, r->params, &(struct policy_effect){
-        .name = p->name, .args = args, .declared = declared, .touched = touched, .ntouched = n,
-        .target = {target.data + p->instance.n + 1, target.len - p->instance.n - 1}}, &why);
+    x = part_policy(p, args, declared, buf_text(&p->text));
+    x.ntouched = part_touched(p, true, &touched);
+    x.touched = touched;
+    refusal = policy_refuses(r->book, r->params, &x, &why);
     if (refusal) {
         plan_stops(p, "refused", refusal, buf_text(&why));
     } else if (!json_get_bool(declared, "has_state", false)) {

@@ -7,6 +7,7 @@
 #ifndef MIDWATCH_RUN_RUN_H
 #define MIDWATCH_RUN_RUN_H
 
+#include "gate/policy.h"
 #include "run/engine.h"
 #include "vm/vm.h"
 
@@ -291,6 +292,9 @@ int op_plan_row(struct call *c, struct part *p, const struct row *row, struct er
 /* engine.c */
 struct host *engine_host(const struct engine *n);
 const struct engine_options *engine_opts(const struct engine *n);
+/* The effect of a part on "instance:target" as policy sees it; the operator's `allow` counts where something acts (not in
+ * test and replay). Borrows everything. */
+struct policy_effect part_policy(const struct part *p, const json_t *args, const json_t *declared, const char *target);
 void engine_fatal(struct engine *n, const struct err *e);
 
 #endif

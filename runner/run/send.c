@@ -64,9 +64,9 @@ static const char *refusal_now(struct part *p, struct buf *why)
 {
     struct run *r = p->call->run;
     struct life *l = p->life;
-    const char *refusal, *target = strchr(buf_text(&l->target), ':');
+    struct policy_effect x = part_policy(p, l->args, l->declared, buf_text(&l->target));
     struct str *touched;
-    size_t n;
+    const char *refusal;
 
     if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
         buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
@@ -78,16 +78,15 @@ static const char *refusal_now(struct part *p, struct buf *why)
         buf_adds(why, "the effect cannot be undone");
         return "not_allowed";
     }
-    n = part_touched(p, false, &touched);
-    refusal = policy_refuses(r->book, r->params, &(struct policy_effect){
-        .name = p->name, .args = l->args, .declared = l->declared, .target = str_of(target ? target + 1 : ""),
-        .touched = touched, .ntouched = n}, why);
+    x.ntouched = part_touched(p, false, &touched);
+    x.touched = touched;
+    refusal = policy_refuses(r->book, r->params, &x, why);
     free(touched);
     if (refusal)
         return refusal;
-    if (policy_needs_approval(l->declared) &&
+    if (policy_needs_approval(&x) &&
         !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to)) {
-        buf_addf(why, "%s, and nobody approved it", policy_needs_approval(l->declared));
+        buf_addf(why, "%s, and nobody approved it", policy_needs_approval(&x));
         return "needs_approval";
     }
     if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {

@@ -246,6 +246,24 @@ static void test_the_lines_of_a_key(void **state)
     assert_redacted(STR("a short story"), "a short story");
 }
 
+static void test_escaped_and_cut(void **state)
+{
+    struct buf b = BUF_INIT(100);
+
+    (void)state;
+    log_secret(STR("/p&'q\"<r>/tail-of-it"));
+    assert_redacted(STR("\\/p&'q\\\"<r>\\/tail-of-it"), "***");
+    assert_redacted(STR("/p&amp;&#39;q&quot;&lt;r&gt;/tail-of-it"), "***");
+    assert_redacted(STR("/p&amp;&#x27;q&quot;&lt;r&gt;/tail-of-it"), "***");
+    assert_redacted(STR("a /p&'q"), "a /p&'q");
+    log_redact_cut(&b, STR("a /p&'q\"<r>/tail-of-it b /p&'q"));
+    assert_string_equal(buf_text(&b), "a *** b ***");
+    buf_reset(&b);
+    log_redact_cut(&b, STR("a /p&"));
+    assert_string_equal(buf_text(&b), "a /p&");
+    buf_free(&b);
+}
+
 static void test_events_are_redacted_before_they_are_cut(void **state)
 {
     char text[LOG_LINE_MAX + 200];
@@ -353,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_base64_at_every_alignment),
         cmocka_unit_test(test_other_forms_in_which_systems_echo),
         cmocka_unit_test(test_the_lines_of_a_key),
+        cmocka_unit_test(test_escaped_and_cut),
         cmocka_unit_test(test_events_are_redacted_before_they_are_cut),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_random_texts_never_show_a_secret),

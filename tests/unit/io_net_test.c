@@ -333,6 +333,30 @@ static void test_redirects_to_other_servers_are_refused(void **state)
     }
 }
 
+/* Origins are compared with what curl itself parsed. */
+static void test_origins(void **state)
+{
+    static const char *const others[] = {"https://127.0.0.1:80", "http://127.0.0.1:1", "http://localhost:80", NULL};
+    struct got *g = *state;
+    char own[64], want[64];
+    const char *const allowed[] = {"https://example.org:443", own, NULL};
+    struct host_op *op = NULL;
+    struct err e = {0};
+
+    server_start(&g->s, SAY, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    snprintf(own, sizeof own, "HTTP://127.0.0.1:%d", g->s.port);
+    snprintf(want, sizeof want, "not for http://127.0.0.1:%d ", g->s.port);
+    get(g, (struct http_request){.origins = allowed});
+    get_from(g, "http://2130706433", "/", (struct http_request){.origins = allowed, .allow_private = true});
+    assert_int_equal(g->status, 200);
+    assert_int_equal(send_to(g, "http://127.0.0.1", "/", (struct http_request){.origins = others}, &op, &e), ERR_DENIED);
+    assert_non_null(strstr(e.msg, want));
+    assert_int_equal(send_to(g, "http://example.org@127.0.0.1", "/", (struct http_request){.origins = others}, &op, &e),
+                     ERR_INVALID);
+    assert_int_equal(g->s.requests, 2);
+    server_stop(&g->s);
+}
+
 static void test_private_addresses_are_refused(void **state)
 {
     static const char *const places[] = {
@@ -495,6 +519,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_handshake_that_hangs_is_not_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redirects, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redirects_to_other_servers_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_origins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_private_addresses_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_requests_are_refused_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connections_are_kept_for_reads, setup, teardown),

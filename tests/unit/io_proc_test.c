@@ -312,6 +312,7 @@ static void test_environment_and_directory(void **state)
 {
     static const char *const env[] = {"env", NULL};
     static const char *const own[] = {"A=1", "B=two words", NULL};
+    static const char *const more[] = {"A=other", "C=3", NULL};
     static const char *const where[] = {"pwd", NULL};
     struct ended *x = *state;
 
@@ -323,6 +324,11 @@ static void test_environment_and_directory(void **state)
     assert_non_null(strstr(x->out, "LANG=C\n"));
     run(x, (struct spawn_request){.argv = env, .env = own});
     assert_string_equal(x->out, "A=1\nB=two words\n");
+    run(x, (struct spawn_request){.argv = env, .env = own, .more_env = more});
+    assert_string_equal(x->out, "A=other\nB=two words\nC=3\n");
+    run(x, (struct spawn_request){.argv = env, .more_env = more});
+    assert_non_null(strstr(x->out, "PATH="));
+    assert_non_null(strstr(x->out, "\nA=other\nC=3\n"));
     run(x, (struct spawn_request){.argv = where, .cwd = "/"});
     assert_string_equal(x->out, "/\n");
 }
