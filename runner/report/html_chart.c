@@ -85,12 +85,14 @@ static void axis(const struct timeline *t, struct buf *out)
                  WIDTH - RIGHT, y_of((enum lane)i) + 4, lane_names[i]);
     for (i = 0; i < t->nmoments; i++) {
         double x = x_at(t, i), end = x_at(t, t->nmoments - 1);
+        int64_t ms = t->moments[i].at - t->begun;
 
         if (x - last < TICK_APART || (end - x < TICK_APART && i + 1 < t->nmoments && x < end))
             continue;
         last = x;
-        buf_addf(out, "<path class=\"lane\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">+%.1f s</text>\n", x, TOP,
-                 y, x, y + 14, x > WIDTH - 80 ? "end" : "middle", (double)(t->moments[i].at - t->begun) / 1000);
+        buf_addf(out, "<path class=\"lane\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">+%.*f %s</text>\n", x, TOP,
+                 y, x, y + 14, x > WIDTH - 80 ? "end" : "middle", ms >= 1000, ms < 1000 ? (double)ms : (double)ms / 1000,
+                 ms < 1000 ? "ms" : "s");
     }
 }
 

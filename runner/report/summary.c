@@ -26,6 +26,15 @@ size_t timeline_count(const struct timeline *t, enum effect_group g)
     return n;
 }
 
+static size_t verified(const struct timeline *t)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < t->neffects; i++)
+        n += t->effects[i].state == EFFECT_VERIFIED && !t->effects[i].undo_of;
+    return n;
+}
+
 void timeline_headline(const struct timeline *t, struct buf *out)
 {
     const char *word = t->info.state == RUN_ENDED ? t->info.outcome : run_state_name(t->info.state);
@@ -55,7 +64,9 @@ void timeline_summary(const struct timeline *t, struct buf *out)
         buf_adds(out, "No diagnosis was made.");
     if (t->neffects == 0)
         buf_adds(out, " Nothing was changed.");
-    count(out, timeline_count(t, GROUP_CHANGED), "change is in place", "changes are in place");
+    count(out, verified(t), "change is in place and verified", "changes are in place and verified");
+    count(out, timeline_count(t, GROUP_CHANGED) - verified(t), "change is in place but NOT verified",
+          "changes are in place but NOT verified");
     count(out, timeline_count(t, GROUP_UNDONE), "change was undone", "changes were undone");
     count(out, timeline_count(t, GROUP_UNKNOWN), "effect has an unknown outcome", "effects have an unknown outcome");
     count(out, timeline_count(t, GROUP_UNCHANGED), "effect did not happen", "effects did not happen");
