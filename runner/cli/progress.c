@@ -101,33 +101,46 @@ static void line(struct progress *p, const struct row *row, const char *text)
     printf("%7.1fs  %s%s%s\n", t, colour, text, colour[0] ? "\033[0m" : "");
 }
 
+static void looks_line(struct progress *p, const char *end)
+{
+    struct buf b = BUF_INIT(4 * KIB);
+
+    sparkline(p->looks, p->nlooks, p->view.width > 60 ? p->view.width - 60 : 8, p->view.utf8, &b);
+    progress_clear(p);
+    printf("  ... %s  %.*s%s", buf_text(&b), (int)journal_clip(str_of(buf_text(&p->last)), 40).n, buf_text(&p->last), end);
+    p->drawn = end[0] == '\0';
+    fflush(stdout);
+    buf_free(&b);
+}
+
 /* One more look of a wait; true if it was shown as the one line that moves. */
 static bool look_again(struct progress *p, const struct row *row, const char *text)
 {
-    struct buf b = BUF_INIT(4 * KIB);
-    size_t most = sizeof(p->looks) / sizeof(p->looks[0]), room = p->view.width > 60 ? p->view.width - 60 : 8;
-    struct str name = sentence_name(row, NULL);
-    json_t *payload = NULL, *value;
+    size_t most = sizeof(p->looks) / sizeof(p->looks[0]);
+    struct str name;
+    json_t *payload = NULL, *args = NULL, *value;
 
     if (json_read(row->payload, &payload, NULL) < 0)
         return false;
+    json_read(row->args, &args, NULL);
+    name = sentence_name(row, args);
     value = json_object_get(json_object_get(payload, "o"), "value");
-    if (p->nlooks == 0 || !name.n)
+    if (p->nlooks == 0)
         snprintf(p->looked, sizeof(p->looked), "%.*s", (int)(name.n < 60 ? name.n : 60), name.p);
-    if (str_is(name, p->looked)) {
+    if (name.n && str_is(name, p->looked)) {
         if (p->nlooks == most)
             memmove(p->looks, p->looks + 1, --p->nlooks * sizeof(p->looks[0]));
         p->looks[p->nlooks++] = json_is_number(value) ? json_number_value(value) : NAN;
+        buf_reset(&p->last);
+        buf_adds(&p->last, text);
+    } else {
+        name = STR("");
     }
     json_decref(payload);
-    if (p->nlooks < 2 || !str_is(name, p->looked))
+    json_decref(args);
+    if (p->nlooks < 2 || !name.n)
         return false;
-    sparkline(p->looks, p->nlooks, room, p->view.utf8, &b);
-    progress_clear(p);
-    printf("  ... %s  %.*s", buf_text(&b), (int)journal_clip(str_of(text), 40).n, text);
-    p->drawn = true;
-    fflush(stdout);
-    buf_free(&b);
+    looks_line(p, "");
     return true;
 }
 
@@ -146,6 +159,8 @@ void progress_row(void *ctx, const struct run *r, const struct row *row, bool re
         p->waiting = true;
         p->nlooks = 0;
     } else if (row->kind != ROW_OBS) {
+        if (p->terminal && p->waiting && p->nlooks > 1)
+            looks_line(p, "\n");
         p->waiting = false;
     }
     /* While it waits, the same answer again is no news. */

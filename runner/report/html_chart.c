@@ -90,13 +90,14 @@ static void axis(const struct timeline *t, struct buf *out)
         if (x - last < TICK_APART || (end - x < TICK_APART && i + 1 < t->nmoments && x < end))
             continue;
         last = x;
-        buf_addf(out, "<path class=\"lane\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">+%.*f %s</text>\n", x, TOP,
-                 y, x, y + 14, x > WIDTH - 80 ? "end" : "middle", ms >= 1000, ms < 1000 ? (double)ms : (double)ms / 1000,
+        buf_addf(out, "<path class=\"lane\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" "
+                 "text-anchor=\"%s\">+%.*f %s</text>\n", x, TOP, y, x, y + 14, x > WIDTH - 80 ? "end" : "middle", ms >= 1000, ms < 1000 ? (double)ms : (double)ms / 1000,
                  ms < 1000 ? "ms" : "s");
     }
 }
 
-static void bar(const struct timeline *t, struct buf *out, const char *class, int64_t from, int64_t to, int y, int h, const char *title)
+static void bar(const struct timeline *t, struct buf *out, const char *class, int64_t from, int64_t to, int y, int h,
+                const char *title)
 {
     double a = x_at(t, index_of(t, from)), b = x_at(t, index_of(t, to));
 
@@ -131,7 +132,8 @@ void html_timeline(const struct timeline *t, struct buf *out)
 
     if (t->nmoments == 0)
         return;
-    buf_addf(out, "<section><h2>The run at a glance</h2><div class=\"wide\">\n<svg class=\"run\" xmlns=\"http://www.w3.org/2000/svg\" "
+    buf_addf(out, "<section><h2>The run at a glance</h2><div class=\"wide\">\n"
+             "<svg class=\"run\" xmlns=\"http://www.w3.org/2000/svg\" "
              "role=\"img\" aria-label=\"timeline of the run\" viewBox=\"0 0 %d %d\">\n", WIDTH, TOP + LANE * LANES + 24);
     sections(t, out);
     axis(t, out);
@@ -199,12 +201,13 @@ static void chart(const struct timeline *t, const struct series *s, struct buf *
     }
     if (numbers == 0 || s->n < 2)
         return;
-    buf_addf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"values over time\" viewBox=\"0 0 %d %d\">\n",
+    buf_addf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" "
+             "aria-label=\"values over time\" viewBox=\"0 0 %d %d\">\n",
              CHART_W, CHART_H);
     buf_addf(out, "<path class=\"lane\" d=\"M0 %dH%d\"/>", CHART_H - 1, CHART_W);
     for (i = 0; i < t->neffects; i++)
-        buf_addf(out, "<path class=\"mark\" d=\"M%.1f 0V%d\"><title>%s</title></path>\n", chart_x(&scale, t->effects[i].intent_at),
-                 CHART_H, t->effects[i].undo_of ? "undo" : "change");
+        buf_addf(out, "<path class=\"mark\" d=\"M%.1f 0V%d\"><title>%s</title></path>\n",
+                 chart_x(&scale, t->effects[i].intent_at), CHART_H, t->effects[i].undo_of ? "undo" : "change");
     curve(s, &scale, out);
     buf_adds(out, "</svg>");
 }
@@ -217,7 +220,8 @@ void html_series(const struct timeline *t, struct buf *out)
         return;
     buf_adds(out, "<section class=\"long\"><h2>Observed</h2>\n");
     if (t->neffects)
-        buf_adds(out, "<p><small>Dashed lines are the moments of change; values are those before the first change and last.</small></p>");
+        buf_adds(out, "<p><small>Dashed lines are the moments of change; values are those before "
+                 "the first change and last.</small></p>");
     buf_adds(out, "<div class=\"charts\">\n");
     for (i = 0; i < t->nseries; i++) {
         const struct series *s = &t->series[i];

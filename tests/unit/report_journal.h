@@ -11,7 +11,8 @@
 
 static int64_t recorded_seq;
 
-static inline void record(struct journal *j, enum row_kind kind, const char *path, const char *name, const char *args, const char *payload)
+static inline void record(struct journal *j, enum row_kind kind, const char *path, const char *name, const char *args,
+                          const char *payload)
 {
     struct row row = {.seq = ++recorded_seq, .epoch = 1, .kind = kind, .path = str_of(path), .name = str_of(name),
                       .args = str_of(args), .payload = str_of(payload), .at = AT + recorded_seq * 100};

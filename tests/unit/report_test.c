@@ -119,7 +119,8 @@ static void hostile(void **state)
             assert_null(strchr(out, '\x1b'));
             assert_true(forms[k] == report_json || !strstr(out, "\xe2\x80\xae"));
             assert_true(str_is_utf8(out, strlen(out)));
-            assert_true(forms[k] != report_html || (!strstr(out, "<script") && !strstr(out, "<img") && !strstr(out, "\" onload=")));
+            assert_true(forms[k] != report_html || (!strstr(out, "<script") && !strstr(out, "<img") &&
+                                                     !strstr(out, "\" onload=")));
             assert_true(forms[k] != report_markdown || !strstr(out, "<script") || strstr(out, "\\<script"));
             free(out);
         }
