@@ -73,7 +73,7 @@ static inline struct journal *record_repair(size_t looks)
     }
     record(j, ROW_VERIFY, "8", "scale", "{\"effects\":[\"4\"],\"verdict\":\"holds\"}", "{\"line\":12}");
     record_state(j, "4", EFFECT_VERIFIED);
-    record(j, ROW_NOTE, "9", "measure", "{\"name\":\"queue\",\"value\":17}", "{\"line\":14}");
+    record(j, ROW_NOTE, "9", "measure", "{\"text\":\"queue\",\"value\":17}", "{\"line\":14}");
     record(j, ROW_NOTE, "10", "follow_up", "{\"text\":\"add an alert\"}", "{\"line\":15}");
     record(j, ROW_END, "11", "resolved", "{\"reason\":\"verified\",\"text\":\"fast again\"}", "{\"line\":16}");
     return j;
