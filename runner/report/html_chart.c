@@ -91,7 +91,8 @@ static void axis(const struct timeline *t, struct buf *out)
             continue;
         last = x;
         buf_addf(out, "<path class=\"lane\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" "
-                 "text-anchor=\"%s\">+%.*f %s</text>\n", x, TOP, y, x, y + 14, x > WIDTH - 80 ? "end" : "middle", ms >= 1000, ms < 1000 ? (double)ms : (double)ms / 1000,
+                 "text-anchor=\"%s\">+%.*f %s</text>\n", x, TOP, y, x, y + 14, x > WIDTH - 80 ? "end" : "middle",
+                 ms >= 1000, ms < 1000 ? (double)ms : (double)ms / 1000,
                  ms < 1000 ? "ms" : "s");
     }
 }
