@@ -82,9 +82,10 @@ void timeline_ways(const struct timeline *t, void (*fn)(void *ctx, const char *c
 
     for (i = 0; i < t->neffects && !ended; i++) {
         static const char *const answers[][2] = {{"applied", "it has happened"}, {"absent", "it has not"}};
+        bool open = t->effects[i].state == EFFECT_UNKNOWN || t->effects[i].state == EFFECT_INTENDED;
         size_t k;
 
-        for (k = 0; k < 2 && effect_group(&t->effects[i]) == GROUP_UNKNOWN; k++) {
+        for (k = 0; k < 2 && open; k++) {
             snprintf(command, sizeof(command), "midwatch settle %lld %s %s", id, t->effects[i].path, answers[k][0]);
             fn(ctx, command, answers[k][1]);
         }
