@@ -86,22 +86,24 @@ int session_open(struct session *s, struct cli *c, const char *what)
     return 0;
 }
 
-/* The evidence of an escalation, and every finished run's report, as a file. */
-static void write_report(struct session *s, bool on_stderr)
+/* The evidence for whoever takes over: short on the terminal, whole in a file. */
+static void write_evidence(struct session *s)
 {
-    struct buf md = BUF_INIT(16 * MIB), path = BUF_INIT(4 * KIB);
+    struct buf md = BUF_INIT(64 * MIB), brief = BUF_INIT(MIB), path = BUF_INIT(4 * KIB);
+    struct journal *j = writer_journal(s->writer);
     struct err e = {0};
 
-    buf_addf(&path, "%s/reports", s->cli->state_dir);
+    buf_addf(&path, "%s/escalations", s->cli->state_dir);
     mkdir(buf_text(&path), 0700);
     buf_addf(&path, "/%lld.md", (long long)run_id(s->run));
-    if (writer_flush(s->writer, &e) < 0 || report_markdown(writer_journal(s->writer), run_id(s->run), &md, &e) < 0 ||
-        s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0) {
-        fprintf(stderr, "midwatch: the report could not be written: %s\n", e.msg);
-    } else if (on_stderr) {
-        fprintf(stderr, "\n%s\nreport: %s\n", buf_text(&md), buf_text(&path));
-    }
+    if (writer_flush(s->writer, &e) < 0 || report_evidence(j, run_id(s->run), &md, &e) < 0 ||
+        report_brief(j, run_id(s->run), &brief, &e) < 0 ||
+        s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0)
+        fprintf(stderr, "midwatch: the evidence could not be written: %s\n", e.msg);
+    else if (!s->cli->json)
+        fprintf(stderr, "\n%s\nevidence: %s\n", buf_text(&brief), buf_text(&path));
     buf_free(&md);
+    buf_free(&brief);
     buf_free(&path);
 }
 
@@ -148,8 +150,8 @@ static int conclude(struct session *s)
 
     progress_clear(s->progress);
     fflush(stdout);
-    if (ended && escalated)
-        write_report(s, !s->cli->json);
+    if (escalated || run_state_of(s->run) == RUN_WAITING_PERSON)
+        write_evidence(s);
     if (s->cli->json) {
         print_json(s, code);
         return code;

@@ -106,7 +106,7 @@ static void test_bad_files(void **state)
     }
 }
 
-struct place {
+struct spot {
     char dir[64], old[4096];
 };
 
@@ -122,7 +122,7 @@ static void clear_environment(void)
 
 static int enter(void **state)
 {
-    struct place *p = xcalloc(1, sizeof(*p));
+    struct spot *p = xcalloc(1, sizeof(*p));
 
     *state = p;
     snprintf(p->dir, sizeof(p->dir), "/tmp/midwatch-config-XXXXXX");
@@ -134,7 +134,7 @@ static int enter(void **state)
 
 static int leave(void **state)
 {
-    struct place *p = *state;
+    struct spot *p = *state;
     int rc;
 
     remove("midwatch.yaml");
