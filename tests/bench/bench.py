@@ -37,24 +37,26 @@ SCRIPT = "#!/bin/bash\nset -eu\none=$(/bin/true)\ntwo=$(/bin/true)\nthree=$(/bin
 
 
 def once(argv, directory):
-    """(milliseconds, peak KiB) of one process."""
+    """Milliseconds of one process."""
     begun = time.perf_counter()
     pid = os.posix_spawn(argv[0], argv, {**os.environ, "HOME": str(directory)},
                          file_actions=[(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)])
-    _, status, usage = os.wait4(pid, 0)
+    status = os.waitpid(pid, 0)[1]
     took = (time.perf_counter() - begun) * 1000
     if status:
         sys.exit(f"bench: {' '.join(argv)}: wait status {status}")
-    return took, usage.ru_maxrss
+    return took
 
 
 def in_turn(commands, rounds, directory):
-    """For each command the median milliseconds, and the largest peak; the first round does not count."""
+    """The median milliseconds of each command, and of its time over that of commands[0] in the same round; the first
+    round does not count."""
     seen = [[once(argv, directory) for argv in commands] for _ in range(rounds + 1)][1:]
-    return [(statistics.median(r[i][0] for r in seen), max(r[i][1] for r in seen)) for i in range(len(commands))]
+    return [(statistics.median(r[i] for r in seen), statistics.median(r[i] / r[0] for r in seen))
+            for i in range(len(commands))]
 
 
-def processes(program, directory, rounds):
+def processes(program, bench, directory, rounds):
     (directory / "midwatch.yaml").write_text(CONFIG)
     (directory / "three.sh").write_text(SCRIPT)
     bash = ["/bin/bash", str(directory / "three.sh")]
@@ -63,14 +65,16 @@ def processes(program, directory, rounds):
         (directory / f"{name}.md").write_text(BOOK.format(name=name, code=code))
         return [str(program), "run", str(directory / f"{name}.md"), "--config", str(directory / "midwatch.yaml"),
                 "--state", str(directory / "state")]
-    together, turn, script, version, true = in_turn(
-        [run("together", TOGETHER), run("turn", IN_TURN), bash, [str(program), "version"], ["/bin/true"]], rounds, directory)
-    yield ("cold run, three shell reads of one observe", f"{together[0]:.1f} ms against {script[0]:.1f} ms",
-           together[0] / script[0], "x bash", "<=", 1.5, "midwatch run together.md --state state; bash three.sh")
-    yield ("cold run, three shell reads in turn", f"{turn[0]:.1f} ms against {script[0]:.1f} ms", turn[0] / script[0],
-           "x bash", "<=", 1.5, "midwatch run turn.md --state state; bash three.sh")
-    yield ("peak memory of that run", f"{turn[1]} KiB", max(together[1], turn[1]) / 1024, "MiB", "<", 12,
-           "ru_maxrss of midwatch run")
+
+    books = {"of one observe": run("together", TOGETHER), "one after another": run("turn", IN_TURN)}
+    script, *runs = in_turn([bash, *books.values()], rounds, directory)
+    for name, argv, (took, ratio) in zip(books, books.values(), runs):
+        yield (f"cold run, three shell reads {name}", f"{took:.1f} ms against {script[0]:.1f} ms", ratio, "x bash", "<=", 1.5,
+               f"midwatch run {pathlib.Path(argv[2]).name} --state state; bash three.sh")
+    peaks = [int(subprocess.run([str(bench), "peak", *books["one after another"]], check=True, text=True,
+                                stdout=subprocess.PIPE).stdout) for _ in range(5)]
+    yield ("peak memory of that run", "", max(peaks) / 1024, "MiB", "<", 12, "bench peak midwatch run turn.md --state state")
+    true, version = in_turn([["/bin/true"], [str(program), "version"]], rounds, directory)
     yield ("version", f"{version[0]:.2f} ms against {true[0]:.2f} ms", version[0] - true[0], "ms more than true", "<=", 3,
            "midwatch version; /bin/true")
 
@@ -106,7 +110,8 @@ def main():
     print("| what | number | limit | measured | command |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="midwatch-bench-", dir=build) as scratch:
         directory = pathlib.Path(scratch)
-        for rows in (processes(build / "midwatch", directory, args.rounds), inside(build / "bench", directory, args.rounds // 8 or 1)):
+        for rows in (processes(build / "midwatch", build / "bench", directory, args.rounds),
+                     inside(build / "bench", directory, args.rounds // 8 or 1)):
             for what, detail, value, unit, sign, limit, command in rows:
                 holds = {"<=": value <= limit, "<": value < limit, ">=": value >= limit}[sign]
                 missed += not holds
