@@ -15,7 +15,7 @@
 
 enum {
     CHECKPOINT_PAGES = 4000,    /* of the log while the owner runs: fewer copies of pages that change often */
-    LEAVE_PAGES = 500,          /* of the log that an owner leaves: opening reads it, 2 ms per 1000 pages */
+    LEAVE_PAGES = 64,           /* of the log that an owner leaves: opening reads it, 2 ms per 1000 pages */
     BUSY_MS = 5000,             /* somebody with the sqlite3 shell may hold the file for a moment */
 };
 

@@ -65,6 +65,8 @@ CASES = [
     ("metrics: warnings", [], (200, vector("3.1")[:-1] + ',"warnings":["partial data"]}'), "ended", "escalated", "no_data", []),
     ("metrics: an error", [], (422, '{"status":"error","errorType":"execution","error":"boom"}'), "ended", "escalated",
      "no_data", []),
+    ("metrics: 10,000 series", [], (200, vector(*["3.1"] * 10000)), "ended", "escalated", "no_data", []),
+    ("metrics: cut in the middle", [], (200, vector("3.1")[:40]), "ended", "escalated", "no_data", []),
     ("metrics: deep JSON", [], (200, "[" * 100000), "ended", "escalated", "no_data", []),
 ]
 
