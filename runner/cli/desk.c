@@ -50,11 +50,12 @@ static void print_change(const json_t *x)
          : json_get_bool(x, "already", false) ? "  (already so: nothing is sent)" : "");
     json_object_foreach(json_object_get(x, "to"), key, v) {
         buf_reset(&b);
-        if (json_add_value(&b, json_object_get(from, key)) == 0 && buf_adds(&b, " -> "), json_add_value(&b, v) == 0) {
-            printf("      %s: ", key);
-            say(buf_text(&b));
-            putchar('\n');
-        }
+        json_add_value(&b, json_object_get(from, key));
+        buf_adds(&b, " -> ");
+        json_add_value(&b, v);
+        printf("      %s: ", key);
+        say(buf_text(&b));
+        putchar('\n');
     }
     buf_free(&b);
 }

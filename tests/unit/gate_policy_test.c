@@ -52,7 +52,8 @@ static void assert_policy(const struct runbook *b, const char *svc, const char *
     const char *got;
 
     assert_int_equal(json_read(str_of(args), &a, &e), 0);
-    got = policy_refuses(b, params, &(struct policy_effect){str_of(effect), str_of(target), a, declared, NULL, 0}, &why);
+    got = policy_refuses(b, params, &(struct policy_effect){.name = str_of(effect), .target = str_of(target), .args = a,
+                                                            .declared = declared}, &why);
     if (refusal ? !got || strcmp(got, refusal) != 0 || !strstr(buf_text(&why), says) : got != NULL)
         fail_msg("svc '%s': %s on %s with %s: %s, %s", svc, effect, target, args, got ? got : "permitted", buf_text(&why));
     if (got)
@@ -178,11 +179,11 @@ static void test_what_cannot_be_undone_needs_approval(void **state)
     json_t *declared = json_pack("{s:b}", "irreversible", 1);
 
     (void)state;
-    assert_string_equal(policy_needs_approval(declared), "it cannot be undone");
+    assert_string_equal(policy_needs_approval(&(struct policy_effect){.declared = declared}), "it cannot be undone");
     json_object_set_new(declared, "irreversible", json_false());
-    assert_null(policy_needs_approval(declared));
+    assert_null(policy_needs_approval(&(struct policy_effect){.declared = declared}));
     json_object_clear(declared);
-    assert_null(policy_needs_approval(declared));
+    assert_null(policy_needs_approval(&(struct policy_effect){.declared = declared}));
     json_decref(declared);
 }
 
