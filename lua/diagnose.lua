@@ -34,7 +34,7 @@ end
 
 --- hypothesis "title" { likelihood, impact, evidence = {names}, test = function }
 local function hypothesis(title)
-  if type(title) ~= "string" or title == "" then host.fail("hypothesis wants a title") end
+  if type(title) ~= "string" or title == "" or #title > 1000 then host.fail("hypothesis wants a title (at most 1000 bytes)") end
   return function(spec)
     if type(spec) ~= "table" then host.fail(string.format("hypothesis \"%s\" wants a table", title)) end
     check_fields(title, spec)

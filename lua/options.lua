@@ -21,6 +21,12 @@ function options.text(what, s)
   return s
 end
 
+--- A title: short, because it names rows of the journal.
+function options.title(what, s)
+  if #options.text(what, s) > 1000 then host.fail(what .. " (at most 1000 bytes)") end
+  return s
+end
+
 --- An optional function.
 function options.func(what, f)
   if f ~= nil and type(f) ~= "function" then host.fail(string.format("%s must be a function, not a %s", what, type(f))) end

@@ -30,7 +30,7 @@ end
 --- ask(title, { "a", "b" }, { to, within = "30m", otherwise }): the choice of a person. Without an answer in time
 -- the run escalates, or goes on with `otherwise`.
 function public.ask(title, choices, opts)
-  options.text("ask wants a question first", title)
+  options.title("ask wants a question first", title)
   opts = check("ask", opts)
   if type(choices) ~= "table" or #choices < 2 then host.fail("ask wants a list of at least two choices") end
   for _, choice in ipairs(choices) do options.text("ask: every choice is a text", choice) end
@@ -42,7 +42,7 @@ end
 --- manual(title, text, { to, within = "30m", otherwise }): something a person does by hand. True when it is done.
 -- "could not" and no answer escalate, or give `otherwise`.
 function public.manual(title, text, opts)
-  options.text("manual wants a title first", title)
+  options.title("manual wants a title first", title)
   options.text("manual wants a text that says what to do", text)
   opts = check("manual", opts)
   local answer = request("manual", title, opts, { choices = host.array({ "done", "could not" }), text = text })

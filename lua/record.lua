@@ -20,7 +20,7 @@ function public.follow_up(text) record("follow_up", nil, { text = text_of("follo
 
 --- measure(name, value): a number for the report.
 function public.measure(name, value)
-  options.text("measure wants a name", name)
+  options.title("measure wants a name", name)
   if type(value) ~= "number" or value ~= value or value == math.huge or value == -math.huge then
     host.fail(string.format("measure \"%s\" wants a number, got %s", name, tostring(value)))
   end
@@ -29,7 +29,7 @@ end
 
 --- notify(channel, text): a message to people. It is sent at least once; whether it arrives changes nothing here.
 function public.notify(channel, text)
-  options.text("notify wants the name of a channel first", channel)
+  options.title("notify wants the name of a channel first", channel)
   options.text("notify wants a text", text)
   host.gate("notify", { { name = channel, args = { text = text } } })
 end

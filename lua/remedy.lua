@@ -157,7 +157,7 @@ end
 --- remedy(title, effect or list, { verify, when, skip_if, within, every, first_look, hold, on_failure, approve, batch,
 -- pause, between, stop_after_errors }): { outcome = "verified" | "skipped" | "failed", result, failed }.
 local function remedy(title, what, opts)
-  options.text("remedy wants a title first", title)
+  options.title("remedy wants a title first", title)
   opts = read_options(title, opts)
   local list = effects.read(string.format("remedy \"%s\"", title), what)
   ending.state.remedies = ending.state.remedies + 1

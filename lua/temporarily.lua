@@ -36,7 +36,7 @@ local function back(title, applied)
 end
 
 local function temporarily(title, what, opts, fn)
-  options.text("temporarily wants a title first", title)
+  options.title("temporarily wants a title first", title)
   local name = string.format("temporarily \"%s\"", title)
   options.check(name, opts, known)
   if opts.within == nil then host.fail(name .. ": say how long at most: { within = \"10m\" }") end

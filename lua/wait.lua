@@ -41,7 +41,7 @@ local public = {}
 
 --- wait_until(title, {every, within, stop_if}, fn): true, or false at the end of `within`.
 function public.wait_until(title, opts, fn)
-  options.text("wait_until wants a title first", title)
+  options.title("wait_until wants a title first", title)
   if type(opts) ~= "table" or opts.within == nil then host.fail("wait_until: say how long: { within = \"10m\" }") end
   options.check("wait_until", opts, { "every", "within", "stop_if" })
   if type(fn) ~= "function" then host.fail("wait_until wants a function last") end

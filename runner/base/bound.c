@@ -14,7 +14,7 @@ int bound_read(const struct yaml *key, const struct yaml *y, const char *file, s
     out->arg = xstrndup(key->text.p, key->text.n);
     if (y->type != YAML_MAP) {
         yaml_err(e, file, y, "'%s' must be a bound like { max: 10 }", out->arg);
-        return err_hint(e, "beside effect and target stand arguments of the effect");
+        return err_hint(e, "keys of may: effect, target, at_most, and arguments of the effect");
     }
     if (yaml_only_keys(y, file, keys, 3, e) < 0)
         return e->code;
@@ -27,6 +27,8 @@ int bound_read(const struct yaml *key, const struct yaml *y, const char *file, s
     out->has_max = max != NULL;
     out->min = min ? min->number : 0;
     out->max = max ? max->number : 0;
+    if (min && max && out->min > out->max)
+        return yaml_err(e, file, y, "min of '%s' is above max", out->arg);
     if (one_of && one_of->type != YAML_LIST)
         return yaml_err(e, file, one_of, "one_of of '%s' must be a list", out->arg);
     out->one_of = one_of ? xcalloc(one_of->n, sizeof(*out->one_of)) : NULL;

@@ -1,82 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 by libcrypto. The algorithm is fetched once per process, on the first hash
- * (that loads libcrypto's configuration, so not at start); the context is kept per
- * thread and freed when the thread ends. A digest that fails is a broken library:
- * nothing may go on with a wrong hash, so it aborts. */
+/* SHA-256 by libcrypto's plain functions: the EVP interface first reads the library's
+ * configuration and loads its providers, which takes longer than all hashes of a short
+ * run. A digest that fails is a broken library: nothing may go on with a wrong hash,
+ * so it aborts. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/crypto.h"
 #include "base/err.h"
 
-#include <openssl/evp.h>
-#include <pthread.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 
-static _Thread_local EVP_MD_CTX *context;
-static EVP_MD *sha256;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t at_thread_end;
-
-static void free_context(void *c)
+static void start(SHA256_CTX *c)
 {
-    EVP_MD_CTX_free(c);
-}
-
-static void fetch(void)
-{
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (!sha256 || pthread_key_create(&at_thread_end, free_context) != 0)
+    if (SHA256_Init(c) != 1)
         abort();
 }
 
-static EVP_MD_CTX *start(void)
+static void add(SHA256_CTX *c, const void *p, size_t n)
 {
-    if (!context) {
-        pthread_once(&once, fetch);
-        context = EVP_MD_CTX_new();
-        if (!context || pthread_setspecific(at_thread_end, context) != 0)
-            abort();
-    }
-    if (EVP_DigestInit_ex2(context, sha256, NULL) != 1)
-        abort();
-    return context;
-}
-
-static void add(EVP_MD_CTX *c, const void *p, size_t n)
-{
-    if (n && EVP_DigestUpdate(c, p, n) != 1)
+    if (n && SHA256_Update(c, p, n) != 1)
         abort();
 }
 
-static struct hash finish(EVP_MD_CTX *c)
+static struct hash finish(SHA256_CTX *c)
 {
     struct hash h;
 
-    if (EVP_DigestFinal_ex(c, h.bytes, NULL) != 1)
+    if (SHA256_Final(h.bytes, c) != 1)
         abort();
     return h;
 }
 
 struct hash hash_of(struct str data)
 {
-    EVP_MD_CTX *c = start();
+    SHA256_CTX c;
 
-    add(c, data.p, data.n);
-    return finish(c);
+    start(&c);
+    add(&c, data.p, data.n);
+    return finish(&c);
 }
 
 struct hash hash_parts(const struct str *parts, size_t n)
 {
-    EVP_MD_CTX *c = start();
+    SHA256_CTX c;
     size_t i, k;
 
+    start(&c);
     for (i = 0; i < n; i++) {
         unsigned char len[8];
 
         for (k = 0; k < 8; k++)
             len[k] = (unsigned char)((uint64_t)parts[i].n >> (8 * k));
-        add(c, len, sizeof(len));
-        add(c, parts[i].p, parts[i].n);
+        add(&c, len, sizeof(len));
+        add(&c, parts[i].p, parts[i].n);
     }
-    return finish(c);
+    return finish(&c);
 }
 
 bool hash_eq(const struct hash *a, const struct hash *b)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 and hex. One digest context per process thread is kept warm, because
- * the journal hashes three times per row. */
+/* SHA-256 and hex. */
 #ifndef MIDWATCH_BASE_CRYPTO_H
 #define MIDWATCH_BASE_CRYPTO_H
 

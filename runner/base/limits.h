@@ -23,6 +23,9 @@ enum {
     VM_STRING_REP_MAX = 16 * MIB,
     VM_INDEX_MAX = 1 << 24,             /* largest index that table functions touch */
     GATE_READS_MAX = 256,               /* reads of one observe */
+    LABEL_BYTES_MAX = 60,               /* the name of one of them */
+    TITLE_BYTES_MAX = 1000,             /* of a remedy, hypothesis, wait; the name of a journal row */
+    TARGET_BYTES_MAX = 511,             /* instance:target */
     RUN_ROWS_MAX = 1000000,             /* journal rows of one run */
 };
 

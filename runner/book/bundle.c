@@ -62,6 +62,12 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
 }
 
+static void sort_files(struct bundle *b)
+{
+    if (b->nfiles)
+        qsort(b->files, b->nfiles, sizeof(*b->files), by_path);
+}
+
 void bundle_manifest(const struct bundle *b, struct buf *out)
 {
     struct json_object o, f;
@@ -91,7 +97,7 @@ void bundle_seal(struct bundle *b, const char *lua_release)
     struct hash id;
 
     snprintf(b->lua_release, sizeof(b->lua_release), "%s", lua_release);
-    qsort(b->files, b->nfiles, sizeof(*b->files), by_path);
+    sort_files(b);
     bundle_manifest(b, &manifest);
     id = hash_of((struct str){manifest.data, manifest.len});
     hash_hex(&id, b->id);
@@ -120,7 +126,7 @@ static int open_files(struct bundle *b, const json_t *files, struct err *e)
         if (hash_from_hex(str_of(json_string_value(hex)), &f->sha256) < 0)
             return err_set(e, ERR_CORRUPT, "the manifest's hash of %s is no hash", path);
     }
-    qsort(b->files, b->nfiles, sizeof(*b->files), by_path);
+    sort_files(b);
     return 0;
 }
 

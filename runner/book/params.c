@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 
+#include <errno.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,10 +154,26 @@ int param_check(const struct param *p, const json_t *v, const char *where, struc
     return 0;
 }
 
+static json_t *parse_number(enum param_type t, const char *text)
+{
+    char *end;
+    int64_t n;
+    double d;
+
+    if (text[strspn(text, "+-.eE0123456789")] || !strchr("-.0123456789", text[0]))
+        return NULL;
+    errno = 0;
+    n = strtoll(text, &end, 10);
+    if (t == PARAM_INTEGER)
+        return *end || errno ? NULL : json_integer(n);
+    d = strtod(text, &end);
+    return *end ? NULL : json_real(d);      /* NULL for an infinite one */
+}
+
 /* A text as somebody typed it -> the JSON value of the type, NULL if it is none. */
 static json_t *parse_scalar(enum param_type t, struct str s)
 {
-    char text[128], *end;
+    char text[128];
     int64_t n;
 
     if (t == PARAM_STRING)
@@ -166,15 +183,8 @@ static json_t *parse_scalar(enum param_type t, struct str s)
     if (s.n == 0 || s.n >= sizeof(text))
         return NULL;
     snprintf(text, sizeof(text), "%.*s", (int)s.n, s.p);
-    if (t == PARAM_INTEGER) {
-        n = strtoll(text, &end, 10);
-        return *end ? NULL : json_integer(n);
-    }
-    if (t == PARAM_NUMBER) {
-        double d = strtod(text, &end);
-
-        return *end || !strchr("-.0123456789", text[0]) ? NULL : json_real(d);
-    }
+    if (t == PARAM_INTEGER || t == PARAM_NUMBER)
+        return parse_number(t, text);
     if (t == PARAM_DURATION && str_duration_ms(s, &n) == 0)
         return n % 1000 ? json_real((double)n / 1000) : json_integer(n / 1000);
     if (t == PARAM_SIZE && str_size_bytes(s, &n) == 0)
@@ -382,7 +392,7 @@ static int read_bound(const struct param *p, const struct yaml *y, const char *f
     } else {
         v = y->type == YAML_STRING && is_number(p->type) ? parse_scalar(p->type, y->text) : NULL;
         if (!v)
-            return yaml_err(e, file, y, "a bound must be a %s", type_names[p->type]);
+            return yaml_err(e, file, y, "min and max must be of type %s", type_names[p->type]);
         *out = json_number_value(v);
         json_decref(v);
     }
@@ -455,6 +465,22 @@ static int check_pattern(const struct param *p, const struct yaml *y, const char
     return yaml_err(e, file, y, "match '%s' is no regular expression: %s", p->match, why);
 }
 
+/* A check that its type never makes would be a promise nobody keeps. */
+static int check_sense(const struct param *p, const struct yaml *y, const char *file, struct err *e)
+{
+    const struct yaml *min = yaml_get(y, "min"), *max = yaml_get(y, "max");
+
+    if ((min || max) && !is_number(p->type))
+        return yaml_err(e, file, min ? min : max, "a %s has no min or max", type_names[p->type]);
+    if (p->match && p->type != PARAM_STRING)
+        return yaml_err(e, file, yaml_get(y, "match"), "match is for texts, '%s' is of type %s", p->name, type_names[p->type]);
+    if (p->none_of && p->type == PARAM_BOOLEAN)
+        return yaml_err(e, file, yaml_get(y, "one_of"), "a boolean has no one_of");
+    if (p->has_min && p->has_max && p->min > p->max)
+        return yaml_err(e, file, min, "min is above max");
+    return 0;
+}
+
 static int read_param(struct param *p, const struct yaml *y, const char *file, struct err *e)
 {
     static const char *const keys[] = {"type", "from", "default", "match", "one_of", "min", "max", "optional"};
@@ -470,7 +496,7 @@ static int read_param(struct param *p, const struct yaml *y, const char *file, s
         read_text(&p->match, yaml_get(y, "match"), file, "match", e) < 0 ||
         check_pattern(p, yaml_get(y, "match"), file, e) < 0 || read_one_of(p, yaml_get(y, "one_of"), file, e) < 0 ||
         read_bound(p, yaml_get(y, "min"), file, &p->has_min, &p->min, e) < 0 ||
-        read_bound(p, yaml_get(y, "max"), file, &p->has_max, &p->max, e) < 0)
+        read_bound(p, yaml_get(y, "max"), file, &p->has_max, &p->max, e) < 0 || check_sense(p, y, file, e) < 0)
         return e->code;
     if (p->from && strncmp(p->from, "labels.", 7) != 0 && strncmp(p->from, "annotations.", 12) != 0)
         return yaml_err(e, file, yaml_get(y, "from"), "from: '%s' must begin with labels. or annotations.", p->from);

@@ -46,6 +46,7 @@ int template_names(struct str text, void (*fn)(void *ctx, struct str name), void
     return rc < 0 ? unclosed(text, e) : 0;
 }
 
+/* What does not fit shows in out->failed. */
 static int add_value(struct str name, const json_t *v, bool one_segment, struct buf *out, struct err *e)
 {
     const char *s = json_string_value(v);
@@ -59,18 +60,23 @@ static int add_value(struct str name, const json_t *v, bool one_segment, struct 
         json_add_double(out, json_real_value(v));
         return 0;
     }
-    if (json_is_boolean(v))
-        return buf_adds(out, json_is_true(v) ? "true" : "false");
+    if (json_is_boolean(v)) {
+        buf_adds(out, json_is_true(v) ? "true" : "false");
+        return 0;
+    }
     if (!json_is_string(v))
         return err_set(e, ERR_INVALID, "{{%.*s}}: a list or a missing value cannot be filled in", (int)name.n, name.p);
     for (i = 0; one_segment && i < n; i++) {
-        if (strchr("/*?[]", s[i]) || (unsigned char)s[i] < 0x20)
+        if (strchr("/*?[]\\", s[i]) || (unsigned char)s[i] < 0x20)
             return err_set(e, ERR_INVALID, "{{%.*s}}: '%.100s' holds a '%c', which a target's part may not", (int)name.n,
                            name.p, s, s[i] < 0x20 ? '.' : s[i]);
     }
     if (one_segment && n == 0)
         return err_set(e, ERR_INVALID, "{{%.*s}} is empty", (int)name.n, name.p);
-    return buf_add(out, s, n);
+    if (one_segment && (strcmp(s, ".") == 0 || strcmp(s, "..") == 0))
+        return err_set(e, ERR_INVALID, "{{%.*s}}: '%s' is no name for a target's part", (int)name.n, name.p, s);
+    buf_add(out, s, n);
+    return 0;
 }
 
 int template_fill(struct str text, const json_t *values, bool one_segment, struct buf *out, struct err *e)
@@ -89,7 +95,7 @@ int template_fill(struct str text, const json_t *values, bool one_segment, struc
         if (!v)
             return err_set(e, ERR_INVALID, "{{%s}} has no value", key);
         if (add_value(name, v, one_segment, out, e) < 0)
-            return e ? e->code : ERR_INVALID;
+            return ERR_INVALID;
         i = to;
     }
     if (rc < 0)

@@ -17,9 +17,12 @@ static const struct verb verbs[] = {
     {"resume", "RUN", "take a run up again where it stopped", COMMON | FLAG_OUTPUT, 1, 1, verb_resume},
     {"settle", "RUN [EFFECT] applied|absent|release", "say what is true of an effect whose outcome is unknown",
      COMMON, 2, 3, verb_settle},
+    {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", COMMON, 1, 2, verb_approve},
+    {"deny", "RUN [QUESTION]", "say no to it", COMMON, 1, 2, verb_deny},
+    {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", COMMON, 2, 3, verb_answer},
     {"list", "", "the runs of the journal, newest first", COMMON | FLAG_OUTPUT, 0, 0, verb_list},
     {"show", "RUN", "what a run saw, decided and changed", COMMON | FLAG_OUTPUT, 1, 1, verb_show},
-    {"report", "RUN", "the report of a run as Markdown or JSON", COMMON | FLAG_OUTPUT, 1, 1, verb_report},
+    {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report},
     {"lint", "FILE.md...", "check a runbook without running it", FLAG_CONFIG | FLAG_OUTPUT, 1, 16, verb_lint},
     {"test", "FILE.md...", "run a runbook's scenarios over virtual time", FLAG_CONFIG | FLAG_OUTPUT, 1, 16, verb_test},
     {"replay", "RUN", "run a run again from its journal alone, and compare", COMMON, 1, 1, verb_replay},
@@ -42,6 +45,8 @@ static const struct {
     {"--config", FLAG_CONFIG, true, "--config FILE  the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
     {"--state", FLAG_STATE, true, "--state DIR    where the journal is"},
     {"-o", FLAG_OUTPUT, true, "-o text|json   the form of what is printed"},
+    {"-o", FLAG_FORM, true, "-o FORM        md (default), html, json, text, or escalation: the evidence for who takes over"},
+    {"--out", FLAG_OUT, true, "--out FILE     write it there instead of to stdout"},
     {"--release", FLAG_RELEASE, false, "--release      end the halt"},
 };
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
@@ -85,6 +90,12 @@ static int take_value(struct cli *c, enum cli_flag flag, const char *value)
         break;
     case FLAG_ALERT:
         c->alert_file = value;
+        break;
+    case FLAG_FORM:
+        c->form = value;
+        break;
+    case FLAG_OUT:
+        c->out_file = value;
         break;
     case FLAG_RELEASE:
         c->release = true;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "journal/journal.h"
+#include "report/report.h"
 
 #include <stdbool.h>
 
@@ -14,10 +15,11 @@ enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2 };
 
 enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
+    FLAG_FORM = 64, FLAG_OUT = 128,
 };
 
 struct cli {
-    const char *config_file, *state_option, *alert_file;
+    const char *config_file, *state_option, *alert_file, *form, *out_file;
     const char *params[64];
     size_t nparams;
     const char *args[16];
@@ -48,6 +50,8 @@ int cli_read_journal(struct cli *c, struct journal **out);
 int cli_run_id(struct journal *j, const char *text, int64_t *out);
 /* One line per open run with what to type next; nothing if there is none. */
 void cli_open_runs(struct journal *j, int64_t but);
+/* What the terminal on stdout can show, from its size and the environment's locale. */
+struct view cli_view(void);
 /* "name@host" of who runs this program. */
 const char *cli_who(void);
 
@@ -56,6 +60,9 @@ int verb_lint(struct cli *c);
 int verb_run(struct cli *c);
 int verb_resume(struct cli *c);
 int verb_settle(struct cli *c);
+int verb_approve(struct cli *c);
+int verb_deny(struct cli *c);
+int verb_answer(struct cli *c);
 int verb_list(struct cli *c);
 int verb_show(struct cli *c);
 int verb_test(struct cli *c);

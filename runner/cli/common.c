@@ -42,37 +42,52 @@ int cli_config(struct cli *c)
     return 0;
 }
 
-static const char *next_command(const struct run_info *r)
-{
-    switch (r->state) {
-    case RUN_WAITING_PERSON:
-        return "settle";
-    case RUN_LEFT:
-    case RUN_RUNNING:
-        return "resume";
-    default:
-        return "show";
-    }
-}
-
 struct listing {
+    struct journal *journal;
     int64_t but;
 };
+
+static bool see_unknown(void *ctx, const struct effect_info *x)
+{
+    bool *unknown = ctx;
+
+    *unknown = *unknown || x->state == EFFECT_UNKNOWN || x->state == EFFECT_INTENDED;
+    return true;
+}
+
+/* What to type next for an open run. */
+static const char *next_command(struct journal *j, const struct run_info *r, char *out, size_t size)
+{
+    bool unknown = false;
+    struct err e = {0};
+
+    if (r->state == RUN_WAITING_PERSON)
+        j->ops->effects(j, r->id, see_unknown, &unknown, &e);
+    if (unknown)
+        snprintf(out, size, "midwatch settle %lld applied|absent|release", (long long)r->id);
+    else if (r->state == RUN_WAITING_PERSON)
+        snprintf(out, size, "midwatch approve|deny|answer %lld", (long long)r->id);
+    else
+        snprintf(out, size, "midwatch resume %lld", (long long)r->id);
+    return out;
+}
 
 static bool print_open(void *ctx, const struct run_info *r)
 {
     const struct listing *l = ctx;
 
+    char next[128];
+
     if (r->id != l->but)
-        fprintf(stderr, "open: run %lld %s is %s; midwatch %s %lld%s\n", (long long)r->id, r->runbook,
-                r->state == RUN_RUNNING ? "interrupted" : run_state_name(r->state), next_command(r), (long long)r->id,
-                r->state == RUN_WAITING_PERSON ? " applied|absent|release" : "");
+        fprintf(stderr, "open: run %lld %s is %s; %s\n", (long long)r->id, r->runbook,
+                r->state == RUN_RUNNING ? "interrupted" : run_state_name(r->state),
+                next_command(l->journal, r, next, sizeof(next)));
     return true;
 }
 
 void cli_open_runs(struct journal *j, int64_t but)
 {
-    struct listing l = {but};
+    struct listing l = {j, but};
     struct err e = {0};
 
     j->ops->runs(j, true, print_open, &l, &e);

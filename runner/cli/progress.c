@@ -2,10 +2,13 @@
 /* Lines from rows; what comes from outside has been made printable by sentence_of. */
 #include "cli/progress.h"
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/slice.h"
+#include "cli/cli.h"
 #include "report/sentence.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +19,10 @@ struct progress {
     char section[128];
     struct buf last;            /* what the last look of a wait said: repeated looks are not repeated lines */
     bool waiting;
+    double looks[60];           /* values of `looked` since the wait began, the newest last */
+    size_t nlooks;
+    char looked[64];
+    struct view view;
 };
 
 struct progress *progress_new(bool json)
@@ -26,6 +33,7 @@ struct progress *progress_new(bool json)
     p->json = json;
     p->terminal = isatty(1) && term && strcmp(term, "dumb") != 0;
     p->colour = p->terminal && !(no_colour && no_colour[0]);
+    p->view = cli_view();
     buf_init(&p->last, 4 * KIB);
     return p;
 }
@@ -93,6 +101,49 @@ static void line(struct progress *p, const struct row *row, const char *text)
     printf("%7.1fs  %s%s%s\n", t, colour, text, colour[0] ? "\033[0m" : "");
 }
 
+static void looks_line(struct progress *p, const char *end)
+{
+    struct buf b = BUF_INIT(4 * KIB);
+
+    sparkline(p->looks, p->nlooks, p->view.width > 60 ? p->view.width - 60 : 8, p->view.utf8, &b);
+    progress_clear(p);
+    printf("  ... %s  %.*s%s", buf_text(&b), (int)journal_clip(str_of(buf_text(&p->last)), 40).n, buf_text(&p->last), end);
+    p->drawn = end[0] == '\0';
+    fflush(stdout);
+    buf_free(&b);
+}
+
+/* One more look of a wait; true if it was shown as the one line that moves. */
+static bool look_again(struct progress *p, const struct row *row, const char *text)
+{
+    size_t most = sizeof(p->looks) / sizeof(p->looks[0]);
+    struct str name;
+    json_t *payload = NULL, *args = NULL, *value;
+
+    if (json_read(row->payload, &payload, NULL) < 0)
+        return false;
+    json_read(row->args, &args, NULL);
+    name = sentence_name(row, args);
+    value = json_object_get(json_object_get(payload, "o"), "value");
+    if (p->nlooks == 0)
+        snprintf(p->looked, sizeof(p->looked), "%.*s", (int)(name.n < 60 ? name.n : 60), name.p);
+    if (name.n && str_is(name, p->looked)) {
+        if (p->nlooks == most)
+            memmove(p->looks, p->looks + 1, --p->nlooks * sizeof(p->looks[0]));
+        p->looks[p->nlooks++] = json_is_number(value) ? json_number_value(value) : NAN;
+        buf_reset(&p->last);
+        buf_adds(&p->last, text);
+    } else {
+        name = STR("");
+    }
+    json_decref(payload);
+    json_decref(args);
+    if (p->nlooks < 2 || !name.n)
+        return false;
+    looks_line(p, "");
+    return true;
+}
+
 void progress_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
 {
     struct progress *p = ctx;
@@ -104,11 +155,19 @@ void progress_row(void *ctx, const struct run *r, const struct row *row, bool re
         buf_free(&b);
         return;
     }
-    if (row->kind == ROW_WAIT)
+    if (row->kind == ROW_WAIT) {
         p->waiting = true;
-    else if (row->kind != ROW_OBS)
+        p->nlooks = 0;
+    } else if (row->kind != ROW_OBS) {
+        if (p->terminal && p->waiting && p->nlooks > 1)
+            looks_line(p, "\n");
         p->waiting = false;
+    }
     /* While it waits, the same answer again is no news. */
+    if (p->terminal && p->waiting && row->kind == ROW_OBS && look_again(p, row, buf_text(&b))) {
+        buf_free(&b);
+        return;
+    }
     if (!(p->waiting && row->kind == ROW_OBS && strcmp(buf_text(&b), buf_text(&p->last)) == 0)) {
         progress_clear(p);
         section(p, r, row);

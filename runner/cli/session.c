@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/owner.h"
 #include "cli/progress.h"
 #include "report/report.h"
 
@@ -33,7 +34,7 @@ static bool keeps_going(struct session *s)
 
     progress_clear(s->progress);
     fprintf(stderr, "\nLeave the run (it can be resumed), or keep going? [L/k] ");
-    if (poll(&p, 1, ANSWER_WITHIN_MS) == 1 && fgets(answer, sizeof(answer), stdin))
+    if (poll(&p, 1, ANSWER_WITHIN_MS) == 1 && read(0, answer, sizeof(answer) - 1) > 0)
         return answer[0] == 'k' || answer[0] == 'K';
     return false;
 }
@@ -74,31 +75,35 @@ int session_open(struct session *s, struct cli *c, const char *what)
         return cli_fail(&e);
     s->answerer = answer_live_new(s->registry);
     s->progress = progress_new(c->json);
+    s->desk = desk_new(s->host, s->progress);
     eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
-                                 .answerer = s->answerer, .state_dir = c->state_dir, .stop_when_settled = true,
-                                 .watch = {.row = progress_row, .ctx = s->progress}};
+                                 .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir,
+                                 .stop_when_settled = true, .watch = {.row = progress_row, .ctx = s->progress}};
     if (engine_new(&eo, &s->engine, &e) < 0)
         return cli_fail(&e);
     s->host->ops->signals(s->host, on_signal, s);
+    owner_open(s);
     return 0;
 }
 
-/* The evidence of an escalation, and every finished run's report, as a file. */
-static void write_report(struct session *s, bool on_stderr)
+/* The evidence for whoever takes over: short on the terminal, whole in a file. */
+static void write_evidence(struct session *s)
 {
-    struct buf md = BUF_INIT(16 * MIB), path = BUF_INIT(4 * KIB);
+    struct buf md = BUF_INIT(64 * MIB), brief = BUF_INIT(MIB), path = BUF_INIT(4 * KIB);
+    struct journal *j = writer_journal(s->writer);
     struct err e = {0};
 
-    buf_addf(&path, "%s/reports", s->cli->state_dir);
+    buf_addf(&path, "%s/escalations", s->cli->state_dir);
     mkdir(buf_text(&path), 0700);
     buf_addf(&path, "/%lld.md", (long long)run_id(s->run));
-    if (writer_flush(s->writer, &e) < 0 || report_markdown(writer_journal(s->writer), run_id(s->run), &md, &e) < 0 ||
-        s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0) {
-        fprintf(stderr, "midwatch: the report could not be written: %s\n", e.msg);
-    } else if (on_stderr) {
-        fprintf(stderr, "\n%s\nreport: %s\n", buf_text(&md), buf_text(&path));
-    }
+    if (writer_flush(s->writer, &e) < 0 || report_evidence(j, run_id(s->run), &md, &e) < 0 ||
+        report_brief(j, run_id(s->run), &brief, &e) < 0 ||
+        s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0)
+        fprintf(stderr, "midwatch: the evidence could not be written: %s\n", e.msg);
+    else if (!s->cli->json)
+        fprintf(stderr, "\n%s\nevidence: %s\n", buf_text(&brief), buf_text(&path));
     buf_free(&md);
+    buf_free(&brief);
     buf_free(&path);
 }
 
@@ -145,8 +150,8 @@ static int conclude(struct session *s)
 
     progress_clear(s->progress);
     fflush(stdout);
-    if (ended && escalated)
-        write_report(s, !s->cli->json);
+    if (escalated || run_state_of(s->run) == RUN_WAITING_PERSON)
+        write_evidence(s);
     if (s->cli->json) {
         print_json(s, code);
         return code;
@@ -174,7 +179,9 @@ int session_run(struct session *s)
 
 void session_close(struct session *s)
 {
+    socket_free(s->socket);
     engine_free(s->engine);
+    desk_free(s->desk);
     if (s->answerer)
         s->answerer->ops->free(s->answerer);
     registry_free(s->registry);

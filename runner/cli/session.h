@@ -5,6 +5,7 @@
 #define MIDWATCH_CLI_SESSION_H
 
 #include "cli/cli.h"
+#include "cli/desk.h"
 #include "run/engine.h"
 
 struct session {
@@ -16,6 +17,8 @@ struct session {
     struct engine *engine;
     struct run *run;
     struct progress *progress;
+    struct desk *desk;              /* questions to people */
+    struct socket *socket;          /* others ask us; NULL where it could not be opened */
     int interrupts;
     bool ended;
 };

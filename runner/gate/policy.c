@@ -55,11 +55,31 @@ static bool target_matches(const struct may *m, const json_t *params, struct str
     return matches;
 }
 
+/* at_most counts targets, not changes: a second change of the same one is no new one. */
+static bool one_more_fits(const struct may *m, const json_t *params, const struct policy_effect *x, struct buf *why)
+{
+    int64_t n = 1;
+    size_t i, k;
+
+    for (i = 0; m->at_most > 0 && i < x->ntouched; i++) {
+        if (str_eq(x->touched[i], x->target))
+            return true;
+        for (k = 0; k < i && !str_eq(x->touched[k], x->touched[i]); k++)
+            ;
+        n += k == i && target_matches(m, params, x->touched[i], why);
+    }
+    if (m->at_most == 0 || n <= m->at_most)
+        return true;
+    buf_addf(why, "may permits %lld targets of \"%s\" in one run (at_most), and this would be one more", (long long)m->at_most,
+             m->target);
+    return false;
+}
+
 static bool permits(const struct may *m, const json_t *params, const struct policy_effect *x, struct buf *why)
 {
     size_t i;
 
-    if (!str_is(x->name, m->effect) || !target_matches(m, params, x->target, why))
+    if (!str_is(x->name, m->effect) || !target_matches(m, params, x->target, why) || !one_more_fits(m, params, x, why))
         return false;
     for (i = 0; i < m->nbounds; i++) {
         if (!bound_holds(&m->bounds[i], x->args, "may", why))

@@ -16,6 +16,8 @@ struct policy_effect {
     struct str target;          /* "deployment/prod/api" */
     const json_t *args;
     const json_t *declared;     /* the effect's declaration: class, undo, irreversible */
+    const struct str *touched;  /* targets that the run has changed, or plans to change before, by effects of this name */
+    size_t ntouched;
     const struct config *config;    /* whose `allow` counts; NULL = nobody's (test, replay) */
     struct str instance;        /* "prod-eu" */
 };

@@ -136,7 +136,7 @@ bool file_exists(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 int file_remove(const char *path, struct err *e)

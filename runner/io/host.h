@@ -122,6 +122,9 @@ struct host_ops {
     /* Bytes for its stdin, copied; what it does not take at once waits. ERR_IO it closed its input, ERR_LIMIT it does
      * not read: then not all of `bytes` will arrive. */
     int (*say)(struct host *h, struct host_op *child, struct str bytes, struct err *e);
+    /* Calls `ready` whenever fd can be read or is at its end, until it is cancelled: the terminal, a socket of ours.
+     * ERR_IO where that cannot be told (a file), and always on a simulated host. */
+    int (*watch)(struct host *h, int fd, host_timer_fn ready, void *ctx, struct host_op **out, struct err *e);
     /* Ends a call without its callback. A child's group is killed; a request is closed. */
     void (*cancel)(struct host *h, struct host_op *op);
     /* Files: small, synchronous, bounded by `max`. ERR_NOT_FOUND is expected of read. */

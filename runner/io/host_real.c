@@ -7,6 +7,7 @@
 #include "io/host.h"
 #include "io/net.h"
 #include "io/proc.h"
+#include "io/watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -153,6 +154,13 @@ static int real_say(struct host *h, struct host_op *child, struct str bytes, str
     return child_say(child, bytes, e);
 }
 
+static int real_watch(struct host *h, int fd, host_timer_fn ready, void *ctx, struct host_op **out, struct err *e)
+{
+    struct real *m = (struct real *)h;
+
+    return watch_start(&m->loop, &m->ops, fd, ready, ctx, out, e);
+}
+
 static void real_cancel(struct host *h, struct host_op *op)
 {
     (void)h;
@@ -289,6 +297,7 @@ static const struct host_ops real_ops = {
     .spawn = real_spawn,
     .child = real_child,
     .say = real_say,
+    .watch = real_watch,
     .cancel = real_cancel,
     .read_file = real_read_file,
     .write_file = real_write_file,

@@ -195,6 +195,12 @@ static int sim_spawn(struct host *h, const struct spawn_request *r, host_spawn_f
     return 0;
 }
 
+static int sim_watch(struct host *h, int fd, host_timer_fn ready, void *ctx, struct host_op **out, struct err *e)
+{
+    (void)h, (void)ready, (void)ctx, (void)out;
+    return err_set(e, ERR_IO, "descriptor %d cannot be watched by a simulated host", fd);
+}
+
 static void sim_cancel(struct host *h, struct host_op *op)
 {
     struct sim *s = (struct sim *)h;
@@ -427,6 +433,7 @@ static const struct host_ops sim_ops = {
     .spawn = sim_spawn,
     .child = sim_child,
     .say = sim_say,
+    .watch = sim_watch,
     .cancel = sim_cancel,
     .read_file = sim_read_file,
     .write_file = sim_write_file,

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a row records. The names are what is stored and shown. */
+/* What a row records. The numbers are stored: a new kind goes to the end. */
 enum row_kind {
     ROW_START,          /* the run's inputs: runbook, params, trigger, uses, abi, seed */
     ROW_OBS,            /* answer to a read */
@@ -38,15 +38,15 @@ enum row_kind {
     ROW_VERDICT,        /* a hypothesis: supported, refuted, inconclusive */
     ROW_CAUSE,          /* what diagnose concluded */
     ROW_NOTE,           /* note, measure, follow_up */
+    ROW_ESCALATION,     /* opened or closed */
+    ROW_RESUME,         /* somebody took the run up again */
+    ROW_END,            /* outcome and reason */
+    ROW_SYSTEM,         /* run 0: halt, release, configuration */
     ROW_ASK,            /* people are asked: a question, an approval, something to do by hand */
     ROW_ANSWER,         /* a person's word, or none and why */
     ROW_NOTIFY,         /* a message to people, durable before it is sent */
     ROW_SENT,           /* it was sent, or why not */
-    ROW_ESCALATION,     /* opened or closed */
-    ROW_RESUME,         /* somebody took the run up again */
     ROW_ENDING,         /* the host ends the run, and first puts back what was changed only for a while */
-    ROW_END,            /* outcome and reason */
-    ROW_SYSTEM,         /* run 0: halt, release, configuration */
     ROW_KINDS
 };
 const char *row_kind_name(enum row_kind k);                 /* "OBS" */
@@ -236,7 +236,7 @@ int journal_check(const struct journal_item *item, struct err *e);
 /* For text that is shown, not compared: as much of s as fits into size with a NUL, cut between characters. */
 struct str journal_clip(struct str s, size_t size);
 
-/* chain = H(previous, kind, path, name, args_hash, at, seq, H(payload)). */
+/* chain = H(previous, kind, path, name, args_hash, at, seq, epoch, H(args), H(payload)). */
 struct hash journal_chain(const struct hash *previous, const struct row *r);
 
 #endif

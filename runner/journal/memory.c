@@ -3,6 +3,8 @@
  * says is plainly right. SQLite is compared with it; scenarios run on it. */
 #include "journal/memory.h"
 
+#include "base/limits.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,7 +48,7 @@ static bool guard_holds(struct memory *m, const struct journal_item *item, const
     case GUARD_LOCK:
         return !l || l->run == 0 || l->run == item->run;
     case GUARD_COOLDOWN:
-        return !l || l->run == item->run || l->cool_until <= g->now;
+        return !l || l->run == item->run || l->cool_run == item->run || l->cool_until <= g->now;
     case GUARD_RUN_BUDGET:
         for (i = 0; i < m->nlocks; i++)
             held += m->locks[i].run == item->run && !str_is(g->target, m->locks[i].target);
@@ -58,13 +60,15 @@ static bool guard_holds(struct memory *m, const struct journal_item *item, const
 
 static void set_text(char *out, size_t size, struct str s)
 {
-    snprintf(out, size, "%.*s", (int)s.n, s.n ? s.p : "");
+    s = journal_clip(s, size);
+    snprintf(out, size, "%.*s", (int)s.n, s.p);
 }
 
 static void new_run(struct memory *m, const struct journal_item *item, const struct change *c)
 {
     struct mem_run r = {.info = {.id = item->run, .state = RUN_RUNNING, .epoch = item->epoch, .next_seq = 1,
                                  .created_at = item->at}};
+    size_t i;
 
     set_text(r.info.uuid, sizeof(r.info.uuid), c->uuid);
     set_text(r.info.runbook, sizeof(r.info.runbook), c->runbook);
@@ -72,7 +76,14 @@ static void new_run(struct memory *m, const struct journal_item *item, const str
     set_text(r.info.bundle, sizeof(r.info.bundle), c->bundle);
     r.info.params = xstrndup(c->params.n ? c->params.p : "", c->params.n);
     r.info.trigger = xstrndup(c->trigger.n ? c->trigger.p : "", c->trigger.n);
+    r.dedup = xstrndup(c->dedup.n ? c->dedup.p : "", c->dedup.n);
     APPEND(m->runs, m->nruns, r);
+    for (i = m->nruns - 1; i > 0 && m->runs[i - 1].info.id > m->runs[i].info.id; i--) {
+        struct mem_run later = m->runs[i - 1];
+
+        m->runs[i - 1] = m->runs[i];
+        m->runs[i] = later;
+    }
 }
 
 static void take_lock(struct memory *m, const struct journal_item *item, const struct change *c)
@@ -90,9 +101,11 @@ static void take_lock(struct memory *m, const struct journal_item *item, const s
 
 static void release(struct lock_info *l, int64_t cool_until)
 {
-    l->run = 0;
-    if (cool_until > l->cool_until)
+    if (cool_until > l->cool_until) {
         l->cool_until = cool_until;
+        l->cool_run = l->run;
+    }
+    l->run = 0;
 }
 
 static void unlock(struct memory *m, const struct journal_item *item, const struct change *c)
@@ -148,11 +161,11 @@ static void change_effect(struct memory *m, const struct journal_item *item, con
 
 static void change_escalation(struct memory *m, const struct journal_item *item, const struct change *c)
 {
-    struct mem_escalation x = {.run = item->run, .open = true};
+    struct escalation_info x = {.id = (int64_t)m->nescalations + 1, .run = item->run, .at = item->at, .open = true};
     size_t i;
 
     if (c->n) {
-        x.text = xstrndup(c->text.n ? c->text.p : "", c->text.n);
+        set_text(x.text, sizeof(x.text), c->text);
         APPEND(m->escalations, m->nescalations, x);
         return;
     }
@@ -162,13 +175,22 @@ static void change_escalation(struct memory *m, const struct journal_item *item,
     }
 }
 
+static void change_halt(struct memory *m, const struct change *c)
+{
+    struct str why = journal_clip(c->text, KIB);
+
+    m->halted = c->n != 0;
+    free(m->halt_why);
+    m->halt_why = xstrndup(why.p, why.n);
+}
+
 static void apply_change(struct memory *m, const struct journal_item *item, const struct change *c)
 {
     struct mem_run *r = memory_run(m, item->run);
 
     switch (c->kind) {
     case CHANGE_RUN_NEW:
-        break;
+        break;      /* done first */
     case CHANGE_RUN_STATE:
         r->info.state = c->run_state;
         r->info.wake_at = c->n;
@@ -199,9 +221,7 @@ static void apply_change(struct memory *m, const struct journal_item *item, cons
         change_escalation(m, item, c);
         break;
     case CHANGE_HALT:
-        m->halted = c->n != 0;
-        free(m->halt_why);
-        m->halt_why = xstrndup(c->text.n ? c->text.p : "", c->text.n);
+        change_halt(m, c);
         break;
     }
 }
@@ -235,38 +255,56 @@ static int add_rows(struct memory *m, const struct journal_item *item, struct er
     return 0;
 }
 
-static bool takes_over(const struct journal_item *item)
+static bool creates(const struct journal_item *item)
+{
+    return item->nchanges && item->changes[0].kind == CHANGE_RUN_NEW;
+}
+
+/* The epoch that the item's author holds the run by; a take-over must bring a newer one. */
+static bool is_fenced(struct memory *m, const struct journal_item *item)
+{
+    const struct mem_run *r = memory_run(m, item->run);
+    size_t i;
+
+    if (item->run == 0 || creates(item))
+        return false;
+    for (i = 0; r && i < item->nchanges; i++) {
+        if (item->changes[i].kind == CHANGE_RUN_EPOCH)
+            return item->changes[i].n <= r->info.epoch;
+    }
+    return !r || r->info.epoch != item->epoch;
+}
+
+/* The name of what turns the item away, or NULL. */
+static const char *refuses(struct memory *m, const struct journal_item *item)
 {
     size_t i;
 
-    for (i = 0; i < item->nchanges; i++) {
-        if (item->changes[i].kind == CHANGE_RUN_EPOCH)
-            return true;
+    for (i = 0; i < item->nguards; i++) {
+        if (!guard_holds(m, item, &item->guards[i]))
+            return guard_refusal(item->guards[i].kind);
     }
-    return false;
+    for (i = 0; creates(item) && item->changes[0].dedup.n && i < m->nruns; i++) {
+        if (str_is(item->changes[0].dedup, m->runs[i].dedup))
+            return "duplicate";
+    }
+    return NULL;
 }
 
 static int do_item(struct memory *m, struct journal_item *item, struct err *e)
 {
-    struct mem_run *r;
     size_t i;
 
-    item->result = ITEM_COMMITTED;
     item->refusal = NULL;
-    if (item->nchanges && item->changes[0].kind == CHANGE_RUN_NEW)
-        new_run(m, item, &item->changes[0]);
-    r = memory_run(m, item->run);
-    if (item->run && (!r || (r->info.epoch != item->epoch && !takes_over(item)))) {
-        item->result = ITEM_FENCED;
-        return 0;
-    }
-    for (i = 0; i < item->nguards; i++) {
-        if (guard_holds(m, item, &item->guards[i]))
-            continue;
+    item->result = is_fenced(m, item) ? ITEM_FENCED : ITEM_COMMITTED;
+    if (item->result == ITEM_COMMITTED)
+        item->refusal = refuses(m, item);
+    if (item->refusal)
         item->result = ITEM_REFUSED;
-        item->refusal = guard_refusal(item->guards[i].kind);
+    if (item->result != ITEM_COMMITTED)
         return 0;
-    }
+    if (creates(item))
+        new_run(m, item, &item->changes[0]);
     if (add_rows(m, item, e) < 0)
         return e->code;
     for (i = 0; i < item->nchanges; i++)
@@ -283,6 +321,10 @@ static int commit(struct journal *j, struct journal_item *items, size_t n, struc
     e = e ? e : &own;
     if (m->dead)
         return err_set(e, ERR_DISK, "the journal is dead: an earlier write failed");
+    for (i = 0; i < n; i++) {
+        if (journal_check(&items[i], e) < 0)
+            return e->code;
+    }
     if (m->o.point && (m->o.point(m->o.ctx, "begin") < 0 || m->o.point(m->o.ctx, "commit") < 0)) {
         m->dead = true;
         return err_set(e, ERR_DISK, "journal: the commit failed");
@@ -293,24 +335,36 @@ static int commit(struct journal *j, struct journal_item *items, size_t n, struc
             return e->code;
         }
     }
-    if (m->o.point && m->o.point(m->o.ctx, "committed") < 0)
-        return err_set(e, ERR_DISK, "journal: the commit failed");
-    return 0;
+    m->dead = m->o.point && m->o.point(m->o.ctx, "committed") < 0;
+    return m->dead ? err_set(e, ERR_DISK, "journal: the commit failed") : 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct mem_file *)a)->path, ((const struct mem_file *)b)->path);
 }
 
 static int put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e)
 {
     struct memory *m = (struct memory *)j;
-    struct mem_bundle b = {.id = xstrdup(id), .meta = xstrndup(meta.p, meta.n), .meta_len = meta.n};
+    struct mem_bundle b = {.meta_len = meta.n};
     struct mem_file f;
     size_t i;
 
     (void)e;
+    for (i = 0; i < m->nbundles; i++) {
+        if (strcmp(m->bundles[i].id, id) == 0)
+            return 0;       /* content-addressed: the same id is the same bundle */
+    }
+    b.id = xstrdup(id);
+    b.meta = xstrndup(meta.n ? meta.p : "", meta.n);
     for (i = 0; i < n; i++) {
-        f = (struct mem_file){xstrdup(files[i].path), xstrndup(files[i].data.p, files[i].data.n), files[i].data.n};
+        f = (struct mem_file){xstrdup(files[i].path), xmemdup(files[i].data.n ? files[i].data.p : "", files[i].data.n),
+                              files[i].data.n};
         APPEND(b.files, b.nfiles, f);
     }
+    qsort(b.nfiles ? (void *)b.files : (void *)&f, b.nfiles, sizeof(f), by_path);
     APPEND(m->bundles, m->nbundles, b);
     return 0;
 }
@@ -331,6 +385,7 @@ static void free_run(struct mem_run *r)
         free((char *)r->rows[i].payload.p);
     }
     free(r->rows);
+    free(r->dedup);
     run_info_deinit(&r->info);
 }
 
@@ -356,8 +411,6 @@ static void memory_free(struct journal *j)
         free_run(&m->runs[i]);
     for (i = 0; i < m->nbundles; i++)
         free_bundle(&m->bundles[i]);
-    for (i = 0; i < m->nescalations; i++)
-        free(m->escalations[i].text);
     free_run(&m->system);
     free(m->runs);
     free(m->bundles);

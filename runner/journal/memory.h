@@ -7,13 +7,9 @@
 
 struct mem_run {
     struct run_info info;
+    char *dedup;
     struct row *rows;
     size_t nrows;
-};
-struct mem_escalation {
-    int64_t run;
-    char *text;
-    bool open;
 };
 struct mem_file {
     char *path, *data;
@@ -28,13 +24,13 @@ struct mem_bundle {
 struct memory {
     struct journal base;
     struct journal_options o;
-    struct mem_run *runs, system;
+    struct mem_run *runs, system;   /* runs: by id */
     size_t nruns;
     struct lock_info *locks;
     size_t nlocks;
     struct effect_info *effects;
     size_t neffects;
-    struct mem_escalation *escalations;
+    struct escalation_info *escalations;
     size_t nescalations;
     struct mem_bundle *bundles;
     size_t nbundles;

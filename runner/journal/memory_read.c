@@ -143,7 +143,20 @@ static int halted(struct journal *j, bool *on, struct buf *why, struct err *e)
     return 0;
 }
 
+static int escalations(struct journal *j, bool open_only, escalation_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i;
+
+    (void)e;
+    for (i = 0; i < m->nescalations; i++) {
+        if ((!open_only || m->escalations[i].open) && !fn(ctx, &m->escalations[i]))
+            break;
+    }
+    return 0;
+}
+
 const struct journal_ops memory_reads = {
     .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks,
-    .effects = effects, .halted = halted,
+    .effects = effects, .halted = halted, .escalations = escalations,
 };

@@ -77,16 +77,17 @@ static void put_int64(unsigned char *out, int64_t v)
 
 struct hash journal_chain(const struct hash *previous, const struct row *r)
 {
-    struct hash payload = hash_of(r->payload);
-    unsigned char numbers[16];
+    struct hash args = r->args.n ? hash_of(r->args) : (struct hash){{0}}, payload = hash_of(r->payload);
+    unsigned char numbers[24];
     struct str parts[] = {
         {(const char *)previous->bytes, HASH_BYTES}, str_of(kinds[r->kind]), r->path, r->name,
         {(const char *)r->args_hash.bytes, HASH_BYTES}, {(const char *)numbers, sizeof(numbers)},
-        {(const char *)payload.bytes, HASH_BYTES},
+        {(const char *)args.bytes, HASH_BYTES}, {(const char *)payload.bytes, HASH_BYTES},
     };
 
     put_int64(numbers, r->at);
     put_int64(numbers + 8, r->seq);
+    put_int64(numbers + 16, r->epoch);
     return hash_parts(parts, sizeof(parts) / sizeof(parts[0]));
 }
 

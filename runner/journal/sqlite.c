@@ -15,7 +15,7 @@
 
 enum {
     CHECKPOINT_PAGES = 4000,    /* of the log while the owner runs: fewer copies of pages that change often */
-    LEAVE_PAGES = 500,          /* of the log that an owner leaves: opening reads it, 2 ms per 1000 pages */
+    LEAVE_PAGES = 64,           /* of the log that an owner leaves: opening reads it, 2 ms per 1000 pages */
     BUSY_MS = 5000,             /* somebody with the sqlite3 shell may hold the file for a moment */
 };
 
@@ -254,14 +254,16 @@ static int open_read_only(struct sqlite *s, struct err *e)
 {
     struct stat st;
     bool is_new = false;
-    int rc;
+    int rc, why = SQLITE_OK;
 
     if (stat(s->path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
         return err_set(e, ERR_NOT_FOUND, "no journal in %s", s->path);
     rc = open_file(s, s->path, SQLITE_OPEN_READONLY, NULL, e);
     if (rc == 0)
         rc = check_version(s, &is_new, e);
-    if (rc < 0 && s->db && (sqlite3_errcode(s->db) & 0xff) == SQLITE_CANTOPEN)
+    if (rc < 0 && s->db)
+        why = sqlite3_errcode(s->db) & 0xff;
+    if (why == SQLITE_CANTOPEN || why == SQLITE_READONLY)
         rc = open_alone(s, &is_new, e);
     if (rc < 0)
         return rc;

@@ -108,7 +108,7 @@ static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_
 static int read_run(struct sqlite *q, sqlite3_stmt *st, struct run_info *r, struct err *e)
 {
     struct str s;
-    int state;
+    int state = 0;
 
     if (small(q, st, 5, RUN_ENDED + 1, &state, e) < 0)
         return e->code;
@@ -205,7 +205,7 @@ static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, voi
         struct row r = {.seq = sqlite3_column_int64(st, 0), .epoch = sqlite3_column_int64(st, 1),
                         .path = column(st, 3), .name = column(st, 4), .args = column(st, 6), .payload = column(st, 7),
                         .at = sqlite3_column_int64(st, 8)};
-        int kind;
+        int kind = 0;
 
         if (small(s, st, 2, ROW_KINDS, &kind, e) < 0)
             return broken(st, e);
@@ -244,7 +244,7 @@ static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, stru
     struct sqlite *s = (struct sqlite *)j;
     sqlite3_stmt *st = ask(s, run == -1 ? EFFECT_COLUMNS "order by run, intent_seq"
                                         : EFFECT_COLUMNS "where run = ?1 order by intent_seq", e);
-    int rc, state;
+    int rc, state = 0;
 
     if (!st)
         return e->code;

@@ -230,13 +230,12 @@ static void pack(struct packer *k, struct journal_item *item)
     pack_changes(k, item);
 }
 
-static int submit(struct writer *w, struct entry *x, struct err *e)
+static int submit(struct writer *w, struct entry *x)
 {
     pthread_mutex_lock(&w->mutex);
     push(&w->waiting, x);
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->mutex);
-    (void)e;
     return 0;
 }
 
@@ -246,6 +245,8 @@ int writer_submit(struct writer *w, const struct journal_item *item, writer_done
     struct journal_item copy = *item;
     struct entry *x;
 
+    if (journal_check(item, e) < 0)
+        return e ? e->code : ERR_CORRUPT;
     pack(&k, &copy);
     x = xcalloc(1, aligned(sizeof(*x)) + k.used);
     k = (struct packer){.to = (char *)x + aligned(sizeof(*x))};
@@ -253,7 +254,7 @@ int writer_submit(struct writer *w, const struct journal_item *item, writer_done
     pack(&k, &x->item);
     x->done = done;
     x->ctx = ctx;
-    return submit(w, x, e);
+    return submit(w, x);
 }
 
 int writer_put_bundle(struct writer *w, const char *id, struct str meta, const struct blob_ref *files, size_t n,
@@ -263,6 +264,7 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
     struct entry *x;
     size_t i, size = aligned(sizeof(*x)) + aligned(strlen(id) + 1) + aligned(meta.n) + aligned(n * sizeof(*files));
 
+    (void)e;
     for (i = 0; i < n; i++)
         size += aligned(strlen(files[i].path) + 1) + aligned(files[i].data.n);
     x = xcalloc(1, size);
@@ -275,7 +277,7 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
         x->files[i].path = place(&k, files[i].path, strlen(files[i].path) + 1);
         x->files[i].data.p = place(&k, files[i].data.p, files[i].data.n);
     }
-    return submit(w, x, e);
+    return submit(w, x);
 }
 
 static void commit_inline(struct writer *w)

@@ -18,7 +18,8 @@ typedef void (*writer_done_fn)(void *ctx, const struct journal_item *item, const
 /* Takes the journal over (writer_free frees it). threaded = false is inline mode. */
 int writer_new(struct journal *j_take, bool threaded, void (*wake)(void *ctx), void *wake_ctx, struct writer **out,
                struct err *e);
-/* Deep-copies the item (rows, guards, changes, their text). done may be NULL. */
+/* Deep-copies the item (rows, guards, changes, their text). done may be NULL. What journal_check refuses is
+ * not taken, and the journal lives on. */
 int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e);
 /* A bundle to store with the next batch; deep-copied. */
 int writer_put_bundle(struct writer *w, const char *id, struct str meta, const struct blob_ref *files, size_t n,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One function per kind of row, in a table. */
+/* One function per kind of row, and one table that says how each kind looks. */
 #include "report/sentence.h"
 
 #include "base/json.h"
@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-#define TEXT_MAX 300    /* bytes of one value in a sentence */
+#define TEXT_MAX 300            /* bytes of one value in a sentence */
+#define SAID_MAX (2 * KIB)      /* of one text of somebody */
 
 struct words {
     const struct row *row;
@@ -15,9 +16,23 @@ struct words {
     struct buf *out;
 };
 
+static void say_at_most(struct buf *out, const char *s, size_t n, size_t max)
+{
+    struct str shown = journal_clip((struct str){s, n}, max + 1);
+
+    str_add_printable(out, shown.p, shown.n);
+    if (shown.n < n)
+        buf_addf(out, "... (%zu bytes)", n);
+}
+
 static void say(struct buf *out, const char *s)
 {
-    str_add_printable(out, s, strlen(s));
+    say_at_most(out, s, strlen(s), SAID_MAX);
+}
+
+static void say_str(struct buf *out, struct str s)
+{
+    say_at_most(out, s.p, s.n, SAID_MAX);
 }
 
 static const char *text(const json_t *o, const char *key)
@@ -41,7 +56,7 @@ static void seconds(double s, struct buf *out)
 
 void sentence_value(const json_t *v, const char *unit, struct buf *out)
 {
-    struct buf b = BUF_INIT(4 * KIB);
+    struct buf b = BUF_INIT(64 * KIB);
     double n = json_number_value(v);
 
     if (json_is_number(v) && unit && strcmp(unit, "s") == 0 && n >= 0 && n < 1e12) {
@@ -51,27 +66,41 @@ void sentence_value(const json_t *v, const char *unit, struct buf *out)
     } else if (json_is_real(v)) {
         buf_addf(out, "%.4g", n);
     } else if (json_is_string(v)) {
-        str_add_printable(out, json_string_value(v), json_string_length(v) > TEXT_MAX ? TEXT_MAX : json_string_length(v));
+        say_at_most(out, json_string_value(v), json_string_length(v), TEXT_MAX);
     } else if (json_is_object(v) && json_object_size(v) == 1) {
         const char *key = json_object_iter_key(json_object_iter((json_t *)(uintptr_t)v));
 
-        str_add_printable(out, key, strlen(key));
+        say_at_most(out, key, strlen(key), TEXT_MAX);
         buf_addc(out, ' ');
         sentence_value(json_object_get(v, key), NULL, out);
     } else {
         json_add_value(&b, v);
-        str_add_printable(out, buf_text(&b), b.len > TEXT_MAX ? TEXT_MAX : b.len);
+        say_at_most(out, buf_text(&b), b.len, TEXT_MAX);
     }
     if (json_is_number(v) && unit && unit[0] && strcmp(unit, "s") != 0 && strcmp(unit, "ratio") != 0)
         buf_addf(out, " %s", unit);
     buf_free(&b);
 }
 
+/* "4.p95" and "4.b2.1.p95" are called p95; "4" and "4.b2.1" have no name of their own. */
 static struct str label_of(const struct row *row)
 {
-    const char *dot = memchr(row->path.p, '.', row->path.n);
+    const char *dot = row->path.n ? memrchr(row->path.p, '.', row->path.n) : NULL;
+    struct str label = dot ? (struct str){dot + 1, (size_t)(row->path.p + row->path.n - dot - 1)} : STR("");
+    size_t i = label.n && label.p[0] == 'b';
 
-    return dot ? (struct str){dot + 1, (size_t)(row->path.p + row->path.n - dot - 1)} : STR("");
+    while (i < label.n && label.p[i] >= '0' && label.p[i] <= '9')
+        i++;
+    return i == label.n ? STR("") : label;
+}
+
+struct str sentence_name(const struct row *row, const json_t *args)
+{
+    struct str label = label_of(row);
+
+    if (label.n)
+        return label;
+    return str_of(text(args, text(args, "called")[0] ? "called" : text(args, "name")[0] ? "name" : "text"));
 }
 
 static bool say_start(struct words *w)
@@ -94,12 +123,8 @@ static bool say_start(struct words *w)
 static bool say_obs(struct words *w)
 {
     const json_t *o = json_object_get(w->payload, "o");
-    struct str label = label_of(w->row);
 
-    if (label.n)
-        str_add_printable(w->out, label.p, label.n);
-    else
-        say(w->out, text(w->args, text(w->args, "called")[0] ? "called" : "text"));
+    say_str(w->out, sentence_name(w->row, w->args));
     buf_adds(w->out, " = ");
     if (json_object_get(o, "unknown")) {
         buf_adds(w->out, "unknown (");
@@ -314,9 +339,12 @@ static bool say_sent(struct words *w)
 
 static bool say_note(struct words *w)
 {
-    if (str_is(w->row->name, "measure")) {
-        say(w->out, text(w->args, "text"));
-        buf_addf(w->out, " = %.6g", json_number_value(json_object_get(w->args, "value")));
+    const json_t *value = json_object_get(w->args, "value");
+
+    if (str_is(w->row->name, "measure") && value) {
+        say_str(w->out, sentence_name(w->row, w->args));
+        buf_adds(w->out, " = ");
+        sentence_value(value, text(w->args, "unit"), w->out);
         return true;
     }
     buf_adds(w->out, str_is(w->row->name, "follow_up") ? "follow up: " : "note: ");
@@ -365,30 +393,83 @@ static bool say_end(struct words *w)
     return true;
 }
 
-static bool (*const sentences[ROW_KINDS])(struct words *w) = {
-    [ROW_START] = say_start,     [ROW_OBS] = say_obs,         [ROW_PLAN] = say_plan,     [ROW_INTENT] = say_intent,
-    [ROW_RESULT] = say_result,   [ROW_UNKNOWN] = say_unknown, [ROW_CHECK] = say_check,   [ROW_SETTLE] = say_settle,
-    [ROW_SKIP] = say_skip,       [ROW_REFUSED] = say_refused, [ROW_VERIFY] = say_verify, [ROW_WAIT] = say_wait,
-    [ROW_VERDICT] = say_verdict, [ROW_CAUSE] = say_cause,     [ROW_NOTE] = say_note,     [ROW_ESCALATION] = say_escalation,
-    [ROW_ASK] = say_ask,         [ROW_ANSWER] = say_answer,   [ROW_NOTIFY] = say_notify, [ROW_SENT] = say_sent,
-    [ROW_RESUME] = say_resume,   [ROW_ENDING] = say_ending,   [ROW_END] = say_end,
+static bool say_nothing(struct words *w)
+{
+    (void)w;
+    return false;
+}
+
+/* A kind that has no sentence yet still says what it holds. */
+static bool say_any(struct words *w)
+{
+    const json_t *parts[] = {w->args, w->payload};
+    size_t i;
+
+    buf_adds(w->out, row_kind_name(w->row->kind));
+    buf_addc(w->out, ' ');
+    say_at_most(w->out, w->row->name.p, w->row->name.n, TEXT_MAX);
+    for (i = 0; i < 2; i++) {
+        if (json_object_size(parts[i]) == 0 || (i == 1 && json_object_size(parts[i]) == 1 && json_object_get(parts[i], "line")))
+            continue;
+        buf_addc(w->out, ' ');
+        sentence_value(parts[i], NULL, w->out);
+    }
+    return true;
+}
+
+/* What people see of a row: sentence, lane of the picture, colour, step of the worksheet. A new kind is one line. */
+static const struct {
+    bool (*say)(struct words *w);
+    struct kind_look look;
+} kinds[ROW_KINDS] = {
+    [ROW_START] = {say_start, {LANE_END, TONE_PLAIN, STEP_NONE}},
+    [ROW_OBS] = {say_obs, {LANE_READ, TONE_PLAIN, STEP_OBSERVE}},
+    [ROW_PLAN] = {say_plan, {LANE_CHANGE, TONE_PLAIN, STEP_FIX}},
+    [ROW_INTENT] = {say_intent, {LANE_CHANGE, TONE_CHANGE, STEP_FIX}},
+    [ROW_RESULT] = {say_result, {LANE_CHANGE, TONE_PLAIN, STEP_FIX}},
+    [ROW_UNKNOWN] = {say_unknown, {LANE_CHANGE, TONE_BAD, STEP_FIX}},
+    [ROW_CHECK] = {say_check, {LANE_CHANGE, TONE_PLAIN, STEP_FIX}},
+    [ROW_SETTLE] = {say_settle, {LANE_PEOPLE, TONE_STRONG, STEP_FIX}},
+    [ROW_SKIP] = {say_skip, {LANE_CHANGE, TONE_PLAIN, STEP_FIX}},
+    [ROW_REFUSED] = {say_refused, {LANE_CHANGE, TONE_BAD, STEP_FIX}},
+    [ROW_VERIFY] = {say_verify, {LANE_THINK, TONE_STRONG, STEP_FIX}},
+    [ROW_WAIT] = {say_wait, {LANE_WAIT, TONE_PLAIN, STEP_FIX}},
+    [ROW_TIMER] = {say_nothing, {LANE_WAIT, TONE_PLAIN, STEP_NONE}},
+    [ROW_VERDICT] = {say_verdict, {LANE_THINK, TONE_PLAIN, STEP_TEST}},
+    [ROW_CAUSE] = {say_cause, {LANE_THINK, TONE_STRONG, STEP_ANALYZE}},
+    [ROW_NOTE] = {say_note, {LANE_READ, TONE_PLAIN, STEP_OBSERVE}},
+    [ROW_ESCALATION] = {say_escalation, {LANE_PEOPLE, TONE_BAD, STEP_FIX}},
+    [ROW_ASK] = {say_ask, {LANE_PEOPLE, TONE_STRONG, STEP_FIX}},
+    [ROW_ANSWER] = {say_answer, {LANE_PEOPLE, TONE_STRONG, STEP_FIX}},
+    [ROW_NOTIFY] = {say_notify, {LANE_PEOPLE, TONE_PLAIN, STEP_FIX}},
+    [ROW_SENT] = {say_sent, {LANE_PEOPLE, TONE_BAD, STEP_FIX}},
+    [ROW_ENDING] = {say_ending, {LANE_END, TONE_STRONG, STEP_FIX}},
+    [ROW_RESUME] = {say_resume, {LANE_PEOPLE, TONE_PLAIN, STEP_NONE}},
+    [ROW_END] = {say_end, {LANE_END, TONE_STRONG, STEP_NONE}},
 };
+
+struct kind_look kind_look(enum row_kind k)
+{
+    return kinds[k].say ? kinds[k].look : (struct kind_look){LANE_PEOPLE, TONE_PLAIN, STEP_FIX};
+}
+
+bool sentence_say(const struct row *row, const json_t *args, const json_t *payload, struct buf *out)
+{
+    struct words w = {.row = row, .args = args, .payload = payload, .out = out};
+
+    return (kinds[row->kind].say ? kinds[row->kind].say : say_any)(&w);
+}
 
 bool sentence_of(const struct row *row, struct buf *out)
 {
     json_t *args = NULL, *payload = NULL;
-    struct words w = {.row = row, .out = out};
     bool said;
 
-    if (!sentences[row->kind])
-        return false;
     if (row->args.n)
         json_read(row->args, &args, NULL);
     if (row->payload.n)
         json_read(row->payload, &payload, NULL);
-    w.args = args;
-    w.payload = payload;
-    said = sentences[row->kind](&w);
+    said = sentence_say(row, args, payload, out);
     json_decref(args);
     json_decref(payload);
     return said;

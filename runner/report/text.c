@@ -1,68 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The timeline: a line per row that people want to read, with its time since the
- * start and the place in the runbook. */
+/* The timeline: a line per moment with its time since the start and the place in the
+ * runbook; then what was observed more than once, as sparklines. */
 #include "report/report.h"
-#include "report/sentence.h"
+#include "report/timeline.h"
 
 #include "base/limits.h"
-#include "base/slice.h"
 
-struct text {
-    struct buf *out;
-    int64_t started;
-    struct buf last;
-};
+#include <math.h>
+#include <stdlib.h>
 
-static bool add_row(void *ctx, const struct row *row)
+#define NAME_WIDTH 16
+
+static void add_moment(const struct timeline *t, const struct moment *m, struct buf *out)
 {
-    struct text *t = ctx;
-    struct buf b = BUF_INIT(8 * KIB);
-    int64_t line = json_slice_int(row->payload, "line", 0);
-    bool same;
+    double s = (double)(m->at - t->begun) / 1000;
 
-    if (row->kind == ROW_START)
-        t->started = row->at;
-    if (sentence_of(row, &b)) {
-        same = row->kind == ROW_OBS && strcmp(buf_text(&b), buf_text(&t->last)) == 0;
-        if (row->kind == ROW_OBS) {
-            buf_reset(&t->last);
-            buf_add(&t->last, b.data, b.len);
-        }
-        if (!same && line > 0)
-            buf_addf(t->out, "%8.1fs  :%-4lld %s\n", (double)(row->at - t->started) / 1000, (long long)line, buf_text(&b));
-        else if (!same)
-            buf_addf(t->out, "%8.1fs        %s\n", (double)(row->at - t->started) / 1000, buf_text(&b));
-    }
-    buf_free(&b);
-    return !t->out->failed;
+    if (m->repeated)
+        return;
+    if (m->line > 0)
+        buf_addf(out, "%8.1fs  :%-4d %s\n", s, m->line, m->text);
+    else
+        buf_addf(out, "%8.1fs        %s\n", s, m->text);
 }
 
-static bool add_effect(void *ctx, const struct effect_info *x)
+/* "p95              _.:=#  2.85 s -> 250 ms" if it was looked at more than once and fits. */
+static void add_series(const struct timeline *t, const struct series *s, const struct view *v, struct buf *out)
 {
-    struct buf *out = ctx;
+    const struct point *before = series_before(t, s), *after = series_after(s);
+    size_t room = v->width > NAME_WIDTH + 40 ? v->width - NAME_WIDTH - 40 : 8, i, numbers = 0;
+    double *values;
 
-    buf_addf(out, "effect %s: %s %s: %s\n", x->path, x->action, x->target, effect_state_name(x->state));
-    return true;
+    for (i = 0; i < s->n; i++)
+        numbers += s->points[i].number;
+    if (s->n < 2 || numbers < 2)
+        return;
+    values = xmalloc(s->n * sizeof(*values));
+    for (i = 0; i < s->n; i++)
+        values[i] = s->points[i].number ? s->points[i].value : NAN;
+    buf_addf(out, "%-*.60s ", NAME_WIDTH, s->name);
+    sparkline(values, s->n, room < 60 ? room : 60, v->utf8, out);
+    buf_addf(out, "  %.60s -> %.60s\n", before->text, after->text);
+    free(values);
+}
+
+int report_text_view(struct journal *j, int64_t run, const struct view *v, struct buf *out, struct err *e)
+{
+    struct timeline *t;
+    char at[40];
+    size_t i, begin;
+    int rc = timeline_read(j, run, &t, e);
+
+    if (rc < 0)
+        return rc;
+    buf_addf(out, "run %lld %s (%s)\nstarted %s, %s%s%s\n\n", (long long)t->info.id, t->info.runbook, t->info.uuid,
+             str_time(t->info.created_at, at, sizeof(at)), run_state_name(t->info.state), t->info.outcome[0] ? ": " : "",
+             t->info.outcome);
+    for (i = 0; i < t->nmoments; i++)
+        add_moment(t, &t->moments[i], out);
+    buf_addc(out, '\n');
+    begin = out->len;
+    for (i = 0; i < t->nseries; i++)
+        add_series(t, &t->series[i], v, out);
+    if (out->len > begin)
+        buf_addc(out, '\n');
+    for (i = 0; i < t->neffects; i++)
+        buf_addf(out, "effect %s: %s %s: %s\n", t->effects[i].path, t->effects[i].action, t->effects[i].target,
+                 effect_state_name(t->effects[i].state));
+    timeline_free(t);
+    return 0;
 }
 
 int report_text(struct journal *j, int64_t run, struct buf *out, struct err *e)
 {
-    struct text t = {.out = out, .last = BUF_INIT(8 * KIB)};
-    struct run_info info = {0};
-    char at[40];
-    int rc = j->ops->get_run(j, run, &info, e);
-
-    if (rc == 0) {
-        buf_addf(out, "run %lld %s (%s)\nstarted %s, %s%s%s\n\n", (long long)info.id, info.runbook, info.uuid,
-                 str_time(info.created_at, at, sizeof(at)), run_state_name(info.state), info.outcome[0] ? ": " : "",
-                 info.outcome);
-        rc = j->ops->rows(j, run, 1, add_row, &t, e);
-    }
-    if (rc == 0) {
-        buf_addc(out, '\n');
-        rc = j->ops->effects(j, run, add_effect, out, e);
-    }
-    run_info_deinit(&info);
-    buf_free(&t.last);
-    return rc;
+    return report_text_view(j, run, &(struct view){.width = 100}, out, e);
 }

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VOTES_MAX 16
-
 struct asked {
     struct enquiry q;
     json_t *args;
@@ -29,15 +27,15 @@ static const char *kind_of(const struct asked *a)
     return json_get_string(a->args, "kind", "question");
 }
 
-static size_t votes_needed(const struct asked *a)
+size_t ask_votes_needed(const json_t *args)
 {
-    return (size_t)json_get_int(a->args, "of", 1);
+    return (size_t)json_get_int(args, "of", 1);
 }
 
 /* The one who started the run may confirm, unless more than that was asked for. */
-static bool requester_may(const struct asked *a)
+static bool requester_may(const json_t *args)
 {
-    return votes_needed(a) == 1 && json_array_size(json_object_get(a->args, "by")) == 0;
+    return ask_votes_needed(args) == 1 && json_array_size(json_object_get(args, "by")) == 0;
 }
 
 static void withdraw(struct call *c)
@@ -69,33 +67,38 @@ int ask_begin(struct call *c, struct err *e)
     c->asked = xcalloc(1, sizeof(*c->asked));
     if (json_read(c->parts[0].args, &c->asked->args, e) < 0)
         return e->code;
-    if (votes_needed(c->asked) > VOTES_MAX)
+    if (ask_votes_needed(c->asked->args) > VOTES_MAX)
         return err_set(e, ERR_LIMIT, "line %d: approve.of is at most %d", c->line, VOTES_MAX);
     return 0;
 }
 
-/* answer NULL: none, because of `why`. */
+void ask_answer_payload(const json_t *args, const char *requester, const struct reply *w, bool more, struct buf *out)
+{
+    json_t *payload = json_pack("{s:s s:s s:s}", "answer", w->answer, "by", w->by, "via", w->via);
+
+    if (strcmp(w->by, requester) == 0 && strcmp(json_get_string(args, "kind", ""), "approval") == 0)
+        json_object_set_new(payload, "confirmed_by_requester", json_true());
+    if (more)
+        json_object_set_new(payload, "more", json_true());
+    json_add_value(out, payload);
+    json_decref(payload);
+}
+
+/* w NULL: no answer, because of `why`. */
 static void answer_row(struct call *c, const struct reply *w, const char *why, bool more)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
     struct buf b = BUF_INIT(16 * KIB);
-    const char *requester = json_get_string(r->start, "requester", "");
-    json_t *payload = json_pack("{s:i}", "line", c->line);
+    struct json_object o;
 
     if (w) {
-        json_object_set_new(payload, "answer", json_string(w->answer));
-        json_object_set_new(payload, "by", json_string(w->by));
-        json_object_set_new(payload, "via", json_string(w->via));
-        if (strcmp(w->by, requester) == 0 && strcmp(kind_of(c->asked), "approval") == 0)
-            json_object_set_new(payload, "confirmed_by_requester", json_true());
+        ask_answer_payload(c->asked->args, json_get_string(r->start, "requester", ""), w, more, &b);
+    } else {
+        json_open(&o, &b);
+        json_put_string(&o, "why", str_of(why));
+        json_close(&o);
     }
-    if (why)
-        json_object_set_new(payload, "why", json_string(why));
-    if (more)
-        json_object_set_new(payload, "more", json_true());
-    json_add_value(&b, payload);
-    json_decref(payload);
     if (!more)
         withdraw(c);
     run_row(r, c, p, ROW_ANSWER, p->name, STR(""), (struct str){b.data, b.len});
@@ -121,41 +124,49 @@ static bool is_named(const struct reply *w, const json_t *by)
     return false;
 }
 
-static const char *may_not(const struct call *c, const struct reply *w)
+static const char *may_not(const json_t *args, const char *requester, char *const *voters, size_t votes,
+                           const struct reply *w)
 {
-    const struct asked *a = c->asked;
-    const json_t *by = json_object_get(a->args, "by");
+    const json_t *by = json_object_get(args, "by");
     size_t i;
 
-    if (strcmp(kind_of(a), "approval") != 0)
+    if (strcmp(json_get_string(args, "kind", ""), "approval") != 0)
         return NULL;
-    if (!requester_may(a) && strcmp(w->by, json_get_string(c->run->start, "requester", "")) == 0)
+    if (!requester_may(args) && strcmp(w->by, requester) == 0)
         return "whoever started the run may not approve it here; somebody else must";
     if (json_array_size(by) > 0 && !is_named(w, by))
         return "it has to be one of those named in approve.by";
-    for (i = 0; i < a->votes; i++) {
-        if (strcmp(a->voters[i], w->by) == 0)
+    for (i = 0; i < votes; i++) {
+        if (strcmp(voters[i], w->by) == 0)
             return "the same person counts once";
     }
     return NULL;
 }
 
-static const char *answered(void *ctx, const struct reply *w)
+const char *ask_refuses(const json_t *args, const char *requester, char *const *voters, size_t votes, const struct reply *w)
 {
-    struct call *c = ctx;
+    const char *wrong = may_not(args, requester, voters, votes, w);
     const json_t *choice;
-    const char *wrong = may_not(c, w);
     size_t i;
 
     if (wrong)
         return wrong;
-    json_array_foreach(json_object_get(c->asked->args, "choices"), i, choice) {
-        if (strcmp(json_string_value(choice), w->answer) != 0)
-            continue;
-        answer_row(c, w, NULL, strcmp(w->answer, "yes") == 0 && c->asked->votes + 1 < votes_needed(c->asked));
-        return NULL;
+    json_array_foreach(json_object_get(args, "choices"), i, choice) {
+        if (strcmp(json_string_value(choice), w->answer) == 0)
+            return NULL;
     }
     return "that is none of the choices";
+}
+
+static const char *answered(void *ctx, const struct reply *w)
+{
+    struct call *c = ctx;
+    const struct asked *a = c->asked;
+    const char *wrong = ask_refuses(a->args, json_get_string(c->run->start, "requester", ""), a->voters, a->votes, w);
+
+    if (!wrong)
+        answer_row(c, w, NULL, strcmp(w->answer, "yes") == 0 && a->votes + 1 < ask_votes_needed(a->args));
+    return wrong;
 }
 
 static void expired(void *ctx)
@@ -179,7 +190,7 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
     (void)row, (void)refusal;
     a->q = (struct enquiry){.run = r->id, .path = c->path, .title = c->title, .args = a->args, .asked_at = a->asked_at,
                             .deadline = a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000),
-                            .requester_may = requester_may(a), .answer = answered, .ctx = c};
+                            .requester_may = requester_may(a->args), .answer = answered, .ctx = c};
     left = a->q.deadline - run_now(r);
     if (left <= 0) {
         answer_row(c, NULL, "expired", false);

@@ -3,12 +3,22 @@
 #ifndef MIDWATCH_RUN_ASK_H
 #define MIDWATCH_RUN_ASK_H
 
+#include "gate/people.h"
 #include "run/run.h"
 
 int ask_begin(struct call *c, struct err *e);
 void ask_live(struct call *c);
 int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e);
 void ask_drop(struct call *c);
+
+#define VOTES_MAX 16
+
+/* How many people must say yes. */
+size_t ask_votes_needed(const json_t *args);
+/* Why a word does not count for the question `args` (of an ASK row), or NULL. voters: who said yes before. */
+const char *ask_refuses(const json_t *args, const char *requester, char *const *voters, size_t votes, const struct reply *w);
+/* The payload of an ANSWER row. more: other people must agree, too. */
+void ask_answer_payload(const json_t *args, const char *requester, const struct reply *w, bool more, struct buf *out);
 
 /* The effects of an approval { target, from, to }, each good for one intent. */
 struct approval {

@@ -79,11 +79,29 @@ static void part_init(struct part *p, struct call *c, size_t i, const struct vm_
     buf_init(&p->text, VALUE_BYTES_MAX);
     buf_init(&p->extra, 3 * VALUE_BYTES_MAX);
     if (v->label.n)
-        snprintf(p->path, sizeof(p->path), "%s.%.*s", c->path, (int)(v->label.n > 60 ? 60 : v->label.n), v->label.p);
+        snprintf(p->path, sizeof(p->path), "%s.%.*s", c->path, (int)v->label.n, v->label.p);
     else if (c->nparts > 1)
         snprintf(p->path, sizeof(p->path), "%.60s.%u", c->path, (unsigned)i + 1);
     else
         snprintf(p->path, sizeof(p->path), "%s", c->path);
+}
+
+/* A label is part of the path, a name (or title) the name of a row: neither is ever cut, two cut ones could be equal. */
+static int check_names(const struct run *r, const struct vm_request *q, struct err *e)
+{
+    size_t i;
+
+    for (i = 0; i < q->ncalls; i++) {
+        struct str label = q->calls[i].label, name = q->calls[i].name;
+
+        if (label.n > LABEL_BYTES_MAX)
+            return err_set(e, ERR_LIMIT, "%s:%d: the name '%.40s...' has %zu bytes, at most %d", r->book->file, q->line,
+                           label.p, label.n, LABEL_BYTES_MAX);
+        if (name.n > TITLE_BYTES_MAX)
+            return err_set(e, ERR_LIMIT, "%s:%d: the title '%.40s...' has %zu bytes, at most %d", r->book->file, q->line,
+                           name.p, name.n, TITLE_BYTES_MAX);
+    }
+    return 0;
 }
 
 static int take_up(struct call *c, const struct vm_call *calls, struct err *e)
@@ -113,6 +131,8 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e)
     if (q->ncalls == 0 || q->ncalls > GATE_READS_MAX)
         return err_set(e, ERR_LIMIT, "line %d: %zu reads or effects at once, at most %d", q->line, q->ncalls,
                        GATE_READS_MAX);
+    if (check_names(r, q, e) < 0)
+        return e->code;
     c = xcalloc(1, sizeof(*c));
     *c = (struct call){.run = r, .op = op, .branch = q->branch, .generation = q->generation, .line = q->line,
                        .begun_at = q->now_ms, .nparts = q->ncalls};

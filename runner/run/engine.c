@@ -179,6 +179,27 @@ static int identify(struct run *r, struct run_request *q, struct err *e)
     return 0;
 }
 
+/* What a run says must not depend on where its file lay: a resume has the bundle alone. Only the errors of the
+ * start name the file as it was given. */
+static int start_vm(struct run *r, struct err *e)
+{
+    struct buf pinned = BUF_INIT(4 * KIB);
+    char *given = r->book->file, where[sizeof(e->where)];
+    size_t n;
+    int rc;
+
+    buf_addf(&pinned, "%s.md", r->book->name);
+    n = pinned.len;
+    r->book->file = buf_take(&pinned, NULL);
+    rc = setup_vm(r, e);
+    if (rc < 0 && strncmp(e->where, r->book->file, n) == 0) {
+        snprintf(where, sizeof(where), "%.180s%s", given, e->where + n);
+        snprintf(e->where, sizeof(e->where), "%s", where);
+    }
+    free(given);
+    return rc;
+}
+
 int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e)
 {
     struct run *r = run_new(n);
@@ -197,7 +218,7 @@ int engine_start(struct engine *n, struct run_request *q, struct run **out, stru
         rc = (r->bundle = setup_bundle(r, &with, e)) ? 0 : e->code;
     }
     if (rc == 0)
-        rc = setup_vm(r, e);
+        rc = start_vm(r, e);
     if (rc == 0)
         rc = put_bundle(r, e);
     json_decref(trigger);

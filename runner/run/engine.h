@@ -89,4 +89,9 @@ int outcome_exit_code(enum run_state state, const char *outcome, const char *rea
 int settle_effect(struct writer *w, struct host *host, int64_t run, const char *effect_path, const char *verdict,
                   const char *who, struct err *e);
 
+/* A person answers a question of a run that nobody executes now. path NULL = the only open one. Nothing else
+ * happens until the run is resumed. more: other people must agree, too. */
+int answer_question(struct writer *w, struct host *host, int64_t run, const char *path, const struct reply *word,
+                    bool *more, struct err *e);
+
 #endif

@@ -180,23 +180,30 @@ static bool is_undoing(struct run *r)
     return true;
 }
 
-static void end_by_host(struct run *r)
+void finish_end_args(const struct run *r, struct buf *out)
 {
-    struct buf args = BUF_INIT(64 * KIB), more = BUF_INIT(16 * KIB);
+    struct buf more = BUF_INIT(16 * KIB);
     const struct effect *x;
-    char line[40];
 
     for (x = r->effects; x; x = x->next) {
         if (x->undo_tried && x->state != EFFECT_UNDONE)
             buf_addf(&more, "; %s on %s could NOT be undone", x->name, x->target);
     }
-    finish_args(r, buf_text(&more), &args);
+    finish_args(r, buf_text(&more), out);
+    buf_free(&more);
+}
+
+static void end_by_host(struct run *r)
+{
+    struct buf args = BUF_INIT(64 * KIB);
+    char line[40];
+
+    finish_end_args(r, &args);
     run_end_changes(r, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
                     json_slice((struct str){args.data, args.len}, "text"));
     snprintf(line, sizeof(line), "{\"line\":%d}", r->finish.line);
     run_row(r, NULL, NULL, ROW_END, str_of(r->finish.outcome), (struct str){args.data, args.len}, str_of(line));
     buf_free(&args);
-    buf_free(&more);
 }
 
 void finish_announced(struct run *r, const struct row *row)

@@ -19,7 +19,7 @@ int op_same_call(struct call *c, const struct part *p, const struct row *row, en
 {
     if (row->kind != kind)
         return op_unexpected(c, row, e);
-    if (hash_eq(&row->args_hash, &p->hash) && str_eq(row->name, p->name))
+    if (hash_eq(&row->args_hash, &p->hash) && str_eq(row->name, p->name) && str_eq(row->args, p->args))
         return 0;
     return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %.*s with %.*s, the code asks for %.*s with %.*s",
                    c->path, c->line, (int)row->name.n, row->name.p, (int)(row->args.n > 200 ? 200 : row->args.n),

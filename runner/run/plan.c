@@ -9,6 +9,7 @@
 #include "gate/policy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 void add_json(struct buf *out, const json_t *v)
 {
@@ -56,7 +57,10 @@ int part_target(struct part *p, const json_t *declared, const json_t *args, stru
 
     buf_add(out, p->instance.p, p->instance.n);
     buf_addc(out, ':');
-    return template_fill(str_of(pattern), args, true, out, e);
+    if (template_fill(str_of(pattern), args, true, out, e) < 0)
+        return e->code;
+    return out->len <= TARGET_BYTES_MAX ? 0 : err_set(e, ERR_LIMIT, "the target '%.40s...' has %zu bytes, at most %d",
+                                                      buf_text(out), out->len, TARGET_BYTES_MAX);
 }
 
 struct history {
@@ -208,12 +212,35 @@ static void plan_state(void *part, struct str answer)
     json_decref(a);
 }
 
+size_t part_touched(const struct part *p, bool planned, struct str **out)
+{
+    const struct call *c = p->call;
+    const struct effect *x;
+    size_t i, n = 0;
+
+    *out = xcalloc(c->nparts, sizeof(**out));
+    for (x = c->run->effects; x; x = x->next) {
+        if (!str_is(p->name, x->name) || !str_is(p->instance, x->instance))
+            continue;
+        *out = xrealloc(*out, (n + 1 + c->nparts) * sizeof(**out));
+        (*out)[n++] = str_of(x->target + strlen(x->instance) + 1);
+    }
+    for (i = 0; planned && i < p->index; i++) {
+        const struct part *q = &c->parts[i];
+
+        if (str_eq(q->name, p->name) && str_eq(q->instance, p->instance) && q->text.len > q->instance.n)
+            (*out)[n++] = str_of(q->text.data + q->instance.n + 1);
+    }
+    return n;
+}
+
 static void plan_part(struct part *p)
 {
     struct run *r = p->call->run;
     struct err e = {0};
     const json_t *declared = part_effect(p, &e), *args = json_object_get(p->request, "args");
     struct buf why = BUF_INIT(2048), target = BUF_INIT(1024);
+    struct str *touched = NULL;
     struct policy_effect x;
     const char *refusal;
 
@@ -224,6 +251,8 @@ static void plan_part(struct part *p)
     buf_reset(&p->text);
     buf_add(&p->text, target.data, target.len);
     x = part_policy(p, args, declared, buf_text(&p->text));
+    x.ntouched = part_touched(p, true, &touched);
+    x.touched = touched;
     refusal = policy_refuses(r->book, r->params, &x, &why);
     if (refusal) {
         plan_stops(p, "refused", refusal, buf_text(&why));
@@ -236,6 +265,7 @@ static void plan_part(struct part *p)
                  (struct str){p->text.data, p->text.len}, 0, plan_state);
     }
 out:
+    free(touched);
     buf_free(&why);
     buf_free(&target);
 }

@@ -105,6 +105,25 @@ static int load_start(struct run *r, struct err *e)
     return 0;
 }
 
+/* A row that was changed since it was written tells nothing: neither what was sent nor what was seen. */
+static int check_chain(const struct run *r, const struct run_info *info, struct err *e)
+{
+    struct hash chain = {{0}};
+    size_t i;
+
+    for (i = 0; i < r->recorded.n; i++) {
+        const struct row *row = &r->recorded.rows[i];
+
+        chain = journal_chain(&chain, row);
+        if (row->seq != (int64_t)i + 1 || !hash_eq(&chain, &row->chain))
+            return err_set(e, ERR_CORRUPT, "run %lld: row %zu is not as it was written (its hash chain breaks there)",
+                           (long long)r->id, i + 1);
+    }
+    if (info->next_seq != (int64_t)i + 1 || !hash_eq(&chain, &info->chain))
+        return err_set(e, ERR_CORRUPT, "run %lld: %zu rows are not all that were written", (long long)r->id, i);
+    return 0;
+}
+
 int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e)
 {
     struct run *r = xcalloc(1, sizeof(*r));
@@ -134,6 +153,8 @@ int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_
         rc = load_book(r, e);
     if (rc == 0)
         rc = from->ops->rows(from, id, 1, keep_row, &r->recorded, e);
+    if (rc == 0)
+        rc = check_chain(r, &info, e);
     if (rc == 0)
         rc = load_start(r, e);
     if (rc == 0)

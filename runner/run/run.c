@@ -228,11 +228,17 @@ static struct call *call_of(struct run *r, const struct row *row, struct part **
 /* An END that the host wrote: if the code already came to another one, the journal contradicts it. */
 static void replay_end(struct run *r, const struct row *row)
 {
-    if (r->finish.text && !str_is(row->name, r->finish.outcome))
-        run_diverged(r, "row %lld is END %.*s where the run ends %s (%s: %s)", (long long)row->seq, (int)row->name.n,
-                     row->name.p, r->finish.outcome, r->finish.reason, r->finish.text);
+    struct buf args = BUF_INIT(64 * KIB);
+
+    if (r->finish.text)
+        finish_end_args(r, &args);
+    if (r->finish.text && (!str_is(row->name, r->finish.outcome) || !str_eq(row->args, (struct str){args.data, args.len})))
+        run_diverged(r, "row %lld is END %.*s with %.*s where the run ends %s with %s", (long long)row->seq,
+                     (int)row->name.n, row->name.p, (int)(row->args.n > 250 ? 250 : row->args.n), row->args.p,
+                     r->finish.outcome, buf_text(&args));
     else
         run_consume(r, NULL, NULL, row, true);
+    buf_free(&args);
 }
 
 /* Hands out the next recorded row. Returns true if there was one. */

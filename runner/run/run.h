@@ -39,7 +39,7 @@ struct part {
     size_t index;
     struct str label, name, instance, args;     /* borrowed from the vm's request */
     struct hash hash;                           /* over name, instance, args */
-    char path[96];
+    char path[128];
     bool answered;
     struct buf answer;                          /* what Lua gets for this part */
     struct question question;
@@ -70,7 +70,7 @@ struct call {
 
 /* A change to the world as this run knows it; undo and verify find it by path. */
 struct effect {
-    char path[96];
+    char path[128];
     char key[33];
     char *name, *instance, *target; /* target with its instance */
     json_t *args, *from, *to, *after;
@@ -230,6 +230,8 @@ void run_after_barrier(struct run *r);
 int finish_undo(struct run *r, struct effect *x, struct err *e);
 /* Takes up an ending that an ENDING row announced. */
 void finish_announced(struct run *r, const struct row *row);
+/* The args of the END row as the code makes them now: reason and text, with what could not be undone. */
+void finish_end_args(const struct run *r, struct buf *out);
 /* Live again after a replay, or for the first time: the timer of escalate.after. */
 void run_arm_escalation(struct run *r);
 
@@ -274,6 +276,9 @@ int op_undo_begin(struct call *c, struct err *e);
 const json_t *part_effect(struct part *p, struct err *e);
 /* "instance:target" of the effect, from its declaration's template. */
 int part_target(struct part *p, const json_t *declared, const json_t *args, struct buf *out, struct err *e);
+/* The targets, without the instance, that effects of p's name and instance have been intended on in this run; planned:
+ * and those of the call's parts before p. The list is the caller's, its texts are borrowed. */
+size_t part_touched(const struct part *p, bool planned, struct str **out);
 /* Canonical text of v (NULL: "null") added to out. */
 void add_json(struct buf *out, const json_t *v);
 /* Applied, absent or moved: equality over the fields of `to`, then of `from`. */

@@ -9,6 +9,7 @@
 #include "gate/policy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const char *life_state_name(enum life_state s)
 {
@@ -64,6 +65,7 @@ static const char *refusal_now(struct part *p, struct buf *why)
     struct run *r = p->call->run;
     struct life *l = p->life;
     struct policy_effect x = part_policy(p, l->args, l->declared, buf_text(&l->target));
+    struct str *touched;
     const char *refusal;
 
     if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
@@ -76,7 +78,10 @@ static const char *refusal_now(struct part *p, struct buf *why)
         buf_adds(why, "the effect cannot be undone");
         return "not_allowed";
     }
+    x.ntouched = part_touched(p, false, &touched);
+    x.touched = touched;
     refusal = policy_refuses(r->book, r->params, &x, why);
+    free(touched);
     if (refusal)
         return refusal;
     if (policy_needs_approval(&x) &&

@@ -131,6 +131,13 @@ class Flow:
             return {"error": err.strip() or f"exit {child.returncode}"}, points, ""
         return json.loads(out), points, ""
 
+    def replay(self, state):
+        """Replays the one run of a state directory. What is wrong, or None."""
+        argv = [str(self.child.parent / "midwatch"), "replay", "1", "--state", str(state), "--config",
+                str(self.scratch / "midwatch.yaml")]
+        p = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        return None if p.returncode == 0 and "equal" in p.stdout else f"replay: {(p.stdout + p.stderr).strip()}"
+
     def whole(self, name, kills):
         """A run from start to end, killed at kills[i] in its i-th child. Returns (result, world, points of the first)."""
         state = self.scratch / name
@@ -151,6 +158,9 @@ class Flow:
             if over:            # killed behind the commit of its end
                 result = {"state": "ended", "outcome": over.group(1), "reason": over.group(2), "unknown": 0}
             break
+        if result and "error" not in result:
+            wrong = self.replay(state)
+            result = {"error": wrong} if wrong else result
         shutil.rmtree(state, ignore_errors=True)
         return result, world, first, where
 

@@ -5,14 +5,18 @@ effects that nobody knows the outcome of. Each case says its exit code and what 
 
 Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
+import hashlib
+import itertools
 import json
 import os
 import pathlib
 import pty
 import re
 import resource
+import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -123,6 +127,11 @@ BAD_CODE = {
     "effect outside may": ("remedy('t', shell.touch { file = 'x' }, { verify = function() return false end })", 4, r"not_allowed"),
     "remedy without verify": ("remedy('t', shell.touch { file = 'x' })", 3, r"verify"),
     "error with a table": ("error({ 1 })", 3, r"t\.md"),
+    "a title too long": ("remedy(string.rep('x', 1001), shell.touch { file = 'x' }, { verify = 'applied' })", 3,
+                         r"t\.md:9: remedy wants a title first \(at most 1000 bytes\)"),
+    "a name too long": ("observe { [string.rep('x', 61)] = shell.hello() } resolve 'x'", 3, r"t\.md:9: the name 'x+\.\.\.' has 61"),
+    "a target too long": ("remedy('t', shell.touch { file = string.rep('x', 600) }, { verify = function() return false end })", 3,
+                          r"the target 'sh:file/x+\.\.\.' has 608 bytes, at most 511"),
     "control bytes in a text": ("escalate 'a\\27[2Jb\\0c'", 3, r"escalated"),
 }
 
@@ -172,10 +181,6 @@ def code_cases(box):
         yield "run: " + name, expect(box.run("run", box.write(book(code)), "--state", "s"), exit_code, *patterns)
     yield "nothing was sent", None if not any(r["kind"] == "INTENT" for i in range(len(box.runs()))
                                               for r in box.rows(i + 1)["rows"]) else "an INTENT"
-    for run in box.runs():
-        got = box.run("replay", run["id"], "--state", "s")
-        if got[0] != 0:
-            yield f"replay {run['id']}", expect(got, 0)
 
 
 def params_cases(box):
@@ -335,8 +340,93 @@ def unknown_cases(box):
         yield f"unknown, then {verdict}: the end", None if run["state"] == "ended" else f"{run}"
 
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KINDS = re.findall(r"^    ROW_(?!KINDS)(\w+)", (ROOT / "runner/journal/journal.h").read_text(), re.M)
+
+
+def chain_of(previous, row):
+    """journal_chain of the program."""
+    def digest(data):
+        return hashlib.sha256(data).digest()
+    parts = [previous, KINDS[row["kind"]].encode(), row["path"].encode(), row["name"].encode(), row["args_hash"],
+             struct.pack("<qqq", row["at"], row["seq"], row["epoch"]),
+             digest(row["args"].encode()) if row["args"] else bytes(32), digest(row["payload"].encode())]
+    return digest(b"".join(struct.pack("<Q", len(part)) + part for part in parts))
+
+
+def forge(journal, seq, change, chained):
+    """Changes a row of run 1, as an update's `column = value`; chained: gives all rows the chain that fits."""
+    with sqlite3.connect(journal) as db:
+        db.row_factory = sqlite3.Row
+        db.execute("drop trigger journal_no_update")
+        db.execute(f"update journal set {change} where run = 1 and seq = ?", (seq,))
+        chain = bytes(32)
+        for row in db.execute("select * from journal where run = 1 order by seq").fetchall() if chained else []:
+            chain = chain_of(chain, row)
+            db.execute("update journal set chain = ? where id = ?", (chain, row["id"]))
+        if chained:
+            db.execute("update run set chain = ? where id = 1", (chain,))
+    db.close()
+
+
+def forged_cases(box):
+    code = "remedy('t', shell.touch { file = 'x' }, { verify = 'applied', within = '2s' }) note 'n' resolve 'x'"
+    box.run("run", box.write(book(code, FRONT + MAY)), "--state", "s")
+    rows = box.rows()["rows"]
+    for kind, change, chained, pattern in (
+            ("START", "payload = payload", True, r"rows, equal"),
+            ("PLAN", "payload = replace(payload, 'x', 'y')", False, "row 2 is not as it was written"),
+            ("INTENT", "args = replace(args, 'x', 'y')", False, "row 3 is not as it was written"),
+            ("INTENT", "args = replace(args, 'x', 'y')", True, "the journal intends"),
+            ("NOTE", "args_hash = randomblob(32)", True, "the code asks for"), ("NOTE", "kind = 1", True, "journal has OBS"),
+            ("NOTE", "path = '99'", True, "at 99"), ("VERIFY", "name = 'other'", True, "the code asks for t"),
+            ("END", "name = 'no_action'", True, "has no_action"),
+            ("END", "args = replace(args, 'verified', 'recovered')", True, "recovered")):
+        seq = next(i for i, row in enumerate(rows, 1) if row["kind"] == kind)
+        shutil.copytree(box.path / "s", box.path / "forged")
+        forge(box.path / "forged/journal.db", seq, change, chained)
+        code = 0 if change == "payload = payload" else 1
+        name = f"a changed {kind} ({change.split()[0]}{', with a new chain' if chained else ''})"
+        yield f"replay and {name}", expect(box.run("replay", 1, "--state", "forged"), code, pattern)
+        shutil.rmtree(box.path / "forged")
+    lost = "remedy('t', shell.lost { file = 'y' }, { verify = 'applied' }) resolve 'x'"
+    box.run("run", box.write(book(lost, FRONT + MAY)), "--state", "forged")
+    forge(box.path / "forged/journal.db", 3, "args = replace(args, 'y', 'z')", False)
+    yield "nobody resumes a changed journal", expect(box.run("resume", 1, "--state", "forged"), 1, "row 3 is not as it was written")
+    shutil.rmtree(box.path / "forged")
+
+
+def replay_all(box, group):
+    """Every run in every journal of the group gives its rows again."""
+    wrong, runs = [], 0
+    for journal in sorted(box.path.rglob("journal.db")):
+        code, out, _ = box.run("list", "-o", "json", "--state", journal.parent)
+        for run in json.loads(out) if code == 0 else []:
+            runs += 1
+            got = box.run("replay", run["id"], "--state", journal.parent)
+            why = expect(got, 0, r"rows, equal")
+            wrong += [f"{journal.parent.name} {run['id']}: {why}"] if why else []
+    if runs:
+        yield f"{group}: every one of {runs} runs replays", "; ".join(wrong) or None
+
+
+def bound_cases(box):
+    """at_most: 3 of MAY counts the targets of a run, over its remedies and within a set."""
+    touch = "remedy('t%d', shell.touch { file = '%s' }, { verify = 'applied' })\n"
+    limits = "limits: { targets: 9, remedies: 9, cooldown: 0s }\n"
+    one_by_one = "".join(touch % (i, name) for i, name in enumerate(("a", "b", "c", "d"))) + "resolve 'x'"
+    yield "at_most over remedies", expect(box.run("run", box.write(book(one_by_one, FRONT + MAY + limits)), "--state", "s"), 4,
+                                          "not_allowed.*may permits 3 targets") or \
+        (None if [(box.path / n).exists() for n in "abcd"] == [True] * 3 + [False] else "another number of files")
+    as_set = "remedy('t', { " + ", ".join(f"shell.touch {{ file = 'e{n}' }}" for n in range(4)) + " }, { verify = 'applied' })"
+    yield "at_most in a set, before anything is sent", expect(box.run("run", box.write(book(as_set, FRONT + MAY + limits)),
+                                                                      "--state", "s"), 4, "may permits 3 targets") or \
+        (None if not list(box.path.glob("e?")) else "something was sent")
+
+
 GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usage": usage_cases, "journal": journal_cases,
-          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases}
+          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases, "forged": forged_cases,
+          "bounds": bound_cases}
 
 
 def main():
@@ -349,7 +439,8 @@ def main():
         for group, cases in GROUPS.items():
             if args.only not in group:
                 continue
-            for name, wrong in cases(Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
+            box = Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)
+            for name, wrong in itertools.chain(cases(box), replay_all(box, group)):
                 failed += wrong is not None
                 print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
     return 1 if failed else 0

@@ -65,6 +65,8 @@ CASES = [
     ("metrics: warnings", [], (200, vector("3.1")[:-1] + ',"warnings":["partial data"]}'), "ended", "escalated", "no_data", []),
     ("metrics: an error", [], (422, '{"status":"error","errorType":"execution","error":"boom"}'), "ended", "escalated",
      "no_data", []),
+    ("metrics: 10,000 series", [], (200, vector(*["3.1"] * 10000)), "ended", "escalated", "no_data", []),
+    ("metrics: cut in the middle", [], (200, vector("3.1")[:40]), "ended", "escalated", "no_data", []),
     ("metrics: deep JSON", [], (200, "[" * 100000), "ended", "escalated", "no_data", []),
 ]
 
@@ -88,6 +90,7 @@ def one(flow, number, case):
     _, rules, metrics, state, outcome, reason, effects = case
     world = Faulty(flow.fresh, rules, metrics)
     result, _, _ = flow.once(world, flow.scratch / f"case{number}", None, 0)
+    flow.replayed[case[0]] = flow.replay(flow.scratch / f"case{number}")
     if "error" in result:
         return result["error"]
     got = (result["state"], result["outcome"], result["reason"])
@@ -106,12 +109,17 @@ def main():
     failed = 0
     with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
         flow = crash.Flow(pathlib.Path(args.build).resolve(), "slow-model", pathlib.Path(scratch))
+        flow.replayed = {}
         for number, case in enumerate(CASES):
             if args.only not in case[0]:
                 continue
             wrong = one(flow, number, case)
             failed += wrong is not None
             print(f"{'ok' if wrong is None else 'not ok'} - {case[0]}{': ' + wrong if wrong else ''}", flush=True)
+        wrong = "; ".join(f"{name}: {why}" for name, why in flow.replayed.items() if why)
+        failed += wrong != ""
+        print(f"{'not ok' if wrong else 'ok'} - every one of {len(flow.replayed)} faulty runs replays"
+              f"{': ' + wrong if wrong else ''}", flush=True)
     return 1 if failed else 0
 
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What other processes may hand to the one that owns the journal, and the verbs that
+ * do: approve, deny, answer. Where nobody owns it they write it themselves. */
+#include "cli/owner.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* An answer for a run of this process, or for one that nobody executes. */
+static int take_answer(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
+{
+    struct reply w = {.answer = json_get_string(request, "answer", ""), .by = who->name, .groups = who->groups,
+                      .via = "command"};
+    int64_t run = json_get_int(request, "run", 0);
+    const char *path = json_get_string(request, "path", NULL);
+    bool more = false;
+    int rc;
+
+    if (s->run && run == run_id(s->run)) {
+        rc = desk_say(s->desk, run, path, &w, e);
+        s->host->ops->wake(s->host);
+    } else {
+        rc = answer_question(s->writer, s->host, run, path, &w, &more, e);
+    }
+    if (rc == 0)
+        buf_addf(text, "run %lld: %s said %s%s", (long long)run, w.by, w.answer, more ? "; more people must agree" : "");
+    return rc;
+}
+
+static int take_settle(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
+{
+    int64_t run = json_get_int(request, "run", 0);
+    const char *verdict = json_get_string(request, "verdict", "");
+
+    if (s->run && run == run_id(s->run))
+        return err_set(e, ERR_BUSY, "run %lld is being executed; it settles what it can by itself", (long long)run);
+    if (settle_effect(s->writer, s->host, run, json_get_string(request, "path", NULL), verdict, who->name, e) < 0)
+        return e->code;
+    buf_addf(text, "run %lld: settled as %s by %s", (long long)run, verdict, who->name);
+    return 0;
+}
+
+static int take_leave(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
+{
+    int64_t run = json_get_int(request, "run", 0);
+
+    (void)who;
+    if (!s->run || run != run_id(s->run))
+        return err_set(e, ERR_NOT_FOUND, "run %lld is not being executed", (long long)run);
+    engine_leave(s->engine, false);
+    s->host->ops->wake(s->host);
+    buf_addf(text, "run %lld is left at its next safe point", (long long)run);
+    return 0;
+}
+
+static const struct {
+    const char *verb;
+    int (*take)(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
+} taken[] = {{"answer", take_answer}, {"leave", take_leave}, {"settle", take_settle}};
+
+static int take(void *ctx, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
+{
+    const char *verb = json_get_string(request, "verb", "");
+    size_t i;
+
+    for (i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        if (strcmp(verb, taken[i].verb) == 0)
+            return taken[i].take(ctx, who, request, text, e);
+    }
+    return err_set(e, ERR_INVALID, "'%s' is nothing that can be asked for here", verb);
+}
+
+void owner_open(struct session *s)
+{
+    struct err e = {0};
+
+    if (socket_listen(s->host, s->cli->state_dir, take, s, &s->socket, &e) < 0)
+        fprintf(stderr, "midwatch: other commands cannot reach this run: %s\n", e.msg);
+}
+
+int owner_ask(struct cli *c, json_t *request, struct err *e)
+{
+    struct buf text = BUF_INIT(64 * KIB);
+    int rc = socket_ask(c->state_dir, request, &text, e);
+
+    if (rc == 0)
+        printf("%s\n", buf_text(&text));
+    json_decref(request);
+    buf_free(&text);
+    return rc;
+}
+
+/* Nobody is there: the answer is written, and the run goes on when it is resumed. */
+static int answer_left_run(struct cli *c, int64_t run, const char *path, const char *answer)
+{
+    struct reply w = {.answer = answer, .by = cli_who(), .groups = NULL, .via = "command"};
+    struct session s = {0};
+    struct err e = {0};
+    bool more = false;
+    int rc = session_open(&s, c, "midwatch answer");
+
+    if (rc == 0 && answer_question(s.writer, s.host, run, path, &w, &more, &e) < 0)
+        rc = cli_fail(&e);
+    if (rc == 0)
+        printf("run %lld: %s said %s; %s\n", (long long)run, w.by, answer,
+               more ? "more people must agree" : "go on with: midwatch resume");
+    session_close(&s);
+    return rc;
+}
+
+/* Whoever may only reach the socket cannot read the journal: a number needs no look into it. */
+static int find_run(struct cli *c, int64_t *run)
+{
+    struct journal *j;
+    char *end;
+    int rc = cli_config(c);
+
+    *run = strtoll(c->args[0], &end, 10);
+    if (rc || (*end == '\0' && *run > 0))
+        return rc;
+    rc = cli_read_journal(c, &j);
+    if (rc)
+        return rc;
+    rc = cli_run_id(j, c->args[0], run);
+    j->ops->free(j);
+    return rc;
+}
+
+static int answer(struct cli *c, const char *path, const char *word)
+{
+    struct err e = {0};
+    int64_t run;
+    int rc = find_run(c, &run);
+
+    if (rc)
+        return rc;
+    if (owner_ask(c, json_pack("{s:s s:I s:s* s:s}", "answer", word, "run", (json_int_t)run, "path", path, "verb", "answer"),
+                  &e) == 0)
+        return 0;
+    return e.code == ERR_NOT_FOUND ? answer_left_run(c, run, path, word) : cli_fail(&e);
+}
+
+int verb_approve(struct cli *c)
+{
+    return answer(c, c->nargs > 1 ? c->args[1] : NULL, "yes");
+}
+
+int verb_deny(struct cli *c)
+{
+    return answer(c, c->nargs > 1 ? c->args[1] : NULL, "no");
+}
+
+int verb_answer(struct cli *c)
+{
+    return answer(c, c->nargs > 2 ? c->args[1] : NULL, c->args[c->nargs - 1]);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process that owns the journal, and the others that ask it. */
+#ifndef MIDWATCH_CLI_OWNER_H
+#define MIDWATCH_CLI_OWNER_H
+
+#include "cli/session.h"
+#include "cli/socket.h"
+
+/* Opens the owner's socket of a session. Without it the run goes on; it says so. */
+void owner_open(struct session *s);
+/* Asks the owner and prints what it says. ERR_NOT_FOUND: there is none. Takes the request. */
+int owner_ask(struct cli *c, json_t *request, struct err *e);
+
+#endif

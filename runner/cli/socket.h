@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The owner's socket, DIR/owner.sock: other processes hand in what only the owner of
+ * the journal may write. One JSON object in a line, one line back. Who asks is what
+ * the kernel says of the peer. */
+#ifndef MIDWATCH_CLI_SOCKET_H
+#define MIDWATCH_CLI_SOCKET_H
+
+#include "base/err.h"
+#include "io/host.h"
+
+#include <jansson.h>
+
+struct peer {
+    char name[300];                 /* "anna@host" */
+    const char *const *groups;      /* NULL-ended */
+};
+
+struct socket;
+/* Answers a request of `who` by text (0) or an error. On the loop thread. */
+typedef int (*socket_fn)(void *ctx, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
+/* ERR_IO where it cannot listen: the run goes on without. */
+int socket_listen(struct host *h, const char *state_dir, socket_fn fn, void *ctx, struct socket **out, struct err *e);
+void socket_free(struct socket *s);
+
+/* Asks the owner of state_dir. ERR_NOT_FOUND: nobody owns it now. Blocks, at most 10 s. */
+int socket_ask(const char *state_dir, const json_t *request, struct buf *text, struct err *e);
+
+#endif

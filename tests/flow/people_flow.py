@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""People at a real terminal and people elsewhere: approvals, questions, nobody, and a run that was left while it
+asked. Prints `ok - name` or `not ok - name: why` per case."""
+import argparse
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+# pylint: disable=wrong-import-position
+from cli_flow import FRONT, MAY, Box, book, expect, read_until  # noqa: E402
+
+LIMITS = "limits: { cooldown: 0s }\n"
+
+
+class Terminal:
+    """A run on a terminal of its own."""
+
+    def __init__(self, box, *words):
+        self.seen = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(box.path)
+            os.environ["NO_COLOR"] = "1"
+            os.execv(str(box.program), box.argv(*words))
+
+    def expect(self, what, within=10):
+        self.seen += read_until(self.fd, what, within)
+        return None if what in self.seen else f"no {what!r} in: {self.seen.decode(errors='replace')[-800:]}"
+
+    def type(self, text):
+        os.write(self.fd, text)
+
+    def end(self):
+        """The exit code."""
+        self.seen += read_until(self.fd, None, 10)
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+def touching(box, target, approve):
+    return box.write(book(f"remedy('touch', shell.touch {{ file = '{target}' }}, {{ verify = 'applied', approve = {approve} }})"
+                          " resolve 'done'", FRONT + MAY + LIMITS))
+
+
+def outcome(t, code, *words):
+    got = t.end()
+    text = t.seen.decode(errors="replace")
+    missing = [w for w in words if w not in text]
+    return None if got == code and not missing else f"exit {got}, missing {missing}: {text[-900:]}"
+
+
+def terminal_cases(box):
+    run = touching(box, "a", "true")
+    t = Terminal(box, "run", run, "--state", "s")
+    yield "an approval is asked for on the terminal", t.expect(b"Type yes or no: ")
+    yield "with what it would do", None if b'APPROVAL: touch' in t.seen and b'shell.touch { file' not in t.seen else t.seen.decode()
+    t.type(b"maybe\n")
+    yield "what is no choice is said", t.expect(b"none of the choices")
+    yield "nothing was sent so far", None if not (box.path / "a").exists() else "sent before the yes"
+    t.type(b"y\n")
+    yield "yes", outcome(t, 0, "outcome: resolved")
+    yield "and it was sent", None if (box.path / "a").exists() else "nothing was sent"
+    run = touching(box, "b", "true")
+    t = Terminal(box, "run", run, "--state", "s")
+    t.expect(b"Type yes or no: ")
+    t.type(b"no\n")
+    yield "no", outcome(t, 4, "denied", "outcome: escalated")
+    run = box.write(book("resolve(ask('which way?', { 'left', 'right' }))"))
+    t = Terminal(box, "run", run, "--state", "s")
+    t.expect(b"Type left or right: ")
+    t.type(b"right\n")
+    yield "a question", outcome(t, 0, "right")
+
+
+def elsewhere_cases(box):
+    run = touching(box, "a", "true")
+    t = Terminal(box, "run", run, "--state", "s")
+    t.expect(b"Type yes or no: ")
+    yield "list says what to type", expect(box.run("list", "--state", "s"), 0, r"midwatch approve\|deny\|answer 1")
+    yield "approved by a command", expect(box.run("approve", 1, "--state", "s"), 0, r"said yes")
+    yield "and it goes on", outcome(t, 0, "outcome: resolved")
+    run = touching(box, "b", "{ of = 2 }")
+    t = Terminal(box, "run", run, "--state", "s")
+    yield "two must agree", t.expect(b"midwatch approve 2")
+    yield "who started it does not count", expect(box.run("approve", 2, "--state", "s"), 2, r"somebody else")
+    yield "a run that asks nothing", expect(box.run("approve", 1, "--state", "s"), 2, r"run 1")
+    if os.getuid() == 0:
+        os.chmod(box.path / "s", 0o711)
+        by = [subprocess.run(["setpriv", f"--reuid={uid}", "--clear-groups", *box.argv("approve", "2", "--state", "s")],
+                             cwd=box.path, text=True, capture_output=True, check=False, timeout=30) for uid in (1, 1, 2)]
+        yield "the first of two", None if by[0].returncode == 0 else by[0].stdout + by[0].stderr
+        yield "the same person counts once", None if "counts once" in by[1].stderr else by[1].stdout + by[1].stderr
+        yield "the second of two", outcome(t, 0, "outcome: resolved")
+    else:
+        box.run("deny", 2, "--state", "s")
+        t.end()
+
+
+def nobody_cases(box):
+    run = touching(box, "a", "true")
+    yield "without a terminal nothing means yes", expect(box.run("run", run, "--state", "s"), 4, r"needs_approval", r"nobody can be asked")
+    yield "and nothing was sent", None if not (box.path / "a").exists() else "it was sent"
+
+
+def left_cases(box):
+    run = touching(box, "a", "true")
+    t = Terminal(box, "run", run, "--state", "s")
+    t.expect(b"Type yes or no: ")
+    os.kill(t.pid, signal.SIGTERM)
+    yield "a run is left while it asks", outcome(t, 5, "midwatch resume 1")
+    yield "the answer is written all the same", expect(box.run("approve", 1, "--state", "s"), 0, r"said yes", r"resume")
+    yield "only once", expect(box.run("approve", 1, "--state", "s"), 2, r"asks nothing")
+    yield "and resume goes on from it", expect(box.run("resume", 1, "--state", "s"), 0, r"outcome: resolved")
+    yield "it was sent", None if (box.path / "a").exists() else "nothing was sent"
+    t = Terminal(box, "run", touching(box, "b", "true"), "--state", "s")
+    t.expect(b"Type yes or no: ")
+    os.kill(t.pid, signal.SIGKILL)
+    t.end()
+    t = Terminal(box, "resume", "2", "--state", "s")
+    yield "a killed run asks again", t.expect(b"Type yes or no: ")
+    t.type(b"yes\n")
+    yield "and takes the answer", outcome(t, 0, "outcome: resolved")
+    for n in (1, 2):
+        yield f"run {n} replays", expect(box.run("replay", n, "--state", "s"), 0, r"equal")
+
+
+def expiry_cases(box):
+    run = touching(box, "a", "{ within = '1s' }")
+    t = Terminal(box, "run", run, "--state", "s")
+    begun = time.monotonic()
+    yield "an approval expires", outcome(t, 4, "expired")
+    yield "in its time", None if time.monotonic() - begun < 8 else "it took too long"
+
+
+GROUPS = {"terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
+          "expiry": expiry_cases}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    args = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="midwatch-people-") as scratch:
+        os.chmod(scratch, 0o755)
+        for group, cases in GROUPS.items():
+            if args.only not in group:
+                continue
+            for name, wrong in cases(Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
+                failed += wrong is not None
+                print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
