@@ -272,7 +272,7 @@ static struct yaml *read_scalar(struct reader *r, const yaml_event_t *ev)
         claim_tabs(r, ev);
     return y;
 fail:
-    yaml_free(y);
+    yaml_tree_free(y);
     return NULL;
 }
 
@@ -371,7 +371,7 @@ static int read_map(struct reader *r, struct yaml *map)
             return r->e->code;
         value = check_key(r, key) < 0 ? NULL : read_entry(r, YAML_MAPPING_END_EVENT, &end);
         if (!value) {
-            yaml_free(key);
+            yaml_tree_free(key);
             return r->e->code;
         }
         append(&map->keys, map->n, key);
@@ -414,7 +414,7 @@ static struct yaml *read_collection(struct reader *r, const yaml_event_t *ev)
     rc = map ? read_map(r, y) : read_list(r, y);
     r->depth--;
     if (rc < 0) {
-        yaml_free(y);
+        yaml_tree_free(y);
         return NULL;
     }
     return y;
@@ -501,7 +501,7 @@ int yaml_read(struct str text, const char *file, int first_line, struct yaml **o
     rc = read_document(&r, &y);
     yaml_parser_delete(&r.parser);
     if (rc < 0) {
-        yaml_free(y);
+        yaml_tree_free(y);
         return rc;
     }
     *out = y;

@@ -29,12 +29,12 @@ struct yaml {
 };
 
 /* Parses `text`; the first line counts as `first_line` of `file` in messages and marks.
- * *out is owned (yaml_free) and set only on success. ERR_INVALID, or ERR_LIMIT for bytes, depth
+ * *out is owned (yaml_tree_free) and set only on success. ERR_INVALID, or ERR_LIMIT for bytes, depth
  * and nodes. CRLF, a BOM and tabs in indentation are errors that say so. */
 int yaml_read(struct str text, const char *file, int first_line, struct yaml **out, struct err *e);
 /* libyaml.so calls an exported function of this name to free its own memory; hidden, ours
  * cannot take its place. */
-void yaml_free(struct yaml *y) __attribute__((visibility("hidden")));
+void yaml_tree_free(struct yaml *y) __attribute__((visibility("hidden")));
 /* The value under key, or NULL. Borrowed. */
 struct yaml *yaml_get(const struct yaml *map, const char *key);
 /* The value as a new jansson reference. */

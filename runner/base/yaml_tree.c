@@ -6,16 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void yaml_free(struct yaml *y)
+void yaml_tree_free(struct yaml *y)
 {
     size_t i;
 
     if (!y)
         return;
     for (i = 0; i < y->n; i++) {
-        yaml_free(y->items[i]);
+        yaml_tree_free(y->items[i]);
         if (y->keys)
-            yaml_free(y->keys[i]);
+            yaml_tree_free(y->keys[i]);
     }
     free(y->items);
     free(y->keys);

@@ -337,6 +337,6 @@ int front_matter_read(struct str text, int first_line, struct runbook *b, struct
     if (rc == 0)
         rc = check_across(b, e);
 out:
-    yaml_free(y);
+    yaml_tree_free(y);
     return rc;
 }

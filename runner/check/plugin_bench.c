@@ -74,7 +74,7 @@ static int read_examples(struct bench *t, const char *file, struct err *e)
         rc = check_examples(y, file, e);
     if (rc == 0)
         t->examples = yaml_to_json(y);
-    yaml_free(y);
+    yaml_tree_free(y);
     buf_free(&text);
     return rc;
 }

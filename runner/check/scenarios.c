@@ -136,7 +136,7 @@ int scenarios_load(const char *runbook_file, json_t **out, struct err *e)
         rc = yaml_read((struct str){text.data ? text.data : "", text.len}, path, 1, &y, e);
     if (rc == 0)
         rc = build_all(y, path, out, e);
-    yaml_free(y);
+    yaml_tree_free(y);
     buf_free(&text);
     return rc;
 }

@@ -145,7 +145,7 @@ int config_read(struct str text, const char *file, struct config **out, struct e
     rc = yaml_read(text, file, 1, &y, e);
     if (rc == 0)
         rc = read_all(c, y, e);
-    yaml_free(y);
+    yaml_tree_free(y);
     if (rc < 0)
         config_free(c);
     else

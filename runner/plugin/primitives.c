@@ -233,7 +233,7 @@ static int begin_yaml(struct body_call *c, const json_t *args, struct err *e)
 
     if (yaml_read(str_of(json_get_string(args, "text", "")), c->body->plugin, 1, &y, e) == 0)
         primitive_answer(c, json_pack("{s:o}", "value", yaml_to_json(y)));
-    yaml_free(y);
+    yaml_tree_free(y);
     return e->code;
 }
 

@@ -30,7 +30,7 @@ static void assert_json(struct str text, const char *want)
     assert_int_equal(json_add_value(&b, v), 0);
     assert_string_equal(buf_text(&b), want);
     json_decref(v);
-    yaml_free(y);
+    yaml_tree_free(y);
     buf_free(&b);
 }
 
@@ -91,7 +91,7 @@ static void test_scalars_follow_the_core_schema(void **state)
 
         if (y->type != cases[i].type)
             fail_msg("%s is %s", cases[i].text, yaml_type_name(y->type));
-        yaml_free(y);
+        yaml_tree_free(y);
         assert_json(str_of(cases[i].text), cases[i].json);
     }
 }
@@ -117,7 +117,7 @@ static void test_numbers_that_do_not_fit_ask_for_quotes(void **state)
         snprintf(text, sizeof(text), "a: '%s'", bad[i]);
         y = read_good(str_of(text));
         assert_true(str_is(yaml_get(y, "a")->text, bad[i]));
-        yaml_free(y);
+        yaml_tree_free(y);
         y = NULL;
     }
 }
@@ -157,7 +157,7 @@ static void test_nodes_know_their_place_in_the_file(void **state)
     assert_string_equal(e.msg, "not this");
     yaml_err(&e, "book.md", NULL, "x");
     assert_string_equal(e.where, "book.md");
-    yaml_free(y);
+    yaml_tree_free(y);
     assert_int_equal(yaml_read(STR("a: 1\nb: [\n"), "book.md", 10, &y, &e), ERR_INVALID);
     assert_memory_equal(e.where, "book.md:1", 9);
     assert_int_equal(yaml_read(STR("\xc3\xa9: [\xc3\xa9, .inf]\n"), "book.md", 10, &y, &e), ERR_INVALID);
@@ -272,7 +272,7 @@ static void test_bombs_are_bounded(void **state)
         while (b.len < 2 * (size_t)i)
             buf_addc(&b, ']');
         if (i == YAML_DEPTH_MAX)
-            yaml_free(read_good((struct str){b.data, b.len}));
+            yaml_tree_free(read_good((struct str){b.data, b.len}));
     }
     assert_refused((struct str){b.data, b.len}, ERR_LIMIT, "a.yaml:1:33", "nested deeper");
     buf_reset(&b);
@@ -285,7 +285,7 @@ static void test_bombs_are_bounded(void **state)
         buf_adds(&b, "- 1\n");
     y = read_good((struct str){b.data, b.len});
     assert_int_equal(y->n, YAML_NODES_MAX - 1);
-    yaml_free(y);
+    yaml_tree_free(y);
     buf_adds(&b, "- 1\n");
     assert_refused((struct str){b.data, b.len}, ERR_LIMIT, "a.yaml:100000:3", "values");
 
@@ -308,7 +308,7 @@ static void test_many_keys_of_one_map(void **state)
     y = read_good((struct str){b.data, b.len});
     assert_int_equal(y->n, 49000);
     assert_non_null(yaml_get(y, "key-48999"));
-    yaml_free(y);
+    yaml_tree_free(y);
     buf_adds(&b, "key-77: x\n");
     assert_refused((struct str){b.data, b.len}, ERR_INVALID, "a.yaml:49001:1",
                    "'key-77' stands here a second time (first in line 78)");
@@ -334,11 +334,11 @@ static void test_a_text_cut_anywhere(void **state)
             int rc = yaml_read((struct str){cut, i}, "a.yaml", 1, &y, &e);
 
             assert_true(rc == 0 ? y && e.code == 0 : !y && e.code == rc && strncmp(e.where, "a.yaml:", 7) == 0);
-            yaml_free(y);
+            yaml_tree_free(y);
             free(cut);
         }
     }
-    yaml_free(read_good(good));
+    yaml_tree_free(read_good(good));
 }
 
 static void test_random_damage_never_confuses_it(void **state)
@@ -368,7 +368,7 @@ static void test_random_damage_never_confuses_it(void **state)
             buf_free(&b);
         }
         assert_true(rc == 0 ? y != NULL : !y && e.msg[0] && strncmp(e.where, "a.yaml:", 7) == 0);
-        yaml_free(y);
+        yaml_tree_free(y);
     }
 }
 
@@ -385,8 +385,8 @@ static void test_values_are_found_by_key(void **state)
     assert_null(yaml_get(NULL, "a"));
     assert_null(yaml_get(yaml_get(y, "b"), "x"));
     assert_null(yaml_get(yaml_get(y, "a"), "x"));
-    yaml_free(y);
-    yaml_free(NULL);
+    yaml_tree_free(y);
+    yaml_tree_free(NULL);
 }
 
 static void test_unknown_keys_name_the_nearest(void **state)
@@ -401,11 +401,11 @@ static void test_unknown_keys_name_the_nearest(void **state)
     assert_string_equal(e.msg, "unknown key 'limit'");
     assert_string_equal(e.hint, "did you mean 'limits'?");
     assert_int_equal(yaml_only_keys(y, "a.md", known, 3, NULL), ERR_INVALID);
-    yaml_free(y);
+    yaml_tree_free(y);
     y = read_good(STR("something-else: 3\n"));
     yaml_only_keys(y, "a.md", known, 3, &e);
     assert_string_equal(e.hint, "known are limits, may, runbook");
-    yaml_free(y);
+    yaml_tree_free(y);
     y = read_good(STR("may: [a]\nrunbook: x\n"));
     err_clear(&e);
     assert_int_equal(yaml_only_keys(y, "a.md", known, 3, &e), 0);
@@ -416,7 +416,7 @@ static void test_unknown_keys_name_the_nearest(void **state)
     assert_string_equal(e.msg, "a map is expected here, not a list");
     assert_string_equal(e.where, "a.md:1:6");
     assert_int_equal(yaml_only_keys(yaml_get(y, "runbook"), "a.md", known, 3, &e), ERR_INVALID);
-    yaml_free(y);
+    yaml_tree_free(y);
 }
 
 int main(void)

@@ -26,7 +26,7 @@ static int setup(void **state)
         fprintf(stderr, "%s %s\n", e.where, e.msg);
         return -1;
     }
-    yaml_free(y);
+    yaml_tree_free(y);
     *state = w;
     return 0;
 }
