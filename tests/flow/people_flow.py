@@ -143,7 +143,7 @@ def expiry_cases(box):
 def notify_cases(box):
     config = (box.path / "midwatch.yaml").read_text()
     (box.path / "midwatch.yaml").write_text(config + """channels:
-  ops: { argv: [sh, -c, "cat >> got; echo \" $MIDWATCH_KEY\" >> got"] }
+  ops: { argv: [sh, -c, 'cat >> got; echo " $MIDWATCH_KEY" >> got'] }
   broken: { argv: [sh, -c, "echo no >&2; exit 3"] }
 """)
     run = box.write(book("notify('ops', 'it is <b>down</b>') notify('broken', 'x') notify('opps', 'x') notify('terminal', 'seen')"
