@@ -100,12 +100,13 @@ static int read_dir(struct config *c, const struct yaml *y, const char *key, cha
 
 static int read_all(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"instances", "commands", "hosts", "secrets", "allow", "routes", "state", "plugins"};
+    static const char *const keys[] = {"instances", "commands", "channels", "hosts", "secrets", "allow", "routes", "state",
+                                       "plugins"};
     const struct yaml *v;
 
     if (y->type != YAML_MAP)
         return FAIL(y, "the configuration must be a map");
-    if (yaml_only_keys(y, c->file, keys, 8, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
+    if (yaml_only_keys(y, c->file, keys, 9, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
         read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "secrets")) && secrets_read_section(c, v, e) < 0)
@@ -115,6 +116,8 @@ static int read_all(struct config *c, const struct yaml *y, struct err *e)
     if ((v = yaml_get(y, "allow")) && allow_read_section(c, v, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "routes")) && routes_read_section(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "channels")) && channels_read_section(c, v, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "instances")) && read_instances(c, v, e) < 0)
         return e->code;
@@ -245,6 +248,7 @@ void config_free(struct config *c)
     free(c->instances);
     config_free_words(c->hosts);
     allow_free_section(c);
+    channels_free_section(c);
     routes_free_section(c);
     secrets_free_section(c);
     free(c->file);

@@ -27,6 +27,13 @@ struct instance {
     size_t nplaces;
 };
 
+/* Where notify sends: a program that takes the text on its stdin. */
+struct channel {
+    char *name;
+    char **argv;            /* NULL-ended */
+    int64_t timeout_ms;
+};
+
 enum config_found { CONFIG_NONE, CONFIG_NAMED, CONFIG_ENV, CONFIG_HERE, CONFIG_USER, CONFIG_SYSTEM };
 
 struct config {
@@ -42,6 +49,8 @@ struct config {
     size_t nallow;
     struct route *routes;
     size_t nroutes;
+    struct channel *channels;
+    size_t nchannels;
     char **hosts;           /* globs over host or host:port, NULL-ended: all that plugins may talk to; NULL = no limit */
     struct secret_source *secrets;
     size_t nsecrets;
@@ -59,6 +68,8 @@ void config_free(struct config *c);
 const struct instance *config_instance(struct config *c, const char *name);
 /* The secret by name; NULL and ERR_NOT_FOUND (with the nearest) if there is none. Borrowed from c. */
 const struct secret_source *config_secret(const struct config *c, const char *name, struct err *e);
+/* The channel by name; NULL and ERR_NOT_FOUND (with the nearest) if there is none. Borrowed from c. */
+const struct channel *config_channel(const struct config *c, struct str name, struct err *e);
 /* Where a setting of the instance is written; where the instance is, if it has none of this name. */
 void config_place(const struct instance *x, const char *setting, int *line, int *column);
 /* The plugin of an instance, as configured or implied; NULL if there is none. Borrowed. */

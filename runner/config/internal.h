@@ -16,6 +16,8 @@ int allow_read_section(struct config *c, const struct yaml *y, struct err *e);
 void allow_free_section(struct config *c);
 int routes_read_section(struct config *c, const struct yaml *y, struct err *e);
 void routes_free_section(struct config *c);
+int channels_read_section(struct config *c, const struct yaml *y, struct err *e);
+void channels_free_section(struct config *c);
 int commands_read_section(struct config *c, const struct yaml *y, struct err *e);
 /* A list of at least one text as a NULL-ended array (config_free_words). `what` is for messages. */
 int config_words(const struct config *c, const struct yaml *y, const char *what, char ***out, struct err *e);

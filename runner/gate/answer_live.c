@@ -3,6 +3,7 @@
  * run itself (trigger.firing) are answered here, because no plugin stands behind
  * them. */
 #include "gate/gate.h"
+#include "gate/message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,25 +25,6 @@ static void answered(void *ctx, struct str answer)
     q->done(q->ctx, answer);
 }
 
-/* The terminal shows the row itself. */
-static void shown(void *ctx)
-{
-    struct question *q = ctx;
-
-    q->in_flight = NULL;
-    q->done(q->ctx, STR("{\"sent\":true}"));
-}
-
-static int notify(struct live *l, struct question *q, struct err *e)
-{
-    struct host *h = registry_host(l->registry);
-    struct host_op *timer;
-
-    if (!str_is(q->name, "terminal"))
-        return err_set(e, ERR_NOT_FOUND, "there is no channel '%.*s'", (int)q->name.n, q->name.p);
-    return h->ops->timer(h, 0, shown, q, &timer, e);
-}
-
 static int ask(struct answerer *a, struct question *q, struct err *e)
 {
     struct live *l = (struct live *)a;
@@ -53,7 +35,7 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     struct body_call *call;
 
     if (q->kind == ASK_NOTIFY)
-        return notify(l, q, e);
+        return message_send(registry_host(l->registry), registry_config(l->registry), q, e);
     if (q->instance.n == 0)
         return err_set(e, ERR_NOT_FOUND, "nothing tells here whether it is %.*s", (int)q->name.n, q->name.p);
     snprintf(instance, sizeof(instance), "%.*s", (int)q->instance.n, q->instance.p);
@@ -68,7 +50,9 @@ static void cancel(struct answerer *a, struct question *q)
 {
     struct live *l = (struct live *)a;
 
-    if (q->in_flight)
+    if (q->in_flight && q->kind == ASK_NOTIFY)
+        message_cancel(q->in_flight);
+    else if (q->in_flight)
         body_cancel(l->registry, q->in_flight);
     q->in_flight = NULL;
 }

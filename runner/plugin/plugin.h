@@ -48,6 +48,7 @@ int registry_settings_hash(struct registry *r, const char *instance, char out[65
 /* The instance's setting `window` in seconds (0 = not set): default of reads over a window. */
 double registry_window(struct registry *r, const char *instance);
 struct host *registry_host(const struct registry *r);       /* borrowed */
+const struct config *registry_config(const struct registry *r); /* borrowed, or NULL */
 
 /* The effect's absolute end state, pure and at once. `state` may be empty (unknown). history: JSON list or empty. */
 int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,

@@ -267,6 +267,11 @@ int registry_settings_hash(struct registry *r, const char *instance, char out[65
     return 0;
 }
 
+const struct config *registry_config(const struct registry *r)
+{
+    return r->o.config;
+}
+
 struct host *registry_host(const struct registry *r)
 {
     return r->o.host;

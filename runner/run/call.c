@@ -224,15 +224,16 @@ static void answered(void *ctx, struct str answer)
 /* An answer that could not even be asked for, delivered as one. */
 static void not_asked(struct part *p, enum question_kind kind, const struct err *e)
 {
-    struct buf b = BUF_INIT(2048);
+    struct buf b = BUF_INIT(4096);
     struct json_object o;
+    char why[1400];
 
     json_open(&o, &b);
     if (kind == ASK_APPLY)
         json_put_string(&o, "outcome", STR("refused"));
-    else
+    else if (kind != ASK_NOTIFY)
         json_put_string(&o, "unknown", STR("error"));
-    json_put_string(&o, "why", str_of(e->msg));
+    json_put_string(&o, "why", str_of(err_text(e, why, sizeof(why))));
     json_close(&o);
     answered(p, (struct str){b.data, b.len});
     buf_free(&b);

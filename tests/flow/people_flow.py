@@ -140,7 +140,25 @@ def expiry_cases(box):
     yield "in its time", None if time.monotonic() - begun < 8 else "it took too long"
 
 
-GROUPS = {"terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
+def notify_cases(box):
+    config = (box.path / "midwatch.yaml").read_text()
+    (box.path / "midwatch.yaml").write_text(config + """channels:
+  ops: { argv: [sh, -c, 'cat >> got; echo " $MIDWATCH_KEY" >> got'] }
+  broken: { argv: [sh, -c, "echo no >&2; exit 3"] }
+""")
+    run = box.write(book("notify('ops', 'it is <b>down</b>') notify('broken', 'x') notify('opps', 'x') notify('terminal', 'seen')"
+                         " measure('p95', 0.25) resolve 'told'"))
+    yield "messages never end a run", expect(box.run("run", run, "--state", "s"), 0, r"outcome: resolved", r"exit 3: no",
+                                             r"no channel 'opps' \(did you mean 'ops'", r"message to terminal: seen", r"p95 = 0\.25")
+    got = (box.path / "got").read_text()
+    yield "the text comes on stdin, with a key", None if got.startswith("it is <b>down</b> ") and len(got) > 30 else got
+    yield "replay sends nothing", expect(box.run("replay", 1, "--state", "s"), 0, r"equal") or \
+        (None if (box.path / "got").read_text() == got else "it was sent again")
+    (box.path / "midwatch.yaml").write_text(config + "channels: { ops: { argv: sendmail } }\n")
+    yield "a channel is a list of words", expect(box.run("run", run, "--state", "s"), 2, r"midwatch\.yaml:\d+:\d+.*argv")
+
+
+GROUPS = {"notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
           "expiry": expiry_cases}
 
 
