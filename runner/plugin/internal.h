@@ -54,11 +54,10 @@ struct body {
     struct registry *registry;
     const struct body_ops *ops;
     char *instance, *plugin;
-    char path[256];                 /* of its text in a bundle: "plugins/shell.lua", "plugins/postgres.json" */
+    struct plugin_source *sources;  /* the declaration first, then its modules */
+    size_t nsources;
     char *program;                  /* of a process; NULL where no body may act */
     struct process *processes;
-    struct str text;                /* borrowed: embedded, pinned, or owned_text */
-    char *owned_text;
     struct vm *vm;
     json_t *declared;
     const struct instance *config;  /* NULL when it only describes */
@@ -69,6 +68,7 @@ struct body {
 
 struct registry {
     struct registry_options o;
+    const struct bundle *pinned;    /* of a run that was taken up again, or NULL */
     struct body *bodies;
     char **secrets;                 /* texts of bodies: handle N = secrets[N - 1] */
     size_t nsecrets;
@@ -90,9 +90,15 @@ int luabody_load(struct body *b, struct err *e);
 int luabody_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
              struct err *e);
 
-/* Finds a plugin's text (b->text, b->path, b->ops) and program. */
-int body_locate(struct body *b, struct err *e);
+/* The program of a process plugin, into b->program. */
+int program_find(struct body *b, struct err *e);
+/* True, with the error, if the operator has a program of that name that nobody wrote a declaration for. */
+bool program_without_text(struct body *b, struct err *e);
 
+/* The texts of b->plugin into b->sources, and from there into its Lua state. */
+int sources_find(struct body *b, struct err *e);
+int sources_load(struct body *b, struct err *e);
+void sources_free(struct body *b);
 /* A request of the body's Lua: starts the primitive; its answer comes to primitive_answer. */
 void primitive_begin(struct body_call *c, const struct vm_request *q);
 /* Starts it once more: what it waited for is there, or err. */

@@ -260,7 +260,7 @@ static void described(struct process *p, const json_t *said)
     json_t *declared = NULL;
     struct err e = {0};
 
-    if (json_read(p->body->text, &declared, &e) < 0 || !json_equal(declared, json_object_get(said, "value")))
+    if (json_read(p->body->sources[0].text, &declared, &e) < 0 || !json_equal(declared, json_object_get(said, "value")))
         broke(p, "it describes itself otherwise than its declaration does (midwatch plugin describe writes that)");
     else
         configure(p);

@@ -14,7 +14,7 @@
 
 static const char *const kind_names[] = {
     [BODY_READ] = "read", [BODY_STATE] = "state", [BODY_CHECK] = "check", [BODY_APPLY] = "apply",
-    [BODY_PROBE] = "probe", [BODY_PERMITTED] = "permitted",
+    [BODY_PROBE] = "probe", [BODY_PERMITTED] = "permitted", [BODY_PREFLIGHT] = "preflight",
 };
 
 static void put_slice(struct json_object *o, struct str extra, const char *key)
@@ -48,6 +48,7 @@ static const char *const may_have[][8] = {
     [BODY_APPLY] = {"outcome", "why", "result", "error"},
     [BODY_PROBE] = {"value", "unknown", "why", "error"},
     [BODY_PERMITTED] = {NULL},
+    [BODY_PREFLIGHT] = {NULL},
 };
 
 static bool is_word(const json_t *v, const char *const *words)
@@ -198,6 +199,7 @@ int process_answer(const struct body_call *c, const json_t *said, struct buf *ou
         a = probe_answer(said, e);
         break;
     case BODY_PERMITTED:        /* never asked */
+    case BODY_PREFLIGHT:
         break;
     }
     if (!a)

@@ -13,7 +13,7 @@ static int process_start(struct body_call *c, const struct body_request *q, stru
     struct process *p;
     int rc = 0;
 
-    if (c->kind == BODY_PERMITTED)
+    if (c->kind == BODY_PERMITTED || c->kind == BODY_PREFLIGHT)
         return err_set(e, ERR_DENIED, "plugin %s cannot tell what is permitted", c->body->plugin);
     for (p = c->body->processes; p && (p->draining || p->broken[0] || p->ended[0]); p = p->next)
         ;
@@ -55,7 +55,7 @@ static void process_drop(struct body_call *c)
 
 static int process_load(struct body *b, struct err *e)
 {
-    int rc = json_read(b->text, &b->declared, e);
+    int rc = json_read(b->sources[0].text, &b->declared, e);
 
     if (rc == 0)
         rc = declaration_of_process(b->declared, b->plugin, e);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instances and the plugins behind them. A plugin's text comes from the bundle of a
- * resumed run, else from the operator's directory, else from the program. */
+/* Instances and the bodies behind them. */
 #include "plugin/secret.h"
 
 #include "base/crypto.h"
@@ -26,7 +25,7 @@ static void free_body(struct body *b)
     if (b->ops)
         b->ops->free(b);
     json_decref(b->declared);
-    free(b->owned_text);
+    sources_free(b);
     free(b->program);
     free(b->instance);
     free(b->plugin);
@@ -49,12 +48,9 @@ void registry_free(struct registry *r)
     free(r);
 }
 
-int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char *path), void *ctx, struct err *e)
+void registry_pin(struct registry *r, const struct bundle *b)
 {
-    (void)e;
-    r->o.pinned = pinned;
-    r->o.ctx = ctx;
-    return 0;
+    r->pinned = b;
 }
 
 /* Runs a function of the plugin's state to its end, with no primitive answered, before whatever else of the
@@ -114,7 +110,8 @@ static int configure(struct body *b, struct err *e)
 
     if (strcmp(b->plugin, "shell") == 0 && config)
         json_object_set(settings, "commands", config->commands);
-    list = json_pack("[{s:s s:s s:o}]", "dir", config ? config->dir : ".", "name", b->instance, "settings", settings);
+    list = json_pack("[{s:s s:b s:s s:o}]", "dir", config ? config->dir : ".", "implicit", b->config && b->config->implicit,
+                     "name", b->instance, "settings", settings);
     json_add_value(&args, list);
     json_decref(list);
     rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
@@ -144,24 +141,22 @@ static int describe(struct body *b, struct err *e)
 int luabody_load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
-    const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
-    struct str code = b->text;
-    char path[256];
+    struct buf name = BUF_INIT(KIB);
     int rc;
 
-    snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
-    own = embedded_find(path);
-    if (own && str_eq(own->text, b->text))
-        code = own->code;
+    json_add_string(&name, b->plugin, strlen(b->plugin));
     rc = vm_new(&o, &b->vm, e);
     if (rc == 0)
-        rc = vm_load_trusted(b->vm, "plugin", ground->code, STR(""), e);
+        rc = vm_load_trusted(b->vm, "plugin", embedded_find("lua/plugin.lua")->code, (struct str){name.data, name.len}, e);
     if (rc == 0)
-        rc = vm_load_trusted(b->vm, "declaration", code, STR(""), e);
+        rc = vm_offer_trusted(b->vm, "prelude", embedded_find("lua/prelude.lua")->code, e);
+    if (rc == 0)
+        rc = sources_load(b, e);
     if (rc == 0)
         rc = configure(b, e);
     if (rc == 0)
         rc = describe(b, e);
+    buf_free(&name);
     if (rc == 0 && secret_check_settings(b, e) < 0)
         rc = body_at_instance(b, e);
     return rc;
@@ -211,7 +206,7 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
     b->plugin = xstrdup(config ? config->plugin : plugin);
     b->next = r->bodies;
     r->bodies = b;
-    rc = body_locate(b, e);
+    rc = sources_find(b, e);
     if (rc == 0 && (rc = b->ops->load(b, e)) < 0)
         err_wrap(e, "plugin %s", b->plugin);
     if (rc < 0) {
@@ -234,16 +229,16 @@ int registry_describe(struct registry *r, const char *instance, const char *plug
     return rc;
 }
 
-int registry_source(struct registry *r, const char *instance, const char **plugin, const char **path, struct str *text,
-                    struct err *e)
+int registry_sources(struct registry *r, const char *instance, const char **plugin, const struct plugin_source **sources,
+                     size_t *n, struct err *e)
 {
     struct body *b;
     int rc = body_find(r, instance, NULL, &b, e);
 
     if (rc == 0) {
         *plugin = b->plugin;
-        *path = b->path;
-        *text = b->text;
+        *sources = b->sources;
+        *n = b->nsources;
     }
     return rc;
 }
