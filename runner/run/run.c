@@ -203,6 +203,8 @@ static void take_up_live(struct run *r)
         run_finish(r, "escalated", "error", "%s", r->elsewhere);
         return;
     }
+    if (r->cancelled_by)
+        run_cancel(r);
     run_arm_escalation(r);
     run_arm_temporary(r);
     for (c = r->calls; c && r->phase == PHASE_LIVE; c = next) {

@@ -4,7 +4,7 @@
  * the child goes on only when the parent answers. The parent kills it wherever it
  * likes; the journal file and the world stay.
  *
- * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it */
+ * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it; CRASH_CANCEL: and cancel it */
 #include "run/engine.h"
 
 #include "base/json.h"
@@ -187,8 +187,11 @@ int main(int argc, char **argv)
     eo.state_dir = argv[1];
     if (engine_new(&eo, &engine, &e) < 0 ||
         (argc > 5 ? engine_resume(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e)
-                  : start(engine, argv[3], &r, &e)) < 0 ||
-        eo.host->ops->run(eo.host, engine_turn, engine, &e) < 0)
+                  : start(engine, argv[3], &r, &e)) < 0)
+        return fail(&e);
+    if (getenv("CRASH_CANCEL"))
+        engine_cancel(engine, getenv("CRASH_CANCEL"));
+    if (eo.host->ops->run(eo.host, engine_turn, engine, &e) < 0)
         return fail(&e);
     if (engine_failure(engine))
         return fail(engine_failure(engine));
