@@ -160,7 +160,6 @@ static void request_event(struct vm *vm, struct branch *b, struct vm_event *ev)
         .calls = b->calls,
         .ncalls = b->ncalls,
         .line = b->line,
-        .chunk = b->chunk,
         .now_ms = b->now_ms,
     };
 }
@@ -282,6 +281,8 @@ static void error_event(struct vm *vm, struct branch *b, struct vm_event *ev)
             ev->json = (struct str){buf_text(&vm->json), vm->json.len};
         ev->error = error_text(vm, L);
         ev->line = vm_place(L, &chunk);
+        snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
+        ev->chunk = vm->place;
     }
     release(vm, b, false);
 }
@@ -290,7 +291,13 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
 {
     struct str chunk;
     ev->outcome = vm->dead;
-    ev->line = vm->dead_line ? vm->dead_line : lua_checkstack(b->co, 10) ? vm_place(b->co, &chunk) : 0;
+    snprintf(vm->place, sizeof vm->place, "%s", vm->dead_place);
+    ev->line = vm->dead_line;
+    if (!ev->line && lua_checkstack(b->co, 10)) {
+        ev->line = vm_place(b->co, &chunk);
+        snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
+    }
+    ev->chunk = vm->place;
     lua_Debug ar;
     if (vm->dead == VM_NOMEM)
         snprintf(vm->error, sizeof vm->error, "more than %zu KiB of memory%s", vm->limit / KIB,
