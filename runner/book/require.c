@@ -75,9 +75,9 @@ static bool is_module_name(struct str s)
     if (s.n == 0 || s.n >= MODULE_NAME_MAX || s.p[s.n - 1] == '.')
         return false;
     for (i = 0; i < s.n; i++) {
-        bool dot = s.p[i] == '.';
+        unsigned char c = (unsigned char)s.p[i];
 
-        if (dot ? i == 0 || s.p[i - 1] == '.' : !islower((unsigned char)s.p[i]) && !isdigit((unsigned char)s.p[i]) && s.p[i] != '_')
+        if (c == '.' ? i == 0 || s.p[i - 1] == '.' : !islower(c) && !isdigit(c) && c != '_')
             return false;
     }
     return true;
