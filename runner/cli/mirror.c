@@ -90,18 +90,39 @@ struct call {
     int rc;
 };
 
-/* The first line says most; the ones behind it are advice. */
+/* Of what git and ssh print the line before git's first "fatal:" says most (ssh's reason), or that one itself; what
+ * comes behind is advice. */
+static struct str reason(struct str text)
+{
+    struct str found = {"git failed", 10};
+
+    while (text.n > 0) {
+        const char *end = memchr(text.p, '\n', text.n);
+        struct str line = {text.p, end ? (size_t)(end - text.p) : text.n};
+        bool fatal = str_starts(line, "fatal:");
+
+        text = (struct str){text.p + line.n + (end != NULL), text.n - line.n - (end != NULL)};
+        while (line.n > 0 && (line.p[line.n - 1] == '\r' || line.p[line.n - 1] == '@'))
+            line.n--;
+        if (line.n > 0 && (!fatal || str_is(found, "git failed")))
+            found = line;
+        if (fatal)
+            break;
+    }
+    return found;
+}
+
 static void on_answer(void *ctx, const struct spawn_answer *a)
 {
     struct call *c = ctx;
-    size_t n = strcspn(a->errout.n ? a->errout.p : "", "\r\n");
+    struct str why = reason(a->errout);
 
     if (a->err)
         c->rc = err_set(c->e, ERR_IO, "%s: %s", c->what, a->err->msg);
     else if (a->timed_out)
         c->rc = err_set(c->e, ERR_TIMEOUT, "%s: no end within its time", c->what);
     else if (a->exit_code != 0)
-        c->rc = err_set(c->e, ERR_IO, "%s: %.*s", c->what, (int)(n > 300 ? 300 : n), n ? a->errout.p : "git failed");
+        c->rc = err_set(c->e, ERR_IO, "%s: %.*s", c->what, (int)(why.n > 300 ? 300 : why.n), why.p);
     c->host->ops->stop(c->host);
 }
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WITHIN_MS 5000
+#define WITHIN_MS 3000
 
 static void complain(const struct origin_query *q, const char *why, size_t n)
 {

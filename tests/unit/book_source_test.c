@@ -28,7 +28,8 @@ static char top[] = "/tmp/midwatch-source-XXXXXX";
     "set -eu; unset GIT_DIR; export HOME=$TOP GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b\n" \
     "export GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_AUTHOR_DATE='@1700000000 +0000'\n" \
     "export GIT_COMMITTER_DATE='@1700000000 +0000'\n" \
-    "book() { mkdir -p \"$(dirname \"$1\")\"; printf -- '---\\nrunbook: %s\\nsummary: %s\\n---\\n```lua\\n%s\\nresolve \"x\"\\n```\\n'" \
+    "book() { mkdir -p \"$(dirname \"$1\")\"\n" \
+    "printf -- '---\\nrunbook: %s\\nsummary: %s\\n---\\n```lua\\n%s\\nresolve \"x\"\\n```\\n'" \
     " \"$(basename \"$1\" .md)\" \"$2\" \"${3:-}\" >\"$1\"; }\n" \
     "commit() { git add -A; git commit -q --allow-empty -m \"$1\"; }\n" \
     "cd \"$TOP\"; rm -rf r; mkdir r; cd r; git init -q -b main .\n"
@@ -85,7 +86,8 @@ static void expect(const char *repo, const char *at, const char *name, const cha
 static void names_of_commits(void **state)
 {
     (void)state;
-    make("book runbooks/t.md one; commit 1; git tag light; git tag -a -m x noted; git -c advice.nestedTag=false tag -a -m x twice noted\n"
+    make("book runbooks/t.md one; commit 1; git tag light; git tag -a -m x noted\n"
+         "git -c advice.nestedTag=false tag -a -m x twice noted\n"
          "book runbooks/t.md two; commit 2; git branch side; book runbooks/t.md three; commit 3\n"
          "git update-ref refs/remotes/origin/far main~2; git tag both main; git branch both main~1\n"
          "git tag tree 'main^{tree}'; book runbooks/t.md dirty; git rev-parse main~1 >id; git checkout -q --detach side -f\n"
@@ -120,7 +122,7 @@ static void digits_of_commits(void **state)
     FILE *f;
 
     (void)state;
-    make("book runbooks/t.md one; commit 1; git rev-parse HEAD >id; book runbooks/t.md two; commit 2; git reset -q --hard HEAD~0\n"
+    make("book runbooks/t.md one; commit 1; git rev-parse HEAD >id; book runbooks/t.md two; commit 2\n"
          "git checkout -q --orphan other; book runbooks/t.md three; commit 3; git branch -D -q main");
     f = fopen("id", "r");
     assert_true(f && fscanf(f, "%63s", id) == 1);
@@ -271,7 +273,8 @@ static void broken_objects(void **state)
     expect(NULL, "main", "t", "cannot be read");
     make("book runbooks/t.md one; commit 1; f=.git/objects/$(git rev-parse main | sed 's,..,&/,'); chmod u+w $f; : >$f");
     expect(NULL, "main", "t", "'main' is no commit that can be read");
-    make("book runbooks/t.md one; commit 1; git gc -q; p=$(echo .git/objects/pack/*.pack); chmod u+w $p; head -c 40 $p >x; cat x >$p");
+    make("book runbooks/t.md one; commit 1; git gc -q; p=$(echo .git/objects/pack/*.pack); chmod u+w $p; head -c 40 $p >x\n"
+         "cat x >$p");
     expect(NULL, "main", "t", "'main' is no commit that can be read");
 }
 
@@ -285,8 +288,9 @@ static void facts(void **state)
     FILE *f;
 
     (void)state;
-    make("book runbooks/t.md one 'local a = require \"a\"'; mkdir lib; echo 'return 1' >lib/a.lua; echo 'x: 1' >runbooks/t.test.yaml\n"
-         "commit 1; git rev-parse HEAD HEAD^{tree} >id; echo 'return 2' >lib/a.lua; echo 'x: 2' >runbooks/t.test.yaml");
+    make("book runbooks/t.md one 'local a = require \"a\"'; mkdir lib; echo 'return 1' >lib/a.lua\n"
+         "echo 'x: 1' >runbooks/t.test.yaml; commit 1; git rev-parse HEAD HEAD^{tree} >id\n"
+         "echo 'return 2' >lib/a.lua; echo 'x: 2' >runbooks/t.test.yaml");
     f = fopen("id", "r");
     assert_true(f && fscanf(f, "%63s %63s", id, tree) == 2);
     fclose(f);
@@ -320,29 +324,39 @@ static const struct {
     {"both", "book runbooks/t.md x 'require \"a\"'; mkdir lib; touch lib/a.lua runbooks/a.lua",
      "runbooks/t.md:6:1: module 'a' is both lib/a.lua and runbooks/a.lua"},
     {"none", "book runbooks/t.md x 'require \"chekcs\"'; mkdir lib; touch lib/checks.lua",
-     "runbooks/t.md:6:1: there is no module 'chekcs' (looked for lib/chekcs.lua and runbooks/chekcs.lua) (did you mean 'checks'?)"},
-    {"none, deeper", "book runbooks/t.md x 'require \"k.chekcs\"'; mkdir -p lib/k; touch lib/k/checks.lua", "did you mean 'k.checks'?"},
+     "t.md:6:1: there is no module 'chekcs' (looked for lib/chekcs.lua and runbooks/chekcs.lua) (did you mean 'checks'?)"},
+    {"none, deeper",
+     "book runbooks/t.md x 'require \"k.chekcs\"'; mkdir -p lib/k; touch lib/k/checks.lua", "did you mean 'k.checks'?"},
     {"none in a module", "book runbooks/t.md x 'require \"a\"'; mkdir lib; printf '\\n  require \"b\"' >lib/a.lua",
      "lib/a.lua:2:3: there is no module 'b'"},
-    {"circle", "book runbooks/t.md x 'require \"a\"'; mkdir lib; echo 'require \"b\"' >lib/a.lua; echo 'require \"a\"' >lib/b.lua",
+    {"circle",
+     "book runbooks/t.md x 'require \"a\"'; mkdir lib; echo 'require \"b\"' >lib/a.lua; echo 'require \"a\"' >lib/b.lua",
      "lib/b.lua:1:1: modules need each other in a circle: a -> b -> a"},
     {"itself", "book runbooks/t.md x 'require \"a\"'; mkdir lib; echo 'require \"a\"' >lib/a.lua", "in a circle: a -> a"},
-    {"diamond", "book runbooks/t.md good 'require \"a\" require \"b\"'; mkdir lib; echo 'require \"c\"' | tee lib/a.lua >lib/b.lua\n"
-                "echo 'return 1' >lib/c.lua", "good"},
+    {"diamond",
+     "book runbooks/t.md good 'require \"a\" require \"b\"'; mkdir lib; echo 'require \"c\"' | tee lib/a.lua >lib/b.lua\n"
+     "echo 'return 1' >lib/c.lua", "good"},
     {"no literal", "book runbooks/t.md x 'require(x)'", "runbooks/t.md:6:1: require takes a literal name"},
     {"no literal in a module", "book runbooks/t.md x 'require \"a\"'; mkdir lib; echo 'require(x)' >lib/a.lua",
      "lib/a.lua:1:1: require takes a literal name"},
     {"way out", "book runbooks/t.md x 'require \"../a\"'", "lower-case letters"},
     {"symbolic link", "book runbooks/t.md x 'require \"a\"'; mkdir lib; ln -s /etc/hostname lib/a.lua", "symbolic link"},
-    {"linked folder", "book runbooks/t.md x 'require \"a\"'; mkdir ../out 2>/dev/null || true; touch ../out/a.lua; ln -s ../out lib",
+    {"linked folder",
+     "book runbooks/t.md x 'require \"a\"'; mkdir ../out 2>/dev/null || true; touch ../out/a.lua; ln -s ../out lib",
      "symbolic link"},
     {"a folder", "book runbooks/t.md x 'require \"a\"'; mkdir -p lib/a.lua; touch lib/a.lua/x", "lib/a.lua"},
     {"not UTF-8", "book runbooks/t.md x 'require \"a\"'; mkdir lib; printf '\\377' >lib/a.lua", "lib/a.lua is not UTF-8"},
     {"NUL", "book runbooks/t.md x 'require \"a\"'; mkdir lib; printf 'x\\0' >lib/a.lua", "lib/a.lua is not UTF-8"},
-    {"too large", "book runbooks/t.md x 'require \"a\"'; mkdir lib; head -c 300000 /dev/zero | tr '\\0' ' ' >lib/a.lua", "262144"},
-    {"too many", "s=''; mkdir lib; for i in $(seq 70); do s=\"$s require 'm$i'\"; touch lib/m$i.lua; done; book runbooks/t.md x \"$s\"",
+    {"too large",
+     "book runbooks/t.md x 'require \"a\"'; mkdir lib; head -c 300000 /dev/zero | tr '\\0' ' ' >lib/a.lua",
+     "262144"},
+    {"too many",
+     "s=''; mkdir lib; for i in $(seq 70); do s=\"$s require 'm$i'\"; touch lib/m$i.lua; done\n"
+     "book runbooks/t.md x \"$s\"",
      "more than 64 modules"},
-    {"too deep", "mkdir lib; for i in $(seq 70); do echo \"require 'm$((i+1))'\" >lib/m$i.lua; done; book runbooks/t.md x 'require \"m1\"'",
+    {"too deep",
+     "mkdir lib; for i in $(seq 70); do echo \"require 'm$((i+1))'\" >lib/m$i.lua; done\n"
+     "book runbooks/t.md x 'require \"m1\"'",
      "more than 64 modules"},
 };
 
@@ -420,7 +434,8 @@ static int end(void **state)
     pid_t child;
 
     (void)state;
-    return chdir("/") == 0 && posix_spawnp(&child, "rm", NULL, NULL, argv, environ) == 0 && waitpid(child, NULL, 0) == child ? 0 : -1;
+    return chdir("/") == 0 &&
+           posix_spawnp(&child, "rm", NULL, NULL, argv, environ) == 0 && waitpid(child, NULL, 0) == child ? 0 : -1;
 }
 
 int main(void)

@@ -40,16 +40,19 @@ static const struct {
     {"error in it", "return {}, error('bad')", "return require 'mod'", "lib/mod.lua:1: bad", VM_ERROR},
     {"error of its function", "return { f = function()\n local x = nil\n return x.y end }", "return require('mod').f()",
      "lib/mod.lua:3: attempt to index a nil value", VM_ERROR},
-    {"gate call while loading", "look(1)", "return require 'mod'", "lib/mod.lua:1: observe while a module is being loaded", VM_ERROR},
+    {"gate call while loading", "look(1)", "return require 'mod'",
+     "lib/mod.lua:1: observe while a module is being loaded", VM_ERROR},
     {"allowed again after it failed", "look(1)", "try(function() return require 'mod' end) return look(1)", "[[1]]", VM_DONE},
     {"failed once, failed always", "error('bad')",
      "try(function() return require 'mod' end) return require 'mod'", "module 'mod' is being loaded, or has failed", VM_ERROR},
     {"circle", "return require 'mod'", "return require 'mod'", "lib/mod.lua:1: module 'mod' is being loaded", VM_ERROR},
-    {"not offered", "return 1", "\nreturn require('mo' .. 't')", "t.md:2: no module 'mot' in this run (did you mean 'mod'?)", VM_ERROR},
+    {"not offered", "return 1", "\nreturn require('mo' .. 't')",
+     "t.md:2: no module 'mot' in this run (did you mean 'mod'?)", VM_ERROR},
     {"through load", "return 1", "return load('return require(\"mod\")')()", "[1]", VM_DONE},
     {"through load, not offered", "return 1", "return load('return require(\"os\")')()", "no module 'os'", VM_ERROR},
     {"no name", "return 1", "return require(1)", "require takes the name of a module, not a number", VM_ERROR},
-    {"inside a metamethod", "return 5", "return setmetatable({}, { __index = function() return require 'mod' end }).x", "[5]", VM_DONE},
+    {"inside a metamethod", "return 5",
+     "return setmetatable({}, { __index = function() return require 'mod' end }).x", "[5]", VM_DONE},
     {"syntax error", "\n\nreturn +", "return 1", "lib/mod.lua:3", VM_ERROR},
     {"bytecode", "\x1bLua", "return 1", "lib/mod.lua", VM_ERROR},
     {"loops for ever", "while true do end", "return require 'mod'", "", VM_KILLED},
@@ -62,7 +65,8 @@ static void all_cases(void **state)
         for (int hook_count = 1; hook_count <= 1000; hook_count *= 1000) {
             struct vm_options o = {.seed = 1, .hook_count = hook_count, .slice_us = 1, .budget_ms = 100};
             struct outcome out = run_with(o, cases[i].module, cases[i].text);
-            bool same = out.outcome == VM_DONE ? strcmp(out.text, cases[i].result) == 0 : strstr(out.text, cases[i].result) != NULL;
+            bool same = out.outcome == VM_DONE ? strcmp(out.text, cases[i].result) == 0
+                                                    : strstr(out.text, cases[i].result) != NULL;
             if (out.outcome != cases[i].outcome || !same)
                 fail_msg("%s (hook %d): %d %s", cases[i].name, hook_count, out.outcome, out.text);
         }
