@@ -74,13 +74,15 @@ static int load_book(struct run *r, struct err *e)
 {
     const struct bundle *b = r->bundle;
     size_t i, n;
-    int rc = err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
+    int rc = 0;
 
-    for (i = 0; i < b->nfiles && rc != 0; i++) {
+    for (i = 0; i < b->nfiles && rc == 0 && !r->book; i++) {
         n = strlen(b->files[i].path);
         if (n > 3 && strcmp(b->files[i].path + n - 3, ".md") == 0)
             rc = book_read((struct str){b->files[i].data, b->files[i].len}, b->files[i].path, &r->book, e);
     }
+    if (rc == 0 && !r->book)
+        rc = err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
     for (i = 0; i < b->nfiles && rc == 0; i++) {
         if (b->files[i].module)
             book_add_module(r->book, b->files[i].module, bundle_module_path(&b->files[i]),
