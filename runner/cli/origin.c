@@ -73,10 +73,13 @@ static void add_path(struct buf *input, const char *path)
 
 void origin_ask(struct origin_query *q, struct host *host, struct runbook *b)
 {
-    /* Whose the repository is does not matter, and nothing may be fetched: objects are only looked at. */
-    const char *argv[] = {"git", "-C", b->origin.repo, "-c", "safe.directory=*", "-c", "protocol.allow=never",
-                          "--no-pager", "--no-optional-locks", "cat-file", "--batch-check", NULL};
-    struct spawn_request r = {.argv = argv, .timeout_ms = WITHIN_MS};
+    /* Whose the repository is does not matter: its objects are looked at as they are stored, and whatever its
+     * configuration says, nothing that is missing is fetched. */
+    const char *argv[] = {"git", "-C", b->origin.repo, "-c", "safe.directory=*", "--no-pager", "--no-optional-locks",
+                          "--no-replace-objects", "cat-file", "--batch-check", NULL};
+    char path[8 * KIB];
+    const char *env[] = {path, "HOME=/", "LC_ALL=C", "GIT_ALLOW_PROTOCOL=none", "GIT_CONFIG_NOSYSTEM=1", NULL};
+    struct spawn_request r = {.argv = argv, .env = env, .timeout_ms = WITHIN_MS};
     struct err e = {0};
     size_t i;
 
@@ -85,6 +88,7 @@ void origin_ask(struct origin_query *q, struct host *host, struct runbook *b)
         q->book = NULL;
         return;
     }
+    snprintf(path, sizeof(path), "PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
     buf_adds(&q->input, "HEAD^{commit}\nHEAD^{tree}\n");
     add_path(&q->input, b->path);
     for (i = 0; i < b->nmodules; i++)

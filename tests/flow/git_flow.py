@@ -116,6 +116,19 @@ def record_oddities(box, want, recorded):
     empty = {"PATH": str(box.path.parent)}
     yield "without the git program", expect(box.mid("run", "t.md", env=empty), 0, r"commit of t\.md is not recorded: .*git") or \
         same(box.source(), {**want, "commit": None, "tree": None, "dirty": True})
+    hostile = box.path.parent / "hostile"
+    hostile.mkdir()
+    (hostile / "t.md").write_text(says("x"))
+    for words in (["init", "-q", "."], ["add", "-A"], ["commit", "-q", "-m", "x"], ["config", "extensions.partialClone", "origin"],
+                  ["config", "core.repositoryFormatVersion", 1], ["config", "remote.origin.promisor", "true"],
+                  ["config", "remote.origin.url", f"ext::touch {hostile}/ran"], ["config", "protocol.ext.allow", "always"]):
+        box.git(*words, cwd=hostile)
+    tree = box.git("rev-parse", "HEAD^{tree}", cwd=hostile)
+    (hostile / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    for words in ([], ["--at", "HEAD"]):
+        got = box.mid("run", "t.md", *words, cwd=hostile)
+        yield f"a repository that wants commands run {' '.join(words)}", expect(got, 2 if words else 0) or \
+            (None if not (hostile / "ran").exists() else "it ran one")
     slow = box.path.parent / "slow"
     slow.mkdir()
     (slow / "git").write_text("#!/bin/sh\nexec sleep 30\n")
