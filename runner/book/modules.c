@@ -36,6 +36,8 @@ static void path_of(const struct collect *c, const char *name, bool beside, char
                    : snprintf(out, size, "lib/");
     char *p;
 
+    if (n < 0 || (size_t)n >= size)
+        n = (int)size - 1;
     p = out + n;
     snprintf(p, size - (size_t)n, "%s.lua", name);
     for (; p[0] && strcmp(p, ".lua") != 0; p++) {

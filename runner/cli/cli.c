@@ -189,7 +189,7 @@ int verb_help(struct cli *c)
     if (c->nargs == 0) {
         printf("usage: midwatch VERB ...\n\n");
         for (i = 0; i < NVERBS; i++)
-            printf("  %-8s %-52s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
+            printf("  %-8s %-58s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
         printf("\nExit codes: 0 resolved or no_action, 1 internal error, 2 usage or invalid, 3 escalated, 4 refused by policy,\n"
                "5 not ended, 6 outcome of an effect unknown, 7 cancelled.\n");
         return EXIT_OK;

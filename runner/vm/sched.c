@@ -172,7 +172,7 @@ static void fork_event(struct vm *vm, struct branch *b, struct vm_event *ev)
     uint32_t n = (uint32_t)lua_rawlen(L, -1);
     struct err e = {0};
     if (++vm->forks > FORKS_MAX) {
-        *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .line = b->line,
+        *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .line = b->line, .chunk = vm->main + 1,
                                 .error = "branches again and again, and no look at the world between them"};
         return;
     }
@@ -182,7 +182,8 @@ static void fork_event(struct vm *vm, struct branch *b, struct vm_event *ev)
         b = &vm->branches[slot - 1];
         if (!child) {
             snprintf(vm->error, sizeof vm->error, "%s", e.msg);
-            *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .error = vm->error, .line = b->line};
+            *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .error = vm->error, .line = b->line,
+                                    .chunk = vm->main + 1};
             return;
         }
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
