@@ -72,7 +72,7 @@ static int find_ref(git_repository *repo, const char *name, git_reference **out,
         }
         if (rc == 1)
             *out = found;
-        if (*out && i == 1)         /* a branch of one's own hides nothing that matters */
+        if (*out && i == 1)         /* a remote's branch only counts where no name here is the same */
             return 0;
     }
     return 0;
