@@ -18,18 +18,16 @@ static void complain(const struct origin_query *q, const char *why, size_t n)
     buf_free(&b);
 }
 
-/* The next line of the answer: "9feaf3a... blob 123", or "NAME missing". False if the object is not there. */
-static bool take_line(struct str *out, struct str *id)
+/* The next line of the answer, if it is the id of an object. */
+static bool take_id(struct str *out, struct str *id)
 {
-    const char *end = memchr(out->p, '\n', out->n), *space;
+    const char *end = out->n ? memchr(out->p, '\n', out->n) : NULL;
 
     if (!end)
         return false;
-    space = memchr(out->p, ' ', (size_t)(end - out->p));
-    *id = (struct str){out->p, space ? (size_t)(space - out->p) : 0};
-    out->n -= (size_t)(end + 1 - out->p);
-    out->p = end + 1;
-    return space && strncmp(end - 8, " missing", 8) != 0 && (id->n == 40 || id->n == 64);
+    *id = (struct str){out->p, (size_t)(end - out->p)};
+    *out = (struct str){end + 1, out->n - id->n - 1};
+    return id->n == 40 || id->n == 64;
 }
 
 static bool is_committed(struct str *out, struct str text)
@@ -37,9 +35,10 @@ static bool is_committed(struct str *out, struct str text)
     char hex[65];
     struct str id;
 
-    return take_line(out, &id) && str_is(id, hash_git_blob(text, id.n, hex));
+    return take_id(out, &id) && str_is(id, hash_git_blob(text, id.n, hex));
 }
 
+/* git prints ids in the order of its arguments, up to the first name that the commit does not have. */
 static void on_answer(void *ctx, const struct spawn_answer *a)
 {
     struct origin_query *q = ctx;
@@ -50,51 +49,64 @@ static void on_answer(void *ctx, const struct spawn_answer *a)
 
     q->op = NULL;
     q->host->ops->stop(q->host);
-    if (a->err || a->exit_code != 0) {
-        complain(q, a->err ? a->err->msg : a->timed_out ? "git does not answer" : a->errout.p,
-                 a->err ? strlen(a->err->msg) : a->timed_out ? 19 : a->errout.n);
-        return;
+    if (a->err) {
+        complain(q, a->err->msg, strlen(a->err->msg));
+    } else if (a->timed_out) {
+        complain(q, "git does not answer", 19);
+    } else if (take_id(&out, &commit) && take_id(&out, &tree)) {
+        clean = is_committed(&out, (struct str){b->text, b->text_len});
+        for (i = 0; clean && i < b->nmodules; i++)
+            clean = is_committed(&out, (struct str){b->modules[i].text, b->modules[i].len});
+        b->origin.commit = xstrndup(commit.p, commit.n);
+        b->origin.tree = xstrndup(tree.p, tree.n);
+        b->origin.dirty = !clean;
+    } else if (!a->errout.n || !memmem(a->errout.p, a->errout.n, "unknown revision", 16)) {
+        complain(q, a->errout.p, a->errout.n);      /* else nothing is committed yet */
     }
-    if (!take_line(&out, &commit) || !take_line(&out, &tree))
-        return;                 /* nothing is committed yet */
-    clean = is_committed(&out, (struct str){b->text, b->text_len});
-    for (i = 0; i < b->nmodules; i++)
-        clean = is_committed(&out, (struct str){b->modules[i].text, b->modules[i].len}) && clean;
-    b->origin.commit = xstrndup(commit.p, commit.n);
-    b->origin.tree = xstrndup(tree.p, tree.n);
-    b->origin.dirty = !clean;
 }
 
-static void add_path(struct buf *input, const char *path)
+/* Whose the repository is does not matter: its objects are looked at as they are stored, and whatever its
+ * configuration says, nothing that is missing is fetched. The names are arguments, so that git need not wait for
+ * a loop that feeds it. */
+static int ask(struct origin_query *q, struct err *e)
 {
-    /* a name with a line end in it cannot be asked for: it counts as not committed */
-    buf_addf(input, "HEAD:%s\n", strchr(path, '\n') ? "?" : path);
+    static const char *const fixed[] = {"git", "-C", NULL, "-c", "safe.directory=*", "--no-pager", "--no-optional-locks",
+                                        "--no-replace-objects", "rev-parse", "HEAD^{commit}", "HEAD^{tree}"};
+    enum { NFIXED = sizeof(fixed) / sizeof(fixed[0]) };
+    const struct runbook *b = q->book;
+    const char **argv = xcalloc(NFIXED + b->nmodules + 2, sizeof(*argv));
+    struct buf path = BUF_INIT(64 * KIB);
+    const char *env[] = {NULL, "HOME=/", "LC_ALL=C", "GIT_ALLOW_PROTOCOL=none", "GIT_CONFIG_NOSYSTEM=1", NULL};
+    struct spawn_request r = {.argv = argv, .env = env, .timeout_ms = WITHIN_MS};
+    char **names = xcalloc(b->nmodules + 1, sizeof(*names));
+    size_t i;
+    int rc;
+
+    memcpy(argv, fixed, sizeof(fixed));
+    argv[2] = b->origin.repo;
+    for (i = 0; i <= b->nmodules; i++) {
+        struct buf name = BUF_INIT(16 * KIB);
+
+        buf_addf(&name, "HEAD:%s", i ? b->modules[i - 1].path : b->path);
+        argv[NFIXED + i] = names[i] = buf_take(&name, NULL);
+    }
+    buf_addf(&path, "PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    env[0] = buf_text(&path);
+    rc = q->host->ops->spawn(q->host, &r, on_answer, q, &q->op, e);
+    for (i = 0; i <= b->nmodules; i++)
+        free(names[i]);
+    free(names);
+    free(argv);
+    buf_free(&path);
+    return rc;
 }
 
 void origin_ask(struct origin_query *q, struct host *host, struct runbook *b)
 {
-    /* Whose the repository is does not matter: its objects are looked at as they are stored, and whatever its
-     * configuration says, nothing that is missing is fetched. */
-    const char *argv[] = {"git", "-C", b->origin.repo, "-c", "safe.directory=*", "--no-pager", "--no-optional-locks",
-                          "--no-replace-objects", "cat-file", "--batch-check", NULL};
-    char path[8 * KIB];
-    const char *env[] = {path, "HOME=/", "LC_ALL=C", "GIT_ALLOW_PROTOCOL=none", "GIT_CONFIG_NOSYSTEM=1", NULL};
-    struct spawn_request r = {.argv = argv, .env = env, .timeout_ms = WITHIN_MS};
     struct err e = {0};
-    size_t i;
 
-    *q = (struct origin_query){.host = host, .book = b, .input = BUF_INIT(MIB)};
-    if (!b->origin.repo || b->origin.commit) {
-        q->book = NULL;
-        return;
-    }
-    snprintf(path, sizeof(path), "PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
-    buf_adds(&q->input, "HEAD^{commit}\nHEAD^{tree}\n");
-    add_path(&q->input, b->path);
-    for (i = 0; i < b->nmodules; i++)
-        add_path(&q->input, b->modules[i].path);
-    r.input = (struct str){buf_text(&q->input), q->input.len};
-    if (host->ops->spawn(host, &r, on_answer, q, &q->op, &e) < 0)
+    *q = (struct origin_query){.host = host, .book = b};
+    if (b->origin.repo && !b->origin.commit && ask(q, &e) < 0)
         complain(q, e.msg, strlen(e.msg));
 }
 
@@ -113,5 +125,4 @@ void origin_take(struct origin_query *q, bool wanted)
     if (q->op)
         q->host->ops->cancel(q->host, q->op);
     q->op = NULL;
-    buf_free(&q->input);
 }

@@ -10,9 +10,8 @@
 
 struct origin_query {
     struct host *host;
-    struct runbook *book;       /* NULL = there is nothing to ask */
-    struct host_op *op;         /* NULL = answered */
-    struct buf input;
+    struct runbook *book;
+    struct host_op *op;         /* NULL = answered, or nothing to ask */
 };
 
 /* Asks if the book lies in a git repository and its commit is not known. */
