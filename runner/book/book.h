@@ -78,7 +78,7 @@ struct origin {
 
 struct runbook {
     char *file;                 /* as the user wrote it: messages before a run */
-    char *path;                 /* from the root of its source: what a run calls it */
+    char *path;                 /* from the root of its source */
     char *name, *summary, *owner, *severity;
     struct trigger_offer *triggers;
     size_t ntriggers;

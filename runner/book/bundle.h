@@ -19,7 +19,7 @@
 #define MIDWATCH_ABI 1
 
 struct bundle_file {
-    char *path;         /* "runbooks/high-latency.md", "lua/remedy.lua", "plugins/shell.lua", "modules/lib/checks.lua" */
+    char *path;         /* "high-latency.md", "lua/remedy.lua", "plugins/shell.lua", "modules/lib/checks.lua" */
     char *module;       /* name that the runbook requires it by, or NULL */
     struct hash sha256;
     char *data;         /* owned copy */

@@ -115,7 +115,8 @@ struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct e
     char path[300];
     size_t i;
 
-    if (bundle_add(b, book->path, (struct str){book->text, book->text_len}, e) < 0)
+    snprintf(path, sizeof(path), "%s.md", book->name);
+    if (bundle_add(b, path, (struct str){book->text, book->text_len}, e) < 0)
         goto fail;
     for (i = 0; i < book->nmodules; i++) {
         const struct book_module *m = &book->modules[i];
@@ -230,7 +231,7 @@ int setup_vm(struct run *r, struct err *e)
         rc = vm_offer_required(r->vm, m->name, m->path, (struct str){m->text, m->len}, e);
     }
     if (rc == 0)
-        rc = vm_start_chunk(r->vm, r->book->path, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
+        rc = vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
     buf_free(&setup);
     return rc;
 }

@@ -214,7 +214,7 @@ REQUIRE = {
     "message with the module's place": ("local _, m = try(require 'a') resolve(m)", {"lib__a_lua": "return function()\n error('bad') end"}, 0,
                                         r"resolved .*: lib/a\.lua:2: bad"),
     "message with the runbook's place": ("local _, m = try(function() error('bad') end) resolve(m)", {}, 0,
-                                         r"resolved .*: runbooks/t\.md:9: bad"),
+                                         r"resolved .*: t\.md:9: bad"),
 }
 
 
