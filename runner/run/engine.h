@@ -50,8 +50,6 @@ struct run_request {
     const char *requester;          /* who started it */
     json_t *params;                 /* resolved; borrowed */
     json_t *trigger;                /* {"kind","labels",...}; borrowed; NULL = command line */
-    const char *repo, *commit;      /* or NULL */
-    bool dirty;
     uint64_t seed;                  /* 0 = from the host's random */
 };
 /* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */

@@ -147,11 +147,16 @@ static bool take_own_row(struct run *r)
     return true;
 }
 
+static bool starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
 /* Most errors say their place themselves. */
 static void finish_error(struct run *r, const struct vm_event *ev)
 {
-    if (ev->line > 0 && strncmp(ev->error, r->book->file, strlen(r->book->file)) != 0)
-        run_finish(r, "escalated", "error", "%s:%d: %s", r->book->file, ev->line, ev->error);
+    if (ev->line > 0 && !starts(ev->error, ev->chunk) && !starts(ev->error, r->book->file))
+        run_finish(r, "escalated", "error", "%s:%d: %s", ev->chunk, ev->line, ev->error);
     else
         run_finish(r, "escalated", "error", "%s", ev->error);
 }

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "book/source.h"
 #include "io/host_sim.h"
 
 #include <stdio.h>
@@ -138,21 +139,16 @@ static void report(const struct run *r)
 
 static int start(struct engine *n, const char *file, struct run **r, struct err *e)
 {
-    struct buf path = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX);
     struct run_request q = {.command = "run", .requester = "crash test", .seed = 1};
     json_t *params = NULL;
-    int rc = source_find(file, &path, &text, e);
+    int rc = source_load(NULL, file, &q.book, e);
 
-    if (rc == 0)
-        rc = book_read((struct str){text.data, text.len}, buf_text(&path), &q.book, e);
     if (rc == 0)
         rc = params_resolve(q.book->params, q.book->nparams, NULL, 0, NULL, &params, e);
     q.params = params;
     if (rc == 0)
         rc = engine_start(n, &q, r, e);
     json_decref(params);
-    buf_free(&path);
-    buf_free(&text);
     return rc;
 }
 
