@@ -90,6 +90,12 @@ def part_crash(build):
     yield f"crash ({m.group(1) if m else 0} kills)", None if m and m.group(2) == "0" and p.returncode == 0 else tail(p)
 
 
+def part_cancel(build):
+    p = command([sys.executable, "tests/crash/cancel.py", "--build", build], timeout=600)
+    m = re.search(r"^cancel: (\d+) passed, 0 failed$", p.stdout, re.M)
+    yield f"cancel ({m.group(1) if m else 0} kills)", None if m and p.returncode == 0 else tail(p)
+
+
 def part_world(build):
     del build
     p = command([sys.executable, "-B", "-m", "unittest", "discover", "-s", "tests/demo", "-p", "test_*.py"], timeout=300)
@@ -125,7 +131,8 @@ def part_valgrind(build):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
-         "flow": part_flow, "world": part_world, "crash": part_crash, "demo": part_demo, "valgrind": part_valgrind, "e2e": part_e2e}
+         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "demo": part_demo, "valgrind": part_valgrind,
+         "e2e": part_e2e}
 ON_DEMAND = {"e2e"}
 
 

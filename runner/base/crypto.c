@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void start(SHA256_CTX *c)
@@ -113,5 +114,27 @@ const char *hash_key(const struct hash *h, char out[33])
             out[n++] = letters[bits >> (have - 5) & 31];
     }
     out[n] = '\0';
+    return out;
+}
+
+const char *hash_git_blob(struct str data, size_t hex_digits, char out[2 * HASH_BYTES + 1])
+{
+    struct hash h = {{0}};
+    char head[40];
+    size_t n = (size_t)snprintf(head, sizeof(head), "blob %zu", data.n) + 1;
+    SHA256_CTX wide;
+    SHA_CTX c;
+
+    if (hex_digits == 64) {
+        start(&wide);
+        add(&wide, head, n);
+        add(&wide, data.p, data.n);
+        h = finish(&wide);
+    } else if (SHA1_Init(&c) != 1 || SHA1_Update(&c, head, n) != 1 || (data.n && SHA1_Update(&c, data.p, data.n) != 1) ||
+               SHA1_Final(h.bytes, &c) != 1) {
+        abort();
+    }
+    hash_hex(&h, out);
+    out[hex_digits == 64 ? 64 : 40] = '\0';
     return out;
 }

@@ -20,6 +20,8 @@ bool hash_eq(const struct hash *a, const struct hash *b);
 const char *hash_hex(const struct hash *h, char out[2 * HASH_BYTES + 1]);
 /* Exactly 64 lower-case digits, else ERR_INVALID. */
 int hash_from_hex(struct str hex, struct hash *out);
+/* The id that git gives a file of these bytes: 40 digits (SHA-1), or 64 where hex_digits is 64. Returns out. */
+const char *hash_git_blob(struct str data, size_t hex_digits, char out[2 * HASH_BYTES + 1]);
 /* Lower-case base32 without padding of the first 20 bytes: keys of effects (32 characters and NUL). */
 const char *hash_key(const struct hash *h, char out[33]);
 

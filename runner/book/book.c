@@ -63,6 +63,7 @@ int book_read(struct str text, const char *file, struct runbook **out, struct er
 
     e = e ? e : &own;
     b->file = xstrdup(file);
+    b->path = xstrdup(file);
     b->text = xstrndup(text.p, text.n);
     b->text_len = text.n;
     text.p = b->text;
@@ -92,6 +93,12 @@ static void may_free(struct may *m)
     free(m->target);
 }
 
+void book_add_module(struct runbook *b, const char *name, const char *path, struct str text)
+{
+    b->modules = xrealloc(b->modules, (b->nmodules + 1) * sizeof(*b->modules));
+    b->modules[b->nmodules++] = (struct book_module){xstrdup(name), xstrdup(path), xstrndup(text.p, text.n), text.n};
+}
+
 void book_free(struct runbook *b)
 {
     size_t i;
@@ -108,12 +115,22 @@ void book_free(struct runbook *b)
         may_free(&b->may[i]);
     for (i = 0; i < b->nsections; i++)
         free(b->sections[i].title);
+    for (i = 0; i < b->nmodules; i++) {
+        free(b->modules[i].name);
+        free(b->modules[i].path);
+        free(b->modules[i].text);
+    }
     params_free(b->params, b->nparams);
+    free(b->modules);
+    free(b->origin.repo);
+    free(b->origin.commit);
+    free(b->origin.tree);
     free(b->triggers);
     free(b->uses);
     free(b->may);
     free(b->sections);
     free(b->file);
+    free(b->path);
     free(b->name);
     free(b->summary);
     free(b->owner);

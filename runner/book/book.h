@@ -61,8 +61,24 @@ struct trigger_offer {          /* recorded, matched by the server */
     json_t *what;               /* matchers as written, or the phrase */
 };
 
+/* A Lua file of the runbook's repository. */
+struct book_module {
+    char *name;                 /* as required: "k8s.checks" */
+    char *path;                 /* from the root: "lib/k8s/checks.lua" */
+    char *text;
+    size_t len;
+};
+
+/* Where the texts come from, for people and for `revoke`. */
+struct origin {
+    char *repo;                 /* root of the working tree, or the repository's address; NULL = in no repository */
+    char *commit, *tree;        /* NULL = not known */
+    bool dirty;                 /* a text is not what the commit has */
+};
+
 struct runbook {
-    char *file;                 /* as named in messages */
+    char *file;                 /* as the user wrote it: messages before a run */
+    char *path;                 /* from the root of its source */
     char *name, *summary, *owner, *severity;
     struct trigger_offer *triggers;
     size_t ntriggers;
@@ -83,17 +99,18 @@ struct runbook {
     size_t text_len;
     char *chunk;                /* as many lines as text; code lines as they are, others empty */
     size_t chunk_len;
+    struct book_module *modules;    /* those it requires, each before those that need it */
+    size_t nmodules;
+    struct origin origin;
 };
 
 /* Parses the text of one runbook. Errors are ERR_INVALID with file:line:column. *out is owned. */
 int book_read(struct str text, const char *file, struct runbook **out, struct err *e);
 void book_free(struct runbook *b);
+/* Copies. */
+void book_add_module(struct runbook *b, const char *name, const char *path, struct str text);
 /* The title of the section that line is in, or "". Borrowed. */
 const char *book_section(const struct runbook *b, int line);
-
-/* Where a runbook's name leads: a path that ends in .md, or ./runbooks/NAME.md. Only regular files,
- * at most RUNBOOK_BYTES_MAX. *text and *file are owned buffers of the caller. */
-int source_find(const char *name, struct buf *file, struct buf *text, struct err *e);
 
 /* Values for the declared parameters, from "key=value" texts (command line) and, for parameters with
  * `from`, from the trigger's labels and annotations ({"labels":{},"annotations":{}} or NULL).

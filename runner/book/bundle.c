@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define MODULES_FOLDER "modules/"
+
 struct bundle *bundle_new(void)
 {
     struct bundle *b = xcalloc(1, sizeof(*b));
@@ -25,11 +27,13 @@ void bundle_free(struct bundle *b)
         return;
     for (i = 0; i < b->nfiles; i++) {
         free(b->files[i].path);
+        free(b->files[i].module);
         free(b->files[i].data);
     }
     free(b->files);
     free(b->repo);
     free(b->commit);
+    free(b->tree);
     free(b);
 }
 
@@ -57,6 +61,24 @@ int bundle_add(struct bundle *b, const char *path, struct str data, struct err *
     return 0;
 }
 
+int bundle_add_module(struct bundle *b, const char *name, const char *path, struct str data, struct err *e)
+{
+    struct buf full = BUF_INIT(8 * KIB);
+    int rc;
+
+    buf_addf(&full, MODULES_FOLDER "%s", path);
+    rc = bundle_add(b, buf_text(&full), data, e);
+    if (rc == 0)
+        b->files[b->nfiles - 1].module = xstrdup(name);
+    buf_free(&full);
+    return rc;
+}
+
+const char *bundle_module_path(const struct bundle_file *f)
+{
+    return f->path + sizeof(MODULES_FOLDER) - 1;
+}
+
 static int by_path(const void *a, const void *b)
 {
     return strcmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
@@ -66,6 +88,25 @@ static void sort_files(struct bundle *b)
 {
     if (b->nfiles)
         qsort(b->files, b->nfiles, sizeof(*b->files), by_path);
+}
+
+/* {"checks":"modules/lib/checks.lua"}; left out if there are none. */
+static void put_modules(const struct bundle *b, struct json_object *o)
+{
+    json_t *modules = json_object();
+    struct buf text = BUF_INIT(64 * KIB);
+    size_t i;
+
+    for (i = 0; i < b->nfiles; i++) {
+        if (b->files[i].module)
+            json_object_set_new(modules, b->files[i].module, json_string(b->files[i].path));
+    }
+    if (json_object_size(modules) > 0) {
+        json_add_value(&text, modules);
+        json_put_raw(o, "modules", (struct str){text.data, text.len});
+    }
+    json_decref(modules);
+    buf_free(&text);
 }
 
 void bundle_manifest(const struct bundle *b, struct buf *out)
@@ -86,8 +127,11 @@ void bundle_manifest(const struct bundle *b, struct buf *out)
         json_put_string(&f, b->files[i].path, str_of(hash_hex(&b->files[i].sha256, hex)));
     json_close(&f);
     json_put_string(&o, "lua", str_of(b->lua_release));
+    put_modules(b, &o);
     if (b->repo)
         json_put_string(&o, "repo", str_of(b->repo));
+    if (b->tree)
+        json_put_string(&o, "tree", str_of(b->tree));
     json_close(&o);
 }
 
@@ -130,6 +174,29 @@ static int open_files(struct bundle *b, const json_t *files, struct err *e)
     return 0;
 }
 
+static int open_modules(struct bundle *b, const json_t *modules, struct err *e)
+{
+    const char *name;
+    json_t *path;
+    size_t i;
+
+    json_object_foreach((json_t *)(uintptr_t)modules, name, path) {
+        for (i = 0; i < b->nfiles && strcmp(b->files[i].path, json_string_value(path) ? json_string_value(path) : "") != 0;)
+            i++;
+        if (i == b->nfiles || b->files[i].module)
+            return err_set(e, ERR_CORRUPT, "the manifest has no file for the module %s", name);
+        b->files[i].module = xstrdup(name);
+    }
+    return 0;
+}
+
+static char *copy_field(const json_t *m, const char *key)
+{
+    const char *s = json_get_string(m, key, NULL);
+
+    return s ? xstrdup(s) : NULL;
+}
+
 int bundle_open(struct str manifest, struct bundle **out, struct err *e)
 {
     struct bundle *b = bundle_new();
@@ -141,11 +208,14 @@ int bundle_open(struct str manifest, struct bundle **out, struct err *e)
     if (rc == 0) {
         b->abi = (int)json_get_int(m, "abi", 0);
         b->dirty = json_get_bool(m, "dirty", false);
-        b->commit = json_get_string(m, "commit", NULL) ? xstrdup(json_get_string(m, "commit", "")) : NULL;
-        b->repo = json_get_string(m, "repo", NULL) ? xstrdup(json_get_string(m, "repo", "")) : NULL;
+        b->commit = copy_field(m, "commit");
+        b->repo = copy_field(m, "repo");
+        b->tree = copy_field(m, "tree");
         snprintf(b->lua_release, sizeof(b->lua_release), "%s", json_get_string(m, "lua", ""));
         rc = open_files(b, json_object_get(m, "files"), e);
     }
+    if (rc == 0)
+        rc = open_modules(b, json_object_get(m, "modules"), e);
     if (rc == 0 && (b->abi > MIDWATCH_ABI || b->abi < MIDWATCH_ABI - 1 || b->abi < 1))
         rc = err_set(e, ERR_INVALID, "the run has abi %d, this program runs abi %d", b->abi, MIDWATCH_ABI);
     json_decref(m);

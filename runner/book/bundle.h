@@ -19,7 +19,8 @@
 #define MIDWATCH_ABI 1
 
 struct bundle_file {
-    char *path;         /* "runbook.md", "lua/remedy.lua", "plugins/shell.lua" */
+    char *path;         /* "high-latency.md", "lua/remedy.lua", "plugins/shell.lua", "modules/lib/checks.lua" */
+    char *module;       /* name that the runbook requires it by, or NULL */
     struct hash sha256;
     char *data;         /* owned copy */
     size_t len;
@@ -27,8 +28,8 @@ struct bundle_file {
 struct bundle {
     struct bundle_file *files;      /* sorted by path */
     size_t nfiles;
-    char *repo, *commit;            /* or NULL: recorded for people */
-    bool dirty;
+    char *repo, *commit, *tree;     /* or NULL: recorded for people and for `revoke` */
+    bool dirty;                     /* a text is not the commit's */
     int abi;
     char lua_release[32];
     char id[2 * HASH_BYTES + 1];    /* set by bundle_seal */
@@ -38,9 +39,13 @@ struct bundle *bundle_new(void);
 void bundle_free(struct bundle *b);
 /* Copies. ERR_LIMIT above MODULE_BYTES_MAX (RUNBOOK_BYTES_MAX for *.md). */
 int bundle_add(struct bundle *b, const char *path, struct str data, struct err *e);
+/* A module of the runbook's repository; `path` from its root is kept behind "modules/". */
+int bundle_add_module(struct bundle *b, const char *name, const char *path, struct str data, struct err *e);
+/* The path that bundle_add_module was given. Borrowed. */
+const char *bundle_module_path(const struct bundle_file *f);
 /* Sorts, hashes, sets id. No files may be added afterwards. */
 void bundle_seal(struct bundle *b, const char *lua_release);
-/* The manifest as canonical JSON (abi, commit, dirty, files, lua, repo). */
+/* The manifest as canonical JSON (abi, commit, dirty, files, lua, modules, repo, tree). */
 void bundle_manifest(const struct bundle *b, struct buf *out);
 /* Borrowed; empty if there is no such file. */
 struct str bundle_get(const struct bundle *b, const char *path);

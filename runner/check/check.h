@@ -4,6 +4,7 @@
 #ifndef MIDWATCH_CHECK_CHECK_H
 #define MIDWATCH_CHECK_CHECK_H
 
+#include "book/source.h"
 #include "config/config.h"
 #include "journal/journal.h"
 
@@ -12,8 +13,8 @@
 
 #include <jansson.h>
 
-/* Findings as "file:line:column: text\n" lines in out; returns their number. */
-size_t lint_runbook(const char *file, struct config *config, struct buf *out);
+/* `source` NULL: the working tree. Findings as "file:line:column: text\n" lines in out; returns their number. */
+size_t lint_runbook(struct source *source, const char *name, struct config *config, struct buf *out);
 
 struct scenario_result {
     char name[256];
@@ -26,9 +27,9 @@ void scenario_result_deinit(struct scenario_result *r);
 
 /* The scenarios beside runbook FILE.md (FILE.test.yaml): a list of objects with the file's given and params
  * filled in. Strict keys. *out is owned. */
-int scenarios_load(const char *runbook_file, json_t **out, struct err *e);
+int scenarios_load(struct source *source, const char *runbook, json_t **out, struct err *e);
 /* Runs one scenario. An error is about the runbook, not about the expectation. gc_mode: engine_options. */
-int scenario_run(const char *runbook_file, struct config *config, const json_t *scenario, int gc_mode,
+int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
                  struct scenario_result *out, struct err *e);
 
 /* Replays a run from rows of j. ERR_CORRUPT names the first difference. gc_mode as of the engine. */

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
-#include "book/book.h"
+#include "book/source.h"
 
 #include <glob.h>
 #include <stdio.h>
@@ -131,15 +131,13 @@ static json_t *defaults(const struct runbook *book)
 
 static void check_book(struct doctor *d, const char *path, json_t *names)
 {
-    struct buf file = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
     struct runbook *book = NULL;
     struct err e = {0};
     char why[1400];
     json_t *values;
     size_t i;
 
-    if (source_find(path, &file, &text, &e) < 0 ||
-        book_read((struct str){buf_text(&text), text.len}, buf_text(&file), &book, &e) < 0) {
+    if (source_load(NULL, path, &book, &e) < 0) {
         doctor_found(d, FINDING_FAIL, "runbook", "%s", err_text(&e, why, sizeof(why)));
     } else {
         json_object_set_new(names, book->name, json_true());
@@ -150,8 +148,6 @@ static void check_book(struct doctor *d, const char *path, json_t *names)
         json_decref(values);
     }
     book_free(book);
-    buf_free(&file);
-    buf_free(&text);
 }
 
 void doctor_runbooks(struct doctor *d)

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
-#include "book/book.h"
+#include "book/lua_words.h"
 #include "io/host_sim.h"
 #include "plugin/plugin.h"
 #include "vm/vm.h"
@@ -17,18 +17,19 @@
 
 struct lint {
     const struct runbook *book;
+    const char *file;       /* of the text that is being looked at */
     struct registry *registry;
     bool configured;        /* the operator says what instances there are; else an alias is a plugin's name */
     struct buf *out;
     size_t n;
-    char *code;             /* the chunk with comments and strings blanked */
+    char *code;             /* that text with comments and strings blanked */
 };
 
 __attribute__((format(printf, 4, 5))) static void found(struct lint *l, int line, int column, const char *fmt, ...)
 {
     va_list ap;
 
-    buf_addf(l->out, "%s:%d:%d: ", l->book->file, line, column);
+    buf_addf(l->out, "%s:%d:%d: ", l->file, line, column);
     va_start(ap, fmt);
     buf_addv(l->out, fmt, ap);
     va_end(ap);
@@ -44,31 +45,6 @@ static void found_err(struct lint *l, const struct err *e)
     l->n++;
 }
 
-/* Length of a long bracket's opening "[==[" at s, its level in *level; 0 = none. */
-static size_t long_open(const char *s, size_t *level)
-{
-    size_t n = 1;
-
-    if (*s != '[')
-        return 0;
-    while (s[n] == '=')
-        n++;
-    *level = n - 1;
-    return s[n] == '[' ? n + 1 : 0;
-}
-
-static size_t long_close(const char *s, size_t level)
-{
-    const char *p = s;
-
-    while ((p = strchr(p, ']')) != NULL) {
-        if (strspn(p + 1, "=") >= level && p[1 + level] == ']')
-            return (size_t)(p + level + 2 - s);
-        p++;
-    }
-    return strlen(s);
-}
-
 static void blank(char *s, size_t n)
 {
     for (; n > 0; n--, s++) {
@@ -78,27 +54,15 @@ static void blank(char *s, size_t n)
 }
 
 /* Blanks comments and strings, keeps lines. */
-static void strip(char *s)
+static void strip(char *s, size_t n)
 {
-    while (*s) {
-        bool comment = s[0] == '-' && s[1] == '-';
-        size_t level = 0, n = long_open(comment ? s + 2 : s, &level);
+    while (n > 0) {
+        size_t skip = lua_skip(s, n);
 
-        if (n) {
-            n += comment ? 2 : 0;
-            n += long_close(s + n, level);
-        } else if (comment) {
-            n = strcspn(s, "\n");
-        } else if (*s == '"' || *s == '\'') {
-            for (n = 1; s[n] && s[n] != *s && s[n] != '\n'; n++)
-                n += s[n] == '\\' && s[n + 1];
-            n += s[n] == *s;
-        } else {
-            s++;
-            continue;
-        }
-        blank(s, n);
-        s += n;
+        blank(s, skip);
+        skip += skip == 0;
+        s += skip;
+        n -= skip;
     }
 }
 
@@ -175,6 +139,22 @@ static void check_alias(struct lint *l, const char *alias, const json_t *declare
     }
 }
 
+/* What the code asks of each alias. */
+static void check_names(struct lint *l)
+{
+    size_t i;
+
+    for (i = 0; i < l->book->nuses; i++) {
+        const struct use *u = &l->book->uses[i];
+        const json_t *declared;
+        struct err e = {0};
+
+        if (!strchr(u->instance, '{') &&
+            registry_describe(l->registry, u->instance, l->configured ? NULL : u->alias, &declared, &e) == 0)
+            check_alias(l, u->alias, declared);
+    }
+}
+
 static void check_uses(struct lint *l)
 {
     size_t i;
@@ -184,13 +164,9 @@ static void check_uses(struct lint *l)
         const json_t *declared;
         struct err e = {0};
 
-        if (strchr(u->instance, '{'))
-            continue;
-        if (registry_describe(l->registry, u->instance, l->configured ? NULL : u->alias, &declared, &e) < 0) {
+        if (!strchr(u->instance, '{') &&
+            registry_describe(l->registry, u->instance, l->configured ? NULL : u->alias, &declared, &e) < 0)
             found(l, u->line, u->column, "uses: %s%s%s%s", e.msg, e.hint[0] ? " (" : "", e.hint, e.hint[0] ? ")" : "");
-            continue;
-        }
-        check_alias(l, u->alias, declared);
     }
 }
 
@@ -279,16 +255,21 @@ static void check_endings(struct lint *l)
     free(copy);
 }
 
-static void check_syntax(struct lint *l)
+/* One text of Lua: the runbook's chunk, or a module. */
+static void check_code(struct lint *l, const char *file, struct str code)
 {
     struct vm_options o = {.seed = 1};
     struct vm *vm;
     struct err e = {0};
 
-    if (vm_new(&o, &vm, &e) < 0 ||
-        vm_check_chunk(vm, l->book->file, (struct str){l->book->chunk, l->book->chunk_len}, &e) < 0)
+    if (vm_new(&o, &vm, &e) < 0 || vm_check_chunk(vm, file, code, &e) < 0)
         found_err(l, &e);
     vm_free(vm);
+    l->file = file;
+    free(l->code);
+    l->code = xstrndup(code.p, code.n);
+    strip(l->code, code.n);
+    check_names(l);
 }
 
 /* Not a finding: a runbook is right without a route. */
@@ -307,23 +288,24 @@ static void say_routes(struct lint *l, const struct config *c)
 
 static void check_book(struct lint *l)
 {
+    const struct runbook *b = l->book;
     size_t i;
 
-    l->code = xstrndup(l->book->chunk, l->book->chunk_len);
-    strip(l->code);
-    check_syntax(l);
+    l->file = b->file;
     check_uses(l);
-    for (i = 0; i < l->book->nmay; i++)
-        check_may_entry(l, &l->book->may[i]);
+    for (i = 0; i < b->nmay; i++)
+        check_may_entry(l, &b->may[i]);
+    for (i = 0; i < b->nmodules; i++)
+        check_code(l, b->modules[i].path, (struct str){b->modules[i].text, b->modules[i].len});
+    check_code(l, b->file, (struct str){b->chunk, b->chunk_len});
     check_endings(l);
     free(l->code);
 }
 
-size_t lint_runbook(const char *file, struct config *config, struct buf *out)
+size_t lint_runbook(struct source *source, const char *name, struct config *config, struct buf *out)
 {
     struct host_sim_options ho = {.seed = 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
-    struct buf path = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
     struct lint l = {.configured = config && config->file, .out = out};
     struct runbook *book = NULL;
     struct host *host = NULL;
@@ -331,8 +313,7 @@ size_t lint_runbook(const char *file, struct config *config, struct buf *out)
 
     if (host_sim_new(&ho, &host, &e) == 0) {
         ro.host = host;
-        if (registry_new(&ro, &l.registry, &e) == 0 && source_find(file, &path, &text, &e) == 0 &&
-            book_read((struct str){text.data ? text.data : "", text.len}, buf_text(&path), &book, &e) == 0) {
+        if (registry_new(&ro, &l.registry, &e) == 0 && source_load(source, name, &book, &e) == 0) {
             l.book = book;
             say_routes(&l, config);
             check_book(&l);
@@ -344,7 +325,5 @@ size_t lint_runbook(const char *file, struct config *config, struct buf *out)
     registry_free(l.registry);
     if (host)
         host->ops->free(host);
-    buf_free(&path);
-    buf_free(&text);
     return l.n;
 }

@@ -119,7 +119,7 @@ static int write_files(struct bench *t, struct err *e)
     return 0;
 }
 
-static int open_registry(struct bench *t, struct err *e)
+int bench_load(struct bench *t, struct err *e)
 {
     struct registry_options o = {.host = t->host, .config = t->config};
     const json_t *declared;
@@ -168,9 +168,7 @@ int bench_open(struct bench *t, const char *path, struct err *e)
         return err_set(e, ERR_IO, "no temporary directory can be made");
     }
     fill_tmp(t, t->examples);
-    if (write_files(t, e) < 0 || make_config(t, &at, e) < 0)
-        return e->code;
-    return open_registry(t, e);
+    return write_files(t, e) < 0 ? e->code : make_config(t, &at, e);
 }
 
 /* The directory and the plain files in it. */
@@ -285,6 +283,6 @@ void bench_cut(struct bench *t, const char *verb, const json_t *args, const json
     t->answer = NULL;
     registry_free(t->registry);
     t->registry = NULL;
-    if (open_registry(t, &e) == 0)
+    if (bench_load(t, &e) == 0)
         wait_ms(t, calm_ms);
 }

@@ -30,6 +30,8 @@ struct bench {
 
 /* On an error, too, bench_close. */
 int bench_open(struct bench *t, const char *path, struct err *e);
+/* Loads the plugin; an error is about its declaration or the settings. */
+int bench_load(struct bench *t, struct err *e);
 void bench_close(struct bench *t);
 /* One call to its end; the answer is owned and never NULL. */
 json_t *bench_ask(struct bench *t, enum body_kind kind, const char *verb, const json_t *args, const json_t *extra);

@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "check/plugin_bench.h"
-#include "plugin/declaration.h"
 #include "plugin/schema.h"
 #include "run/run.h"
 
@@ -290,8 +289,11 @@ int plugin_test(const char *path, plugin_case_fn tell, void *ctx, struct err *e)
     struct err bad = {0};
     int rc = bench_open(&t.bench, path, e);
 
-    if (rc == 0) {
-        tell(ctx, "declaration", declaration_check(t.bench.declared, &bad) < 0 ? bad.msg : NULL);
+    bool loaded = rc == 0 && bench_load(&t.bench, &bad) == 0;
+
+    if (rc == 0)
+        tell(ctx, "declaration", loaded ? NULL : bad.msg);
+    if (loaded) {
         if (json_get_bool(t.bench.declared, "has_probe", false))
             try_probe(&t);
         try_section(&t, "reads", "read", try_read);

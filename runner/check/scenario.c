@@ -169,15 +169,12 @@ static void stage_close(struct stage *s)
     json_decref(s->seen.effects);
 }
 
-static int play(struct stage *s, const char *file, const json_t *scenario, struct run **r, struct err *e)
+static int play(struct stage *s, struct source *source, const char *name, const json_t *scenario, struct run **r, struct err *e)
 {
-    struct buf path = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
     json_t *params = NULL;
-    int rc = source_find(file, &path, &text, e);
+    int rc = source_load(source, name, &q.book, e);
 
-    if (rc == 0)
-        rc = book_read((struct str){text.data ? text.data : "", text.len}, buf_text(&path), &q.book, e);
     if (rc == 0) {
         rc = resolve_params(q.book, json_object_get(scenario, "params"), &params, e);
         if (rc < 0)
@@ -193,8 +190,6 @@ static int play(struct stage *s, const char *file, const json_t *scenario, struc
         rc = e->code;
     }
     json_decref(params);
-    buf_free(&path);
-    buf_free(&text);
     return rc;
 }
 
@@ -211,7 +206,7 @@ static void replayed(struct stage *s, struct config *config, const struct run *r
     out->passed = false;
 }
 
-int scenario_run(const char *runbook_file, struct config *config, const json_t *scenario, int gc_mode,
+int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
                  struct scenario_result *out, struct err *e)
 {
     struct stage s = {0};
@@ -223,7 +218,7 @@ int scenario_run(const char *runbook_file, struct config *config, const json_t *
     *out = (struct scenario_result){.why = BUF_INIT(64 * KIB)};
     snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
     if (rc == 0)
-        rc = play(&s, runbook_file, scenario, &r, e);
+        rc = play(&s, source, runbook, scenario, &r, e);
     if (rc == 0) {
         complaint = answer_script_complaint(s.answerer);
         judge(out, json_object_get(scenario, "expect"), r, &s.seen,

@@ -103,40 +103,18 @@ static int build_all(const struct yaml *y, const char *file, json_t **out, struc
     return rc;
 }
 
-static int read_file(const char *path, struct buf *text, struct err *e)
+int scenarios_load(struct source *source, const char *runbook, json_t **out, struct err *e)
 {
-    FILE *f = fopen(path, "re");
-    size_t n = 1;
-
-    if (!f)
-        return err_set(e, ERR_NOT_FOUND, "%s: there is no scenario file", path);
-    while (n > 0) {
-        char *to = buf_reserve(text, 16 * KIB);
-
-        n = to ? fread(to, 1, 16 * KIB, f) : 0;
-        text->len += n;
-    }
-    fclose(f);
-    return text->failed ? err_set(e, ERR_LIMIT, "%s: larger than %zu bytes", path, text->max) : 0;
-}
-
-int scenarios_load(const char *runbook_file, json_t **out, struct err *e)
-{
-    struct buf text = BUF_INIT(YAML_BYTES_MAX);
+    struct buf text = BUF_INIT(YAML_BYTES_MAX + 16 * KIB), file = BUF_INIT(4 * KIB);
     struct yaml *y = NULL;
-    char path[4096];
-    size_t n = strlen(runbook_file);
-    int rc;
+    int rc = source_scenarios(source, runbook, &file, &text, e);
 
-    if (n < 4 || strcmp(runbook_file + n - 3, ".md") != 0)
-        return err_set(e, ERR_INVALID, "'%s' is no runbook (a path that ends in .md is wanted)", runbook_file);
-    snprintf(path, sizeof(path), "%.*s.test.yaml", (int)(n - 3), runbook_file);
-    rc = read_file(path, &text, e);
     if (rc == 0)
-        rc = yaml_read((struct str){text.data ? text.data : "", text.len}, path, 1, &y, e);
+        rc = yaml_read((struct str){buf_text(&text), text.len}, buf_text(&file), 1, &y, e);
     if (rc == 0)
-        rc = build_all(y, path, out, e);
+        rc = build_all(y, buf_text(&file), out, e);
     yaml_tree_free(y);
+    buf_free(&file);
     buf_free(&text);
     return rc;
 }

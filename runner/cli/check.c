@@ -9,27 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* "name" -> "runbooks/name.md"; a path stays what it is. */
-static const char *file_of(const char *name, char *out, size_t size)
-{
-    size_t n = strlen(name);
-
-    if (n > 3 && strcmp(name + n - 3, ".md") == 0)
-        snprintf(out, size, "%s", name);
-    else
-        snprintf(out, size, "runbooks/%s.md", name);
-    return out;
-}
-
 int verb_lint(struct cli *c)
 {
     struct buf out = BUF_INIT(4 * MIB);
-    char file[4096];
+    struct source *source = NULL;
     size_t i, n = 0;
-    int rc = cli_config(c);
+    int rc = cli_source(c, &source);
 
     for (i = 0; rc == 0 && i < c->nargs; i++)
-        n += lint_runbook(file_of(c->args[i], file, sizeof(file)), c->config, &out);
+        n += lint_runbook(source, c->args[i], c->config, &out);
     if (rc == 0 && c->json) {
         struct buf json = BUF_INIT(16 * MIB);
 
@@ -43,6 +31,7 @@ int verb_lint(struct cli *c)
         if (n == 0)
             printf("%zu runbook%s: nothing to complain about\n", c->nargs, c->nargs == 1 ? "" : "s");
     }
+    source_close(source);
     buf_free(&out);
     return rc ? rc : n ? EXIT_USAGE : EXIT_OK;
 }
@@ -77,17 +66,17 @@ static void tell(struct tally *t, const char *file, const struct scenario_result
     }
 }
 
-static int test_file(struct tally *t, const char *file)
+static int test_file(struct tally *t, struct source *source, const char *file)
 {
     struct scenario_result result;
     json_t *scenarios = NULL, *scenario;
     struct err e = {0};
     size_t i;
 
-    if (scenarios_load(file, &scenarios, &e) < 0)
+    if (scenarios_load(source, file, &scenarios, &e) < 0)
         return cli_fail(&e);
     json_array_foreach(scenarios, i, scenario) {
-        if (scenario_run(file, t->cli->config, scenario, t->gc_mode, &result, &e) < 0) {
+        if (scenario_run(source, file, t->cli->config, scenario, t->gc_mode, &result, &e) < 0) {
             scenario_result_deinit(&result);
             json_decref(scenarios);
             return cli_fail(&e);
@@ -102,16 +91,17 @@ static int test_file(struct tally *t, const char *file)
 int verb_test(struct cli *c)
 {
     struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB), .gc_mode = getenv("MIDWATCH_TEST_GC") ? 1 : 0};
-    char file[4096];
+    struct source *source = NULL;
     size_t i;
-    int rc = cli_config(c);
+    int rc = cli_source(c, &source);
 
     for (i = 0; rc == 0 && i < c->nargs; i++)
-        rc = test_file(&t, file_of(c->args[i], file, sizeof(file)));
+        rc = test_file(&t, source, c->args[i]);
     if (rc == 0 && c->json)
         printf("[%s]\n", buf_text(&t.json));
     else if (rc == 0)
         printf("%zu passed, %zu failed\n", t.passed, t.failed);
+    source_close(source);
     buf_free(&t.json);
     return rc ? rc : t.failed ? EXIT_USAGE : EXIT_OK;
 }

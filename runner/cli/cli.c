@@ -10,21 +10,24 @@
 #include <unistd.h>
 
 #define COMMON (FLAG_CONFIG | FLAG_STATE)
+#define SOURCE (FLAG_AT | FLAG_REPO)
 
 static const struct verb verbs[] = {
-    {"run", "NAME|FILE.md [-p key=value]... [--alert FILE]", "run a runbook for real",
-     COMMON | FLAG_OUTPUT | FLAG_PARAM | FLAG_ALERT, 1, 1, verb_run},
+    {"run", "NAME|FILE.md [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
+     COMMON | FLAG_OUTPUT | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run},
     {"resume", "RUN", "take a run up again where it stopped", COMMON | FLAG_OUTPUT, 1, 1, verb_resume},
     {"settle", "RUN [EFFECT] applied|absent|release", "say what is true of an effect whose outcome is unknown",
      COMMON, 2, 3, verb_settle},
+    {"cancel", "RUN", "end a run and undo what it changed", COMMON | FLAG_OUTPUT, 1, 1, verb_cancel},
     {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", COMMON, 1, 2, verb_approve},
     {"deny", "RUN [QUESTION]", "say no to it", COMMON, 1, 2, verb_deny},
     {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", COMMON, 2, 3, verb_answer},
     {"list", "", "the runs of the journal, newest first", COMMON | FLAG_OUTPUT, 0, 0, verb_list},
     {"show", "RUN", "what a run saw, decided and changed", COMMON | FLAG_OUTPUT, 1, 1, verb_show},
     {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report},
-    {"lint", "FILE.md...", "check a runbook without running it", FLAG_CONFIG | FLAG_OUTPUT, 1, 16, verb_lint},
-    {"test", "FILE.md...", "run a runbook's scenarios over virtual time", FLAG_CONFIG | FLAG_OUTPUT, 1, 16, verb_test},
+    {"lint", "FILE.md...", "check a runbook without running it", COMMON | FLAG_OUTPUT | SOURCE, 1, 16, verb_lint},
+    {"test", "FILE.md...", "run a runbook's scenarios over virtual time", COMMON | FLAG_OUTPUT | SOURCE, 1, 16,
+     verb_test},
     {"replay", "RUN", "run a run again from its journal alone, and compare", COMMON, 1, 1, verb_replay},
     {"halt", "[WHY] | --release", "stop all effects at once, or release the halt", COMMON | FLAG_RELEASE, 0, 1, verb_halt},
     {"plugin", "test|describe PATH", "try a plugin against its contract, or print what it declares", 0, 2, 2, verb_plugin},
@@ -42,6 +45,8 @@ static const struct {
 } options[] = {
     {"-p", FLAG_PARAM, true, "-p key=value   a parameter of the runbook; repeatable"},
     {"--alert", FLAG_ALERT, true, "--alert FILE   an Alertmanager payload whose labels give parameters"},
+    {"--at", FLAG_AT, true, "--at REF       the runbook as a commit, tag or branch of its git repository has it"},
+    {"--repo", FLAG_REPO, true, "--repo REPO    that repository: a path, or an ssh:// or https:// address"},
     {"--config", FLAG_CONFIG, true, "--config FILE  the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
     {"--state", FLAG_STATE, true, "--state DIR    where the journal is"},
     {"-o", FLAG_OUTPUT, true, "-o text|json   the form of what is printed"},
@@ -96,6 +101,12 @@ static int take_value(struct cli *c, enum cli_flag flag, const char *value)
         break;
     case FLAG_OUT:
         c->out_file = value;
+        break;
+    case FLAG_AT:
+        c->at = value;
+        break;
+    case FLAG_REPO:
+        c->repo = value;
         break;
     case FLAG_RELEASE:
         c->release = true;
@@ -180,7 +191,7 @@ int verb_help(struct cli *c)
     if (c->nargs == 0) {
         printf("usage: midwatch VERB ...\n\n");
         for (i = 0; i < NVERBS; i++)
-            printf("  %-8s %-52s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
+            printf("  %-8s %-58s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
         printf("\nExit codes: 0 resolved or no_action, 1 internal error, 2 usage or invalid, 3 escalated, 4 refused by policy,\n"
                "5 not ended, 6 outcome of an effect unknown, 7 cancelled.\n");
         return EXIT_OK;

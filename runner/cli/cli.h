@@ -5,6 +5,7 @@
 #define MIDWATCH_CLI_CLI_H
 
 #include "base/err.h"
+#include "book/source.h"
 #include "config/config.h"
 #include "journal/journal.h"
 #include "report/report.h"
@@ -15,11 +16,11 @@ enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2 };
 
 enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
-    FLAG_FORM = 64, FLAG_OUT = 128,
+    FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512,
 };
 
 struct cli {
-    const char *config_file, *state_option, *alert_file, *form, *out_file;
+    const char *config_file, *state_option, *alert_file, *form, *out_file, *at, *repo;
     const char *params[64];
     size_t nparams;
     const char *args[16];
@@ -44,6 +45,9 @@ const struct verb *cli_verbs(size_t *n);
 int cli_fail(const struct err *e);
 /* Reads the configuration and finds the state directory. 0, or an exit code after printing why. */
 int cli_config(struct cli *c);
+/* The source that --at and --repo name for the runbook args[0]: NULL without them. A remote one is fetched first.
+ * 0, or an exit code after printing why. */
+int cli_source(struct cli *c, struct source **out);
 /* Opens the journal for reading; prints the open runs on stderr. 0, or an exit code. */
 int cli_read_journal(struct cli *c, struct journal **out);
 /* The run that text names (id, or the beginning of its uuid). 0, or an exit code after printing why. */
@@ -61,6 +65,7 @@ int verb_run(struct cli *c);
 int verb_resume(struct cli *c);
 int verb_settle(struct cli *c);
 int verb_approve(struct cli *c);
+int verb_cancel(struct cli *c);
 int verb_deny(struct cli *c);
 int verb_answer(struct cli *c);
 int verb_list(struct cli *c);

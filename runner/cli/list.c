@@ -3,11 +3,13 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "report/source.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 struct listing {
+    struct journal *journal;
     struct buf json;
     size_t n;
     bool as_json;
@@ -27,6 +29,9 @@ static void add_json(struct listing *l, const struct run_info *r)
     json_put_string(&o, "reason", str_of(r->reason));
     json_put_int(&o, "rows", r->next_seq - 1);
     json_put_string(&o, "runbook", str_of(r->runbook));
+    buf_adds(&l->json, ",\"source\":");
+    report_source_json(l->journal, r->bundle, &l->json);
+    o.last_key = "source";
     json_put_string(&o, "state", str_of(run_state_name(r->state)));
     json_put_string(&o, "uuid", str_of(r->uuid));
     json_close(&o);
@@ -84,6 +89,7 @@ int verb_list(struct cli *c)
 
     if (rc)
         return rc;
+    l.journal = j;
     buf_addc(&l.json, '[');
     if (j->ops->runs(j, false, add, &l, &e) < 0 ||
         (!c->json && (j->ops->locks(j, held, NULL, &e) < 0 || print_halt(c, j, &e) < 0)))

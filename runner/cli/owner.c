@@ -56,10 +56,23 @@ static int take_leave(struct session *s, const struct peer *who, const json_t *r
     return 0;
 }
 
+static int take_cancel(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
+{
+    int64_t run = json_get_int(request, "run", 0);
+
+    if (!s->run || run != run_id(s->run))
+        return err_set(e, ERR_BUSY, "run %lld is not the one that is being executed; wait for that, or use another journal",
+                       (long long)run);
+    engine_cancel(s->engine, who->name);
+    s->host->ops->wake(s->host);
+    buf_addf(text, "run %lld is being cancelled; what it changed is undone", (long long)run);
+    return 0;
+}
+
 static const struct {
     const char *verb;
     int (*take)(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
-} taken[] = {{"answer", take_answer}, {"leave", take_leave}, {"settle", take_settle}};
+} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"leave", take_leave}, {"settle", take_settle}};
 
 static int take(void *ctx, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
 {
@@ -141,6 +154,36 @@ static int answer(struct cli *c, const char *path, const char *word)
                   &e) == 0)
         return 0;
     return e.code == ERR_NOT_FOUND ? answer_left_run(c, run, path, word) : cli_fail(&e);
+}
+
+/* A run that nobody executes is taken up to be undone. */
+static int cancel_left_run(struct cli *c, int64_t run)
+{
+    struct session s = {0};
+    struct err e = {0};
+    int rc = session_open(&s, c, "midwatch cancel");
+
+    if (rc == 0 && engine_resume(s.engine, run, cli_who(), &s.run, &e) < 0)
+        rc = cli_fail(&e);
+    else if (rc == 0) {
+        engine_cancel(s.engine, cli_who());
+        rc = session_run(&s);
+    }
+    session_close(&s);
+    return rc;
+}
+
+int verb_cancel(struct cli *c)
+{
+    struct err e = {0};
+    int64_t run;
+    int rc = find_run(c, &run);
+
+    if (rc)
+        return rc;
+    if (owner_ask(c, json_pack("{s:I s:s}", "run", (json_int_t)run, "verb", "cancel"), &e) == 0)
+        return 0;
+    return e.code == ERR_NOT_FOUND ? cancel_left_run(c, run) : cli_fail(&e);
 }
 
 int verb_approve(struct cli *c)

@@ -2,6 +2,7 @@
 /* midwatch run: a runbook, for real. */
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/origin.h"
 #include "cli/session.h"
 
 #include <stdio.h>
@@ -27,17 +28,15 @@ static int read_alert(struct session *s, const char *file, json_t **out, struct 
     return rc < 0 ? err_wrap(e, "--alert") : 0;
 }
 
-static int start(struct session *s, struct err *e)
+/* Takes the book over. */
+static int start(struct session *s, struct runbook *book, struct err *e)
 {
     struct cli *c = s->cli;
-    struct buf file = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX + 1);
-    struct run_request q = {.command = "run", .requester = cli_who()};
+    struct run_request q = {.command = "run", .requester = cli_who(), .book = book};
     json_t *trigger = NULL, *params = NULL;
-    int rc = source_find(c->args[0], &file, &text, e);
+    int rc = 0;
 
-    if (rc == 0)
-        rc = book_read((struct str){text.data ? text.data : "", text.len}, buf_text(&file), &q.book, e);
-    if (rc == 0 && c->alert_file)
+    if (c->alert_file)
         rc = read_alert(s, c->alert_file, &trigger, e);
     if (rc == 0)
         rc = params_resolve(q.book->params, q.book->nparams, c->params, c->nparams, trigger, &params, e);
@@ -49,22 +48,46 @@ static int start(struct session *s, struct err *e)
         book_free(q.book);
     json_decref(trigger);
     json_decref(params);
-    buf_free(&file);
-    buf_free(&text);
+    return rc;
+}
+
+static int load(struct cli *c, struct runbook **out)
+{
+    struct source *source = NULL;
+    struct err e = {0};
+    int rc = cli_source(c, &source);
+
+    if (rc == 0)
+        rc = source_load(source, c->args[0], out, &e) < 0 ? cli_fail(&e) : 0;
+    source_close(source);
     return rc;
 }
 
 int verb_run(struct cli *c)
 {
+    struct runbook *book = NULL;
+    struct origin_query query;
     struct session s = {0};
     char what[300];
     struct err e = {0};
-    int rc;
+    int rc = cli_config(c);
 
     snprintf(what, sizeof(what), "midwatch run %.200s", c->args[0]);
-    rc = session_open(&s, c, what);
     if (rc == 0)
-        rc = start(&s, &e) < 0 ? cli_fail(&e) : session_run(&s);
+        rc = host_real_new(&s.host, &e) < 0 ? cli_fail(&e) : 0;
+    if (rc == 0)
+        rc = load(c, &book);
+    if (rc)
+        goto out;
+    origin_ask(&query, s.host, book);           /* answered while the session opens */
+    rc = session_open(&s, c, what);
+    origin_take(&query, rc == 0);
+    if (rc == 0) {
+        rc = start(&s, book, &e) < 0 ? cli_fail(&e) : session_run(&s);
+        book = NULL;
+    }
+out:
+    book_free(book);
     session_close(&s);
     return rc;
 }

@@ -26,26 +26,33 @@ static void wake(void *ctx)
     h->ops->wake(h);
 }
 
-/* True if the person at the terminal wants to go on. No answer leaves. */
-static bool keeps_going(struct session *s)
+/* What the person at the terminal wants: 'k' go on, 'c' cancel, else (also without an answer) 'l' leave. */
+static char asked_to_stop(struct session *s)
 {
     struct pollfd p = {.fd = 0, .events = POLLIN};
     char answer[16] = "";
 
     progress_clear(s->progress);
-    fprintf(stderr, "\nLeave the run (it can be resumed), or keep going? [L/k] ");
+    fprintf(stderr, "\nLeave the run (it can be resumed), keep going, or cancel it and undo what it changed? [L/k/c] ");
     if (poll(&p, 1, ANSWER_WITHIN_MS) == 1 && read(0, answer, sizeof(answer) - 1) > 0)
-        return answer[0] == 'k' || answer[0] == 'K';
-    return false;
+        return strchr("kK", answer[0]) ? 'k' : strchr("cC", answer[0]) ? 'c' : 'l';
+    return 'l';
 }
 
 static void on_signal(void *ctx, int signo)
 {
     struct session *s = ctx;
 
-    if (signo == SIGINT && s->interrupts == 0 && isatty(0) && isatty(2) && keeps_going(s)) {
-        fprintf(stderr, "going on\n");
-        return;
+    if (signo == SIGINT && s->interrupts == 0 && isatty(0) && isatty(2)) {
+        char wish = asked_to_stop(s);
+
+        if (wish != 'l') {
+            fprintf(stderr, wish == 'k' ? "going on\n" : "cancelling: what is on its way is waited for, then undone\n");
+            if (wish == 'c')
+                engine_cancel(s->engine, cli_who());
+            s->host->ops->wake(s->host);
+            return;
+        }
     }
     s->interrupts++;
     if (s->interrupts == 1)
@@ -65,7 +72,7 @@ int session_open(struct session *s, struct cli *c, const char *what)
     s->cli = c;
     if (rc)
         return rc;
-    if (host_real_new(&s->host, &e) < 0 || journal_sqlite_open(c->state_dir, what, NULL, &journal, &e) < 0)
+    if ((!s->host && host_real_new(&s->host, &e) < 0) || journal_sqlite_open(c->state_dir, what, NULL, &journal, &e) < 0)
         return cli_fail(&e);
     cli_open_runs(journal, 0);
     if (writer_new(journal, true, wake, s->host, &s->writer, &e) < 0)

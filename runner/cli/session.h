@@ -23,7 +23,7 @@ struct session {
     bool ended;
 };
 
-/* 0, or an exit code after printing why. `what` names the process in the journal's lock. */
+/* Makes a host if s has none. 0, or an exit code after printing why. `what` names the process in the journal's lock. */
 int session_open(struct session *s, struct cli *c, const char *what);
 /* Runs until the run is settled, prints how it ended and what to do next; the exit code. */
 int session_run(struct session *s);

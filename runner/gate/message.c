@@ -52,7 +52,7 @@ static void failed(struct message *m, const char *why)
 static void ended(void *ctx, const struct spawn_answer *a)
 {
     struct message *m = ctx;
-    char why[512];
+    char why[1024];
 
     m->op = NULL;
     if (!a->err && a->exit_code == 0) {

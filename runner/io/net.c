@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loader of the module with curl in it. It is never unloaded: its libraries
- * keep handlers that run at the end of the process. */
+/* HTTP calls as the host lists them; the module with curl in it does the work. */
 #include "io/net.h"
 
+#include "base/module.h"
 #include "io/module_net.h"
 
-#include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-enum { PATH_BYTES_MAX = 4096 };
 
 struct net {
     uv_loop_t *loop;
@@ -28,57 +22,15 @@ struct call {
     void *ctx;
 };
 
-/* The directory of the program, with the file's name added; empty if it cannot be told. */
-static void beside_program(char *out, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", out, size);
-    char *slash = NULL;
-
-    if (n > 0 && (size_t)n < size) {
-        out[n] = '\0';
-        slash = strrchr(out, '/');
-    }
-    if (!slash || (size_t)(slash + 1 - out) + sizeof MIDWATCH_NET_FILE > size)
-        out[0] = '\0';
-    else
-        memcpy(slash + 1, MIDWATCH_NET_FILE, sizeof MIDWATCH_NET_FILE);
-}
-
-static void *open_module(char *path, size_t size, struct err *e)
-{
-    void *lib = NULL;
-
-    beside_program(path, size);
-    if (path[0] && access(path, F_OK) == 0) {
-        lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    } else {
-#ifdef MIDWATCH_LIBDIR
-        snprintf(path, size, "%s/%s", MIDWATCH_LIBDIR, MIDWATCH_NET_FILE);
-        lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-#else
-        err_set(e, ERR_INTERNAL, "load %s: not found beside the program", MIDWATCH_NET_FILE);
-        return NULL;
-#endif
-    }
-    if (!lib)
-        err_set(e, ERR_INTERNAL, "load %s: %s", MIDWATCH_NET_FILE, dlerror());
-    return lib;
-}
-
 static int load(struct net *n, struct err *e)
 {
-    char path[PATH_BYTES_MAX];
-    void *lib = open_module(path, sizeof path, e);
-    const struct net_module *m;
+    const struct net_module *m = module_load(MIDWATCH_NET_FILE, MIDWATCH_NET_SYMBOL, MIDWATCH_NET_ABI, e);
     int r;
 
-    if (!lib)
+    if (!m)
         return ERR_INTERNAL;
-    m = dlsym(lib, MIDWATCH_NET_SYMBOL);
-    if (!m || m->abi != MIDWATCH_NET_ABI || m->request_size != sizeof(struct http_request)) {
-        dlclose(lib);
-        return err_set(e, ERR_INTERNAL, "load %s: it belongs to another release of the program", path);
-    }
+    if (m->request_size != sizeof(struct http_request))
+        return err_set(e, ERR_INTERNAL, "load %s: it belongs to another release of the program", MIDWATCH_NET_FILE);
     r = m->open(n->loop, &n->client, e);
     if (r == 0)
         n->module = m;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const types[] = {"string", "number", "integer", "boolean", "duration", "list", "any", "labels"};
+static const char *const types[] = {"string", "number", "integer", "boolean", "duration", "list", "any", "labels", "map"};
 
 size_t schema_types(const char *const **out)
 {

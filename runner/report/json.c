@@ -3,6 +3,7 @@
  * are, what the model makes of them. */
 #include "base/json.h"
 #include "report/report.h"
+#include "report/source.h"
 #include "report/timeline.h"
 
 #include "base/log.h"
@@ -128,6 +129,9 @@ static int write_run(struct journal *j, const struct timeline *t, struct buf *ou
     open_list(&o, "series");
     add_series(out, t);
     buf_addc(out, ']');
+    buf_adds(out, ",\"source\":");
+    report_source_json(j, info->bundle, out);
+    o.last_key = "source";
     json_put_string(&o, "state", str_of(run_state_name(info->state)));
     timeline_summary(t, &summary);
     json_put_string(&o, "summary", str_of(buf_text(&summary)));

@@ -233,9 +233,10 @@ static bool say_refused(struct words *w)
     return true;
 }
 
-static bool say_verify(struct words *w)
+/* A verdict on something with a title, and why. */
+static bool say_judged(struct words *w, const char *what)
 {
-    buf_adds(w->out, "verify \"");
+    buf_addf(w->out, "%s \"", what);
     str_add_printable(w->out, w->row->name.p, w->row->name.n);
     buf_adds(w->out, "\": ");
     say(w->out, text(w->args, "verdict"));
@@ -244,6 +245,11 @@ static bool say_verify(struct words *w)
         say(w->out, text(w->args, "why"));
     }
     return true;
+}
+
+static bool say_verify(struct words *w)
+{
+    return say_judged(w, "verify");
 }
 
 static bool say_wait(struct words *w)
@@ -259,15 +265,7 @@ static bool say_wait(struct words *w)
 
 static bool say_verdict(struct words *w)
 {
-    buf_adds(w->out, "hypothesis \"");
-    str_add_printable(w->out, w->row->name.p, w->row->name.n);
-    buf_adds(w->out, "\": ");
-    say(w->out, text(w->args, "verdict"));
-    if (json_object_get(w->args, "why")) {
-        buf_adds(w->out, ": ");
-        say(w->out, text(w->args, "why"));
-    }
-    return true;
+    return say_judged(w, "hypothesis");
 }
 
 static bool say_cause(struct words *w)

@@ -2,6 +2,7 @@
 /* The timeline: a line per moment with its time since the start and the place in the
  * runbook; then what was observed more than once, as sparklines. */
 #include "report/report.h"
+#include "report/source.h"
 #include "report/timeline.h"
 
 #include "base/limits.h"
@@ -52,9 +53,11 @@ int report_text_view(struct journal *j, int64_t run, const struct view *v, struc
 
     if (rc < 0)
         return rc;
-    buf_addf(out, "run %lld %s (%s)\nstarted %s, %s%s%s\n\n", (long long)t->info.id, t->info.runbook, t->info.uuid,
+    buf_addf(out, "run %lld %s (%s)\nstarted %s, %s%s%s\n", (long long)t->info.id, t->info.runbook, t->info.uuid,
              str_time(t->info.created_at, at, sizeof(at)), run_state_name(t->info.state), t->info.outcome[0] ? ": " : "",
              t->info.outcome);
+    report_source_text(j, t->info.bundle, out);
+    buf_adds(out, out->data[out->len - 1] == '\n' ? "\n" : "\n\n");
     for (i = 0; i < t->nmoments; i++)
         add_moment(t, &t->moments[i], out);
     buf_addc(out, '\n');

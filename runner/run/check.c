@@ -114,21 +114,6 @@ static bool checks_itself(const struct part *p)
     return a->ops->answers_checks || json_get_bool(p->life->declared, "has_check", false);
 }
 
-static void ask_check(struct part *p)
-{
-    struct life *l = p->life;
-    json_t *extra = json_pack("{s:O? s:s s:O}", "from", l->from, "key", l->key, "to", l->to);
-
-    buf_reset(&p->text);
-    add_json(&p->text, l->args);
-    buf_reset(&p->extra);
-    add_json(&p->extra, extra);
-    json_decref(extra);
-    l->busy = true;
-    part_ask(p, ASK_CHECK, (struct str){p->text.data, p->text.len}, (struct str){p->extra.data, p->extra.len},
-             str_of(buf_text(&l->target)), l->timeout_ms, probed);
-}
-
 void life_probe(struct part *p)
 {
     struct life *l = p->life;
@@ -136,7 +121,7 @@ void life_probe(struct part *p)
     if (l->probing_since == 0)
         l->probing_since = run_now(p->call->run);
     if (checks_itself(p))
-        ask_check(p);
+        life_ask(p, ASK_CHECK, probed);
     else if (json_get_bool(l->declared, "has_state", false))
         life_ask_state(p, probed);
     else

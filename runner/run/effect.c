@@ -202,6 +202,7 @@ static void remember_intent(struct part *p, const struct row *row)
         x->args = json_incref(l->args);
         x->from = json_incref(l->from);
         x->to = json_incref(l->to);
+        x->is_undo = l->undo_of != NULL;
         x->temporary = !l->undo_of && json_object_get(p->request, "within");
         x->until = row->at + (int64_t)(json_number_value(json_object_get(p->request, "within")) * 1000);
         run_arm_temporary(r);

@@ -69,6 +69,7 @@ static void run_free(struct run *r)
     json_decref(r->start);
     free(r->text);
     free(r->finish.text);
+    free(r->cancelled_by);
     free(r->elsewhere);
     free(r);
 }
@@ -302,6 +303,19 @@ void engine_leave(struct engine *n, bool now)
         r->leaving = true;
         if (now && r->phase != PHASE_SETTLED)
             run_settle_phase(r);
+    }
+}
+
+void engine_cancel(struct engine *n, const char *who)
+{
+    struct run *r;
+
+    for (r = n->runs; r; r = r->next) {
+        if (r->phase == PHASE_SETTLED || r->cancelled_by)
+            continue;
+        r->cancelled_by = xstrdup(who);
+        if (r->phase == PHASE_LIVE)
+            run_cancel(r);
     }
 }
 

@@ -50,8 +50,6 @@ struct run_request {
     const char *requester;          /* who started it */
     json_t *params;                 /* resolved; borrowed */
     json_t *trigger;                /* {"kind","labels",...}; borrowed; NULL = command line */
-    const char *repo, *commit;      /* or NULL */
-    bool dirty;
     uint64_t seed;                  /* 0 = from the host's random */
 };
 /* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */
@@ -63,6 +61,8 @@ int engine_resume(struct engine *n, int64_t id, const char *who, struct run **ou
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e);
 /* Leaves every run at its next safe point (an effect in flight is awaited up to its deadline unless `now`). */
 void engine_leave(struct engine *n, bool now);
+/* Ends every run as cancelled, as soon as nothing of it is on its way, and puts back what it changed. */
+void engine_cancel(struct engine *n, const char *who);
 
 /* Facts about a run, for watchers and verbs. Borrowed. */
 int64_t run_id(const struct run *r);

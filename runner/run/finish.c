@@ -122,13 +122,13 @@ static void finish_args(const struct run *r, const char *more, struct buf *out)
     buf_free(&text);
 }
 
-/* The next change for a while that is still in force, the latest first. */
+/* The next change in force that has to be put back, the latest first. */
 static struct effect *next_to_undo(struct run *r)
 {
     struct effect *x;
 
     for (x = r->effects; x; x = x->next) {
-        if (x->temporary && !x->undo_tried &&
+        if ((x->temporary || (r->finish.everything && !x->is_undo)) && !x->undo_tried &&
             (x->state == EFFECT_APPLIED || x->state == EFFECT_VERIFIED || x->state == EFFECT_UNVERIFIED))
             return x;
     }
@@ -154,7 +154,7 @@ int finish_undo(struct run *r, struct effect *x, struct err *e)
     return rc;
 }
 
-/* True while changes for a while are being put back. */
+/* True while changes are being put back. */
 static bool is_undoing(struct run *r)
 {
     struct buf args = BUF_INIT(64 * KIB);
@@ -180,7 +180,7 @@ static bool is_undoing(struct run *r)
     return true;
 }
 
-void finish_end_args(const struct run *r, struct buf *out)
+void finish_end_args(struct run *r, struct buf *out)
 {
     struct buf more = BUF_INIT(16 * KIB);
     const struct effect *x;
@@ -188,6 +188,11 @@ void finish_end_args(const struct run *r, struct buf *out)
     for (x = r->effects; x; x = x->next) {
         if (x->undo_tried && x->state != EFFECT_UNDONE)
             buf_addf(&more, "; %s on %s could NOT be undone", x->name, x->target);
+    }
+    /* What was cancelled and could not be put back is handed over. */
+    if (more.len && r->finish.everything) {
+        snprintf(r->finish.outcome, sizeof(r->finish.outcome), "escalated");
+        snprintf(r->finish.reason, sizeof(r->finish.reason), "unverified");
     }
     finish_args(r, buf_text(&more), out);
     buf_free(&more);
@@ -216,8 +221,17 @@ void finish_announced(struct run *r, const struct row *row)
     plain_text(json_slice(row->args, "text"), &text);
     run_finish(r, outcome, buf_text(&reason), "%s", buf_text(&text));
     r->finish.announced = true;
+    r->finish.everything = strcmp(outcome, "cancelled") == 0;
     buf_free(&reason);
     buf_free(&text);
+}
+
+void run_cancel(struct run *r)
+{
+    if (r->ending || r->ended)
+        return;
+    run_finish(r, "cancelled", "cancelled_by", "cancelled by %s", r->cancelled_by);
+    r->finish.everything = true;
 }
 
 bool run_out_of_time(struct run *r)

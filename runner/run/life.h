@@ -60,6 +60,8 @@ void life_intend(struct part *p, int attempt);
 void life_result(struct part *p, const char *outcome, const char *how, const json_t *state, const char *why);
 /* Asks for the target's state now; `done` gets the answer parsed by life_answer. */
 void life_ask_state(struct part *p, void (*done)(void *part, struct str answer));
+/* Asks for the effect itself (ASK_APPLY) or for what became of it (ASK_CHECK). */
+void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, struct str answer));
 /* The answer as JSON, or an object with unknown = "error". Owned. */
 json_t *life_answer(struct str answer);
 void life_wait(struct part *p, int64_t ms, void (*fn)(void *part));

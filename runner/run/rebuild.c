@@ -69,19 +69,26 @@ static int load_bundle(struct run *r, struct journal *from, const char *id, stru
     return rc ? rc : s.rc;
 }
 
-/* The runbook is the bundle's one .md file. */
+/* The runbook is the bundle's one .md file; its modules stand beside it. */
 static int load_book(struct run *r, struct err *e)
 {
+    const struct bundle *b = r->bundle;
     size_t i, n;
+    int rc = 0;
 
-    for (i = 0; i < r->bundle->nfiles; i++) {
-        const struct bundle_file *f = &r->bundle->files[i];
-
-        n = strlen(f->path);
-        if (n > 3 && strcmp(f->path + n - 3, ".md") == 0)
-            return book_read((struct str){f->data, f->len}, f->path, &r->book, e);
+    for (i = 0; i < b->nfiles && rc == 0 && !r->book; i++) {
+        n = strlen(b->files[i].path);
+        if (n > 3 && strcmp(b->files[i].path + n - 3, ".md") == 0)
+            rc = book_read((struct str){b->files[i].data, b->files[i].len}, b->files[i].path, &r->book, e);
     }
-    return err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
+    if (rc == 0 && !r->book)
+        rc = err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
+    for (i = 0; i < b->nfiles && rc == 0; i++) {
+        if (b->files[i].module)
+            book_add_module(r->book, b->files[i].module, bundle_module_path(&b->files[i]),
+                            (struct str){b->files[i].data, b->files[i].len});
+    }
+    return rc;
 }
 
 static int load_start(struct run *r, struct err *e)

@@ -147,11 +147,16 @@ static bool take_own_row(struct run *r)
     return true;
 }
 
+static bool starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
 /* Most errors say their place themselves. */
 static void finish_error(struct run *r, const struct vm_event *ev)
 {
-    if (ev->line > 0 && strncmp(ev->error, r->book->file, strlen(r->book->file)) != 0)
-        run_finish(r, "escalated", "error", "%s:%d: %s", r->book->file, ev->line, ev->error);
+    if (ev->line > 0 && !starts(ev->error, ev->chunk) && !starts(ev->error, r->book->file))
+        run_finish(r, "escalated", "error", "%s:%d: %s", ev->chunk, ev->line, ev->error);
     else
         run_finish(r, "escalated", "error", "%s", ev->error);
 }
@@ -203,6 +208,8 @@ static void take_up_live(struct run *r)
         run_finish(r, "escalated", "error", "%s", r->elsewhere);
         return;
     }
+    if (r->cancelled_by)
+        run_cancel(r);
     run_arm_escalation(r);
     run_arm_temporary(r);
     for (c = r->calls; c && r->phase == PHASE_LIVE; c = next) {

@@ -78,6 +78,7 @@ struct effect {
     int64_t intent_seq;
     int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
     bool temporary, undo_tried;
+    bool is_undo;                   /* of another effect */
     struct effect *next;
 };
 
@@ -131,6 +132,7 @@ struct finish {
     char *text;
     int line;
     bool announced;                 /* an ENDING row says so: something has to be put back first */
+    bool everything;                /* put back all that the run changed, not only what was for a while */
 };
 
 struct run {
@@ -147,6 +149,7 @@ struct run {
     enum run_phase phase;
     enum run_state state;
     bool replay_only, leaving, ended, parked;
+    char *cancelled_by;             /* a person cancelled it; NULL = nobody */
     bool ending;                    /* it is decided that the run ends: no Lua runs any more */
     struct finish finish;           /* and the host decided it */
     struct recorded recorded;
@@ -222,6 +225,8 @@ void run_park(struct run *r, struct part *p, const char *why);
 bool run_sending(const struct run *r);
 /* True while the outcome of an effect in flight is not known: an end waits for it. */
 bool run_unsettled(const struct run *r);
+/* Ends the run as cancelled and puts everything back. Live only. */
+void run_cancel(struct run *r);
 /* The timer of the next change for a while that has to be put back. */
 void run_arm_temporary(struct run *r);
 /* What waits for the end of a barrier, and the steps of stopping. */
@@ -231,7 +236,7 @@ int finish_undo(struct run *r, struct effect *x, struct err *e);
 /* Takes up an ending that an ENDING row announced. */
 void finish_announced(struct run *r, const struct row *row);
 /* The args of the END row as the code makes them now: reason and text, with what could not be undone. */
-void finish_end_args(const struct run *r, struct buf *out);
+void finish_end_args(struct run *r, struct buf *out);
 /* Live again after a replay, or for the first time: the timer of escalate.after. */
 void run_arm_escalation(struct run *r);
 

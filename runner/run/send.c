@@ -54,6 +54,21 @@ void life_ask_state(struct part *p, void (*done)(void *part, struct str answer))
              l->timeout_ms, done);
 }
 
+void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, struct str answer))
+{
+    struct life *l = p->life;
+    json_t *extra = json_pack("{s:O? s:s s:O}", "from", l->from, "key", l->key, "to", l->to);
+
+    buf_reset(&p->text);
+    add_json(&p->text, l->args);
+    buf_reset(&p->extra);
+    add_json(&p->extra, extra);
+    json_decref(extra);
+    l->busy = true;
+    part_ask(p, kind, (struct str){p->text.data, p->text.len}, (struct str){p->extra.data, p->extra.len},
+             str_of(buf_text(&l->target)), l->timeout_ms, done);
+}
+
 static void refuse(struct part *p, const char *refusal, const char *why)
 {
     life_row(p, ROW_REFUSED, refusal, json_pack("{s:s s:s}", "target", buf_text(&p->life->target), "why", why));
@@ -209,21 +224,6 @@ static void applied(void *part, struct str answer)
     json_decref(a);
 }
 
-static void dispatch(struct part *p)
-{
-    struct life *l = p->life;
-    json_t *extra = json_pack("{s:O? s:s s:O}", "from", l->from, "key", l->key, "to", l->to);
-
-    buf_reset(&p->text);
-    add_json(&p->text, l->args);
-    buf_reset(&p->extra);
-    add_json(&p->extra, extra);
-    json_decref(extra);
-    l->busy = true;
-    part_ask(p, ASK_APPLY, (struct str){p->text.data, p->text.len}, (struct str){p->extra.data, p->extra.len},
-             str_of(buf_text(&l->target)), l->timeout_ms, applied);
-}
-
 /* The intent is durable, or a guard refused it. */
 static void intended(struct run *r, void *ctx, const struct row *row, const char *refusal)
 {
@@ -240,7 +240,7 @@ static void intended(struct run *r, void *ctx, const struct row *row, const char
             p->life->refused = "halted";
             life_result(p, "failed", "answered", NULL, "halted before it was sent");
         } else {
-            dispatch(p);
+            life_ask(p, ASK_APPLY, applied);
         }
     }
     buf_free(&why);

@@ -104,6 +104,11 @@ static int add_plugins(struct run *r, struct bundle *b, struct err *e)
     return 0;
 }
 
+static char *copy(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
+}
+
 struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct err *e)
 {
     struct bundle *b = bundle_new();
@@ -114,6 +119,12 @@ struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct e
     snprintf(path, sizeof(path), "%s.md", book->name);
     if (bundle_add(b, path, (struct str){book->text, book->text_len}, e) < 0)
         goto fail;
+    for (i = 0; i < book->nmodules; i++) {
+        const struct book_module *m = &book->modules[i];
+
+        if (bundle_add_module(b, m->name, m->path, (struct str){m->text, m->len}, e) < 0)
+            goto fail;
+    }
     for (i = 0; i < NMODULES; i++) {
         const struct embedded *m;
 
@@ -128,9 +139,10 @@ struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct e
     }
     if (add_plugins(r, b, e) < 0)
         goto fail;
-    b->repo = q->repo ? xstrdup(q->repo) : NULL;
-    b->commit = q->commit ? xstrdup(q->commit) : NULL;
-    b->dirty = q->dirty;
+    b->repo = copy(book->origin.repo);
+    b->commit = copy(book->origin.commit);
+    b->tree = copy(book->origin.tree);
+    b->dirty = book->origin.dirty;
     bundle_seal(b, vm_release());
     return b;
 fail:
@@ -214,6 +226,11 @@ int setup_vm(struct run *r, struct err *e)
     }
     if (rc == 0)
         rc = vm_publish(r->vm, "language", e);
+    for (i = 0; rc == 0 && i < r->book->nmodules; i++) {
+        const struct book_module *m = &r->book->modules[i];
+
+        rc = vm_offer_required(r->vm, m->name, m->path, (struct str){m->text, m->len}, e);
+    }
     if (rc == 0)
         rc = vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
     buf_free(&setup);

@@ -74,6 +74,7 @@ int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *
     int rc = compile_chunk(vm, chunk, text, e);
     if (rc < 0)
         return rc;
+    snprintf(vm->main, sizeof vm->main, "@%s", chunk);
     struct branch *b = sched_new(vm, e);
     if (b) {
         lua_xmove(vm->L, b->co, 1);

@@ -23,6 +23,18 @@ int vm_place(lua_State *L, struct str *chunk)
     return 0;
 }
 
+int vm_runbook_line(lua_State *L)
+{
+    const char *name = vm_of(L)->main;
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline > 0 && strcmp(ar.source, name) == 0)
+            return ar.currentline;
+    }
+    return 0;
+}
+
 int vm_fail(lua_State *L, const char *fmt, ...)
 {
     char text[900];

@@ -103,7 +103,7 @@ RAISES static int park(lua_State *L, enum branch_state state)
     if (!lua_isyieldable(L))
         return vm_fail(L, "%s inside a metamethod or callback of the library: not possible there, do it before", verb);
     build_request(L, b);
-    b->line = vm_place(L, &b->chunk);
+    b->line = vm_runbook_line(L);
     b->state = state;
     return lua_yield(L, 0);
 }
@@ -135,7 +135,7 @@ RAISES static int host_fork(lua_State *L)
         if (lua_rawgeti(L, 1, (lua_Integer)i) != LUA_TFUNCTION)
             return luaL_error(L, "host.fork: entry %d is no function", (int)i);
     lua_settop(L, 1);
-    b->line = vm_place(L, &b->chunk);
+    b->line = vm_runbook_line(L);
     b->state = BRANCH_FORKING;
     return lua_yield(L, 1);
 }

@@ -199,11 +199,14 @@ void sandbox_open(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_LATER));
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_THREADS));
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_REQUIRED));
 
     lua_createtable(L, 0, 24);
     set_base(L);
     lua_createtable(L, 0, 64);
     set_base(L);
+    luaL_setfuncs(L, require_base, 0);
     set_libraries(L);
     seal_strings(L);
     lua_createtable(L, 0, 20);

@@ -15,6 +15,7 @@ extern const luaL_Reg determinism_base[];   /* determinism.c: next pairs ipairs 
 extern const luaL_Reg determinism_math[];   /* random */
 extern const luaL_Reg metatable_base[];     /* metatable.c: setmetatable rawset rawget rawlen */
 extern const luaL_Reg loader_base[];        /* loader.c: load */
+extern const luaL_Reg require_base[];       /* require.c: require; for the sandbox only */
 extern const luaL_Reg string_base[];        /* api_string.c: tonumber */
 extern const luaL_Reg string_string[];
 extern const luaL_Reg string_utf8[];

@@ -160,7 +160,6 @@ static void request_event(struct vm *vm, struct branch *b, struct vm_event *ev)
         .calls = b->calls,
         .ncalls = b->ncalls,
         .line = b->line,
-        .chunk = b->chunk,
         .now_ms = b->now_ms,
     };
 }
@@ -173,7 +172,7 @@ static void fork_event(struct vm *vm, struct branch *b, struct vm_event *ev)
     uint32_t n = (uint32_t)lua_rawlen(L, -1);
     struct err e = {0};
     if (++vm->forks > FORKS_MAX) {
-        *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .line = b->line,
+        *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .line = b->line, .chunk = vm->main + 1,
                                 .error = "branches again and again, and no look at the world between them"};
         return;
     }
@@ -183,7 +182,8 @@ static void fork_event(struct vm *vm, struct branch *b, struct vm_event *ev)
         b = &vm->branches[slot - 1];
         if (!child) {
             snprintf(vm->error, sizeof vm->error, "%s", e.msg);
-            *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .error = vm->error, .line = b->line};
+            *ev = (struct vm_event){.outcome = VM_ERROR, .branch = b->id, .error = vm->error, .line = b->line,
+                                    .chunk = vm->main + 1};
             return;
         }
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -282,6 +282,8 @@ static void error_event(struct vm *vm, struct branch *b, struct vm_event *ev)
             ev->json = (struct str){buf_text(&vm->json), vm->json.len};
         ev->error = error_text(vm, L);
         ev->line = vm_place(L, &chunk);
+        snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
+        ev->chunk = vm->place;
     }
     release(vm, b, false);
 }
@@ -290,7 +292,13 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
 {
     struct str chunk;
     ev->outcome = vm->dead;
-    ev->line = vm->dead_line ? vm->dead_line : lua_checkstack(b->co, 10) ? vm_place(b->co, &chunk) : 0;
+    snprintf(vm->place, sizeof vm->place, "%s", vm->dead_place);
+    ev->line = vm->dead_line;
+    if (!ev->line && lua_checkstack(b->co, 10)) {
+        ev->line = vm_place(b->co, &chunk);
+        snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
+    }
+    ev->chunk = vm->place;
     lua_Debug ar;
     if (vm->dead == VM_NOMEM)
         snprintf(vm->error, sizeof vm->error, "more than %zu KiB of memory%s", vm->limit / KIB,

@@ -16,6 +16,7 @@
 #include "vm/sandbox.h"
 
 #include <lualib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -60,8 +61,11 @@ static void on_count(lua_State *L, lua_Debug *ar)
         lua_gc(L, LUA_GCCOLLECT);
     if (!slice_is_over(vm))
         return;
-    if (vm->dead && !vm->dead_line)
-        vm->dead_line = vm_place(L, &(struct str){0});
+    if (vm->dead && !vm->dead_line) {
+        struct str chunk;
+        vm->dead_line = vm_place(L, &chunk);
+        snprintf(vm->dead_place, sizeof vm->dead_place, "%.*s", (int)chunk.n, chunk.p);
+    }
     if (lua_isyieldable(L)) {
         vm->preempted = true;
         lua_yield(L, 0);
@@ -256,6 +260,7 @@ void vm_free(struct vm *vm)
     free(vm->branches);
     free(vm->offers);
     free(vm->children);
+    free(vm->required);
     keys_free(&vm->keys);
     buf_free(&vm->scratch);
     buf_free(&vm->json);

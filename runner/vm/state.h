@@ -37,13 +37,18 @@ struct branch {
     size_t ncalls, calls_cap;
     size_t op_len;
     int line;
-    struct str chunk;
 };
 
 /* A trusted module that is loaded when it is asked for. */
 struct offer {
     char name[64];
     struct str code;
+};
+
+/* A module of the runbook's repository; everything is borrowed. */
+struct required {
+    const char *name, *file;
+    struct str text;
 };
 
 struct vm {
@@ -59,6 +64,7 @@ struct vm {
     bool started;
     enum vm_outcome dead;       /* VM_NOMEM or VM_KILLED; 0 while alive. Sticky */
     int dead_line;              /* where it ran out of time; a yield in a hook moves the place back */
+    char dead_place[256];       /* and in which chunk */
     int alloc_fault;
     unsigned growths;
     int hook_count, gc_mode;
@@ -79,12 +85,16 @@ struct vm {
 
     struct offer *offers;
     size_t noffers;
+    struct required *required;
+    size_t nrequired;
 
     struct keys keys;           /* scratch of sorted iteration and of the encoder */
     struct buf scratch;         /* decoded escapes, encoded values */
     struct buf json;            /* behind vm_event.json */
     uint32_t *children;         /* behind vm_event.children */
     char error[1024];           /* behind vm_event.error */
+    char place[256];            /* behind vm_event.chunk */
+    char main[256];             /* the runbook's chunk, as Lua has its name: "@high-latency.md" */
 };
 
 /* Registry keys and private table keys are addresses of these. */
@@ -94,6 +104,7 @@ enum vm_key {
     KEY_GLOBALS,        /* what the sandbox sees */
     KEY_MODULES,        /* name -> what the trusted module returned, false while it is being loaded */
     KEY_LATER,          /* name of a global -> module that will have it; in a marker: the module */
+    KEY_REQUIRED,       /* name -> what a module of the repository returned, false while it is being loaded */
     KEY_THREADS,        /* slot -> coroutine */
     KEY_ARRAY,          /* metatable that marks JSON arrays */
     KEY_READONLY,       /* metatable of read-only views */
@@ -137,6 +148,8 @@ bool state_is_dead(struct vm *vm, int status);
 /* place.c */
 /* The nearest sandboxed frame: its line, 0 if there is none. */
 int vm_place(lua_State *L, struct str *chunk);
+/* The line of the runbook that led here, also through modules and loaded texts; 0 if there is none. */
+int vm_runbook_line(lua_State *L);
 /* Raises "chunk:line: message" with the place of the nearest sandboxed frame. */
 RAISES int vm_fail(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 /* Adds " (did you mean 'x'?)" when a string key of the table at `index` is near to `name`. */

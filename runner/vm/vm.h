@@ -58,6 +58,9 @@ int vm_set_global(struct vm *vm, const char *name, struct str json, struct err *
 /* Starts a branch that runs sandboxed text (text only; line numbers as given). `chunk` is the
  * name in messages ("high-latency.md"). ERR_INVALID with place for a syntax error. */
 int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *branch, struct err *e);
+/* What `require(name)` gives: the value that the sandboxed text returns when it is first required. `file` is its name
+ * in messages. Everything is borrowed for the life of the vm. ERR_INVALID with place for a syntax error. */
+int vm_offer_required(struct vm *vm, const char *name, const char *file, struct str text, struct err *e);
 /* Only compiles: for lint. */
 int vm_check_chunk(struct vm *vm, const char *chunk, struct str text, struct err *e);
 /* Starts a branch that calls function `function` of trusted module `module` with the decoded
@@ -81,8 +84,7 @@ struct vm_request {
     struct str op;              /* "read", "plan", "apply", ... the owner knows the list */
     const struct vm_call *calls;
     size_t ncalls;
-    int line;                   /* of the sandboxed code that led here, 0 = none */
-    struct str chunk;           /* its file */
+    int line;                   /* of the runbook, whatever module the call stands in; 0 = none */
     int64_t now_ms;             /* what the branch takes for now: of the row that it was answered with */
 };
 
@@ -104,6 +106,7 @@ struct vm_event {
     struct str json;            /* borrowed until the next vm call */
     const char *error;          /* one line; borrowed until the next vm call */
     int line;                   /* where the error was raised, 0 = unknown */
+    const char *chunk;          /* and in which file; borrowed like error; set if line is */
 };
 
 /* Resumes ready branches (newly started, answered, preempted; preempted first, then in the order

@@ -10,6 +10,7 @@
 
 #include "base/embedded.h"
 #include "base/limits.h"
+#include "book/source.h"
 #include "vm/vm.h"
 
 #include <sqlite3.h>
@@ -90,7 +91,6 @@ static void open_all(struct setting *s, const char *source, const char *state)
 static int64_t measure_run(struct setting *s, const char *source, const char *name, struct seen *seen)
 {
     char path[4096];
-    struct buf file = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX);
     struct run_request q = {.command = "run", .requester = "bench", .seed = 1, .params = json_object()};
     struct engine_options o = {.host = s->host, .writer = s->writer, .registry = s->registry, .config = s->config,
                                .answerer = answer_live_new(s->registry), .stop_when_settled = true,
@@ -101,8 +101,7 @@ static int64_t measure_run(struct setting *s, const char *source, const char *na
     struct run *r;
 
     snprintf(path, sizeof(path), "%s/tests/bench/%s.md", source, name);
-    if (source_find(path, &file, &text, &e) < 0 ||
-        book_read((struct str){text.data, text.len}, path, &q.book, &e) < 0 || engine_new(&o, &n, &e) < 0 ||
+    if (source_load(NULL, path, &q.book, &e) < 0 || engine_new(&o, &n, &e) < 0 ||
         engine_start(n, &q, &r, &e) < 0 || s->host->ops->run(s->host, engine_turn, n, &e) < 0)
         die(&e);
     if (strcmp(run_outcome(r), "escalated") == 0) {
@@ -112,8 +111,6 @@ static int64_t measure_run(struct setting *s, const char *source, const char *na
     engine_free(n);
     o.answerer->ops->free(o.answerer);
     json_decref(q.params);
-    buf_free(&file);
-    buf_free(&text);
     return writer_commits(s->writer) - commits;
 }
 

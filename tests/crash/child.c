@@ -4,11 +4,12 @@
  * the child goes on only when the parent answers. The parent kills it wherever it
  * likes; the journal file and the world stay.
  *
- * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it */
+ * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it; CRASH_CANCEL: and cancel it */
 #include "run/engine.h"
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "book/source.h"
 #include "io/host_sim.h"
 
 #include <stdio.h>
@@ -138,21 +139,16 @@ static void report(const struct run *r)
 
 static int start(struct engine *n, const char *file, struct run **r, struct err *e)
 {
-    struct buf path = BUF_INIT(4 * KIB), text = BUF_INIT(RUNBOOK_BYTES_MAX);
     struct run_request q = {.command = "run", .requester = "crash test", .seed = 1};
     json_t *params = NULL;
-    int rc = source_find(file, &path, &text, e);
+    int rc = source_load(NULL, file, &q.book, e);
 
-    if (rc == 0)
-        rc = book_read((struct str){text.data, text.len}, buf_text(&path), &q.book, e);
     if (rc == 0)
         rc = params_resolve(q.book->params, q.book->nparams, NULL, 0, NULL, &params, e);
     q.params = params;
     if (rc == 0)
         rc = engine_start(n, &q, r, e);
     json_decref(params);
-    buf_free(&path);
-    buf_free(&text);
     return rc;
 }
 
@@ -193,8 +189,11 @@ int main(int argc, char **argv)
     eo.state_dir = argv[1];
     if (engine_new(&eo, &engine, &e) < 0 ||
         (argc > 5 ? engine_resume(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e)
-                  : start(engine, argv[3], &r, &e)) < 0 ||
-        eo.host->ops->run(eo.host, engine_turn, engine, &e) < 0)
+                  : start(engine, argv[3], &r, &e)) < 0)
+        return fail(&e);
+    if (getenv("CRASH_CANCEL"))
+        engine_cancel(engine, getenv("CRASH_CANCEL"));
+    if (eo.host->ops->run(eo.host, engine_turn, engine, &e) < 0)
         return fail(&e);
     if (engine_failure(engine))
         return fail(engine_failure(engine));

@@ -1,3 +1,3 @@
 -- expect: REFUSED
--- The name must not be there.
+-- Only modules of the runbook's repository, never the library or a file.
 return require("os")

@@ -276,7 +276,7 @@ def terminal_cases(box, waits):
             yield "a closed terminal leaves the run", None if box.runs()[0]["state"] == "left" else f"{status} {box.runs()[0]}"
             continue
         os.write(fd, b"\x03")
-        screen += read_until(fd, b"[L/k]")
+        screen += read_until(fd, b"[L/k/c]")
         os.write(fd, answer.encode())
         screen += read_until(fd, b"going on" if goes_on else b"midwatch resume")
         if goes_on:

@@ -375,6 +375,15 @@ CONTRACTS = {
 }
 
 
+def case_contract_declared(program, path):
+    """A declaration that does not hold is told as one."""
+    box = Box(program, path, "good", READ)
+    rewrite(effects__put__class="ensur")(path / "plugins")
+    (path / "plugins/evil.plugin-test.yaml").write_text("settings: { mode: good }\n")
+    code, out = box.run("plugin", "test", "plugins/evil")
+    return None if code == 2 and re.search(r"not ok - declaration: .*class", out) else f"exit {code}: {out}"
+
+
 def cases(program, box):
     for mode, pattern in READS.items():
         yield f"a read of a process that {mode}", case_read, (program, box(), mode, pattern)
@@ -390,6 +399,7 @@ def cases(program, box):
         yield f"plugin test {plugin}", case_contract, (program, box(), plugin, passed)
     for mode, pattern in CONTRACTS.items():
         yield f"plugin test of a process that {mode}", case_contract_fails, (program, box(), mode, pattern)
+    yield "plugin test of a bad declaration", case_contract_declared, (program, box())
     yield "answers twice, then once more", case_again, (program, box(), "answers twice", "true", "false")
     yield "midwatch is killed in the middle of an effect", case_killed, (program, box())
     yield "records with optional fields", case_record, (program, box())

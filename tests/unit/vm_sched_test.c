@@ -60,7 +60,6 @@ static void request_says_what_and_where(void **state)
     assert_true(str_is(ev.request.calls[0].instance, "i"));
     assert_true(str_is(ev.request.calls[0].args, "{\"x\":5}"));
     assert_int_equal(ev.request.line, 3);
-    assert_true(str_is(ev.request.chunk, "run.md"));
     assert_int_equal(vm_step(vm, &ev), 0);
     assert_int_equal(vm_answer(vm, branch, ev.request.generation + 1, STR("1"), &e), ERR_NOT_FOUND);
     assert_int_equal(vm_answer(vm, branch, 1, STR("{bad"), &e), ERR_INVALID);
