@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery"
 DECLARATION = {
     "abi": 1, "name": "evil", "settings": {"mode": "string", "token": "secret"},
-    "reads": {"value": {"returns": "integer", "timeout": 1},
+    "reads": {"value": {"returns": "integer", "timeout": 3},
               "record": {"returns": {"list": {"name": "string", "size": "integer?"}}}},
     "effects": {"put": {"args": ["value"], "params": {"value": "integer >= 0"}, "class": "ensure", "target": "value/it",
                         "timeout": 1, "want": {"value": "{{value}}"}}}}
