@@ -193,9 +193,7 @@ function client.may(verb, r)
     status = readable and type(object) == "table" and object.status
   end
   if type(status) ~= "table" or status.evaluationError and not status.allowed then return nil, "the review says nothing" end
-  return status.allowed == true, string.format("the cluster does not allow %s %s%s%s%s", verb, r.plural,
-    r.sub and "/" .. r.sub or "", r.namespace and " in " .. r.namespace or "",
-    status.reason and " (" .. clean(status.reason) .. ")" or "")
+  return status.allowed == true, clean(status.reason or "no right to " .. verb .. " it")
 end
 
 --- Refuses if the API server says that we may not. Advisory: what it cannot tell is no refusal.
@@ -203,7 +201,10 @@ function client.access(verb, r)
   local key = table.concat({ verb, r.group, r.plural, r.sub or "", r.namespace or "", r.name or "" }, " ")
   if allowed[key] and allowed[key] > now() then return end
   local may, why = client.may(verb, r)
-  if may == false then refused(why) end
+  if may == false then
+    refused(string.format("the cluster does not allow %s %s%s%s: %s", verb, r.plural, r.sub and "/" .. r.sub or "",
+      r.namespace and " in " .. r.namespace or "", why))
+  end
   if may then allowed[key] = now() + ACCESS_FOR_S end
 end
 
