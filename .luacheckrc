@@ -6,6 +6,6 @@ files["plugins"] = {
   std = "lua54",
   read_globals = {
     "plugin", "http", "exec", "file", "secret", "pause", "now", "json", "yaml", "base64", "unknown", "refused", "maybe",
-    "moved", "answer", "try", "matches", "host", instance = { other_fields = true },
+    "moved", "answer", "try", "env", "sort", "matches", "host", instance = { other_fields = true },
   },
 }

@@ -113,6 +113,27 @@ local function bind(what, spec, first, given)
   return args, rest
 end
 
+-- The trailing table of a call: `common` options are returned, those that the declaration adds become arguments.
+local function take_options(name, spec, rest, args, common)
+  local opts, declared = {}, spec.options or {}
+  if #rest > 0 and type(rest[#rest]) == "table" and not face.is_value(rest[#rest]) then opts = table.remove(rest) end
+  for key in pairs(opts) do
+    if not declared[key] and host.nearest(tostring(key), common) ~= key then
+      local known = list_of(declared)
+      for _, word in ipairs(common) do known[#known + 1] = word end
+      unknown_name(name .. ": the options", key, known)
+    end
+  end
+  for key, schema in pairs(declared) do args[key] = checked(name, key, schema, opts[key]) end
+  return opts
+end
+
+local function spell_options(spec, args)
+  local given = {}
+  for key in pairs(spec.options or {}) do given[key] = args[key] end
+  return next(given) and spell(given) or nil
+end
+
 local function print_call(name, subject, spec, args, rest)
   local parts = { subject }
   if spec.named then return name .. (next(args) and " " .. spell(args) or "()") end
@@ -120,22 +141,26 @@ local function print_call(name, subject, spec, args, rest)
     if args[key] ~= nil then parts[#parts + 1] = spell(args[key]) end
   end
   for _, v in ipairs(rest) do parts[#parts + 1] = spell(v) end
+  parts[#parts + 1] = spell_options(spec, args)
   return name .. "(" .. table.concat(parts, ", ") .. ")"
 end
 
 local read_options = { "absent", "max_age", "window" }
 
+-- A list or record of the fields that the call itself names.
+local function returns_of(spec, args)
+  if spec.returns == "fields" then return args.fields end
+  if type(spec.returns) == "table" and spec.returns.list == "fields" then return { list = args.fields } end
+  return spec.returns
+end
+
 local function read_data(context, verb, spec, name, thing, given)
   local args, rest = bind(name, spec, thing and thing.set or {}, given)
-  local opts = {}
-  if #rest > 0 and type(rest[#rest]) == "table" and not face.is_value(rest[#rest]) then opts = table.remove(rest) end
+  local opts = take_options(name, spec, rest, args, read_options)
   if spec.rest then
     args[spec.rest] = host.array(rest)
   elseif #rest > 0 then
     host.fail(string.format("%s: too many arguments", name))
-  end
-  for key in pairs(opts) do
-    if host.nearest(tostring(key), read_options) ~= key then unknown_name(name .. ": the options", key, read_options) end
   end
   local window = spec.window and units.duration(opts.window or context.window or 300, name .. ": window") or nil
   if opts.window and not spec.window then host.fail(name .. " has no window") end
@@ -143,8 +168,8 @@ local function read_data(context, verb, spec, name, thing, given)
   args.window = window
   local text = print_call(name, thing and thing.text, spec, args, rest)
   return {
-    name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent, returns = spec.returns,
-    unit = spec.unit, text = text,
+    name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent,
+    returns = returns_of(spec, args), unit = spec.unit, text = text,
     request = { args = args, max_age = max_age, absent = opts.absent, text = text, unit = spec.unit },
   }
 end
@@ -162,6 +187,7 @@ local function make_effect(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
   return function(...)
     local args, rest = bind(name, spec, thing and thing.set or {}, table.pack(...))
+    take_options(name, spec, rest, args, {})
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     local value = host.readonly({ effect = name }, "an effect (give it to remedy)")
     effects[value] = {
@@ -172,14 +198,23 @@ local function make_effect(context, verb, spec, thing)
   end
 end
 
--- The methods that plugin declarations give to things of a kind, `receiver` being dropped.
-local function methods_of(context, declared, kind, thing)
+local function is_on(spec, kind, name)
+  if type(spec.on) ~= "table" then return spec.on == kind or spec.on == name end
+  for _, on in ipairs(spec.on) do
+    if on == kind or on == name then return true end
+  end
+  return false
+end
+
+-- The methods that plugin declarations give to a thing: those on its kind or on itself; `called` is their short name
+-- where things of other kinds have one like it.
+local function methods_of(context, declared, kind, name, thing)
   local methods = {}
   for verb, spec in pairs(declared.reads) do
-    if spec.on == kind then methods[verb] = make_read(context, verb, spec, thing) end
+    if is_on(spec, kind, name) then methods[spec.called or verb] = make_read(context, verb, spec, thing) end
   end
   for verb, spec in pairs(declared.effects) do
-    if spec.on == kind then methods[verb] = make_effect(context, verb, spec, thing) end
+    if is_on(spec, kind, name) then methods[spec.called or verb] = make_effect(context, verb, spec, thing) end
   end
   return methods
 end
@@ -192,7 +227,7 @@ local function make_thing(context, declared, kind_name, spec)
     local words = { kind_name }
     for _, key in ipairs(spec.args or {}) do words[#words + 1] = tostring(args[key]) end
     local thing = { kind = kind_name, set = args, text = table.concat(words, "/") }
-    local methods = methods_of(context, declared, spec.is, thing)
+    local methods = methods_of(context, declared, spec.is, kind_name, thing)
     local proxy = setmetatable({}, {
       __index = function(_, key)
         local method = methods[key]

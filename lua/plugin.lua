@@ -3,6 +3,7 @@
 -- own Lua state; only canonical JSON crosses to a run. The primitives pass requests to the host,
 -- which refuses them where no body may act (describe, want, test, map).
 
+local folder = ...              -- the plugin's name: its modules are offered as "name/module"
 local declared
 local instance = { name = "", dir = ".", settings = {} }
 
@@ -30,12 +31,17 @@ function primitives.answer(value, more) return { answer_value = value, more = mo
 
 local function ask(op, args) return host.gate(op, { { name = op, args = args } }) end
 
+--- require(name): what the module NAME.lua of the plugin's folder returns.
+function primitives.require(name) return host.module(folder .. "/" .. name) end
+
 --- http{method, url, headers, body, timeout, auth, ca, cert, key, server_name, insecure, stores_nothing,
--- max_body, raw}: {status, headers, body}. A request that did not come back raises `maybe` where it may
--- have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac", secret = name,
--- user = of basic, header = its name, prefix = what stands before the value}; a secret is named, never
+-- max_body, raw, pick}: {status, headers, body}; a header is a text or a list of texts. A request that did not come back
+-- raises `maybe` where it may have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac",
+-- secret = name, user = of basic, header = its name, prefix = what stands before the value}; a secret is named, never
 -- seen, and goes only where the operator bound it. bearer = handle, for a text from secret(). Secrets that
--- come back are struck out; raw = true leaves the answer as it is, for one that goes to secret().
+-- come back are struck out; raw = true leaves the answer as it is, for one that goes to secret(). `pick` keeps of a 200
+-- only list = {field = path}, object = true or lines = {match, at_most} (runner/plugin/pick.h), under that name instead
+-- of `body`; what cannot be read so is `unreadable`, a text.
 function primitives.http(request)
   local answer = ask("http", request)
   if answer.error then
@@ -44,17 +50,20 @@ function primitives.http(request)
   return answer
 end
 
---- exec{argv, input, timeout, env, cwd, changes, raw}: {code, signal, out, err, timed_out, truncated}.
--- env = {NAME = text}, beside PATH, HOME and LANG; in it and as input, {secret = name} hands a secret over.
+--- exec{argv, input, timeout, env, inherit, cwd, changes, raw}: {code, signal, out, err, timed_out, truncated}.
+-- env = {NAME = text}, beside PATH, HOME and LANG, or with inherit beside this program's own; in it and as input,
+-- {secret = name} hands a secret over.
 function primitives.exec(request)
   local answer = ask("exec", request)
   if answer.error then raise("unreachable", answer.error) end
   return answer
 end
 
---- file(path): the text of a regular file; relative paths start where the configuration lies.
-function primitives.file(path)
+--- file(path, optional): the text of a regular file; relative paths start where the configuration lies. One that
+-- does not exist is nil if it is optional.
+function primitives.file(path, optional)
   local answer = ask("file", { path = path, dir = instance.dir })
+  if answer.missing and optional then return nil end
   if answer.error then raise("unreachable", answer.error) end
   return answer.text
 end
@@ -65,16 +74,21 @@ function primitives.secret(value) return ask("secret", { value = value }).handle
 --- pause(seconds): lets the loop go on meanwhile.
 function primitives.pause(s) ask("pause", { ms = math.ceil(s * 1000) }) end
 
+--- env(name): a variable of the program's environment, or nil.
+function primitives.env(name) return ask("env", { name = name }).value end
+
 --- now(): Unix seconds, of the host's clock.
 function primitives.now() return ask("now", {}).ms / 1000 end
 
 primitives.json = { encode = host.encode, decode = host.decode, null = host.null, array = host.array }
-primitives.yaml = { decode = function(text)
-  local answer = ask("yaml", { text = text })
+primitives.yaml = { decode = function(text, name)
+  local answer = ask("yaml", { text = text, name = name })
   if answer.error then raise("unreachable", answer.error) end
   return answer.value
 end }
 primitives.instance = instance
+--- sort(list, before): stable, as table.sort of a runbook.
+primitives.sort = function(list, before) host.module("prelude").sort(list, before) end
 primitives.try = function(fn, ...) return host.pcall(fn, ...) end
 primitives.base64 = function(text)
   local answer = ask("base64", { text = text })
@@ -137,6 +151,7 @@ function plugin.configure(settings)
   declared = host.module("declaration")
   check_settings(settings.settings)
   instance.name, instance.dir, instance.settings = settings.name, settings.dir, settings.settings
+  instance.implicit = settings.implicit      -- nobody configured it: it comes from the environment
   if declared.configure then declared.configure(instance) end
   return true
 end
@@ -148,6 +163,7 @@ function plugin.describe()
   for verb, spec in host.rawpairs(declared.effects) do
     effects[verb] = without_functions(spec)
     effects[verb].has_check = spec.check ~= nil
+    effects[verb].has_preflight = spec.preflight ~= nil
     effects[verb].has_state = spec.state ~= nil
   end
   return {
@@ -194,6 +210,11 @@ function kinds.check(verb, args, extra)
   return { verdict = effect(verb).check(args, extra.from, extra.to, extra.key) }
 end
 
+function kinds.preflight(verb, args, extra)
+  effect(verb).preflight(args, extra.from, extra.to)
+  return { value = true }
+end
+
 function kinds.apply(verb, args, extra)
   return { outcome = "sent", result = effect(verb).apply(args, extra.from, extra.to, extra.key) }
 end
@@ -216,7 +237,7 @@ local function failed(kind, e)
     return { outcome = what == "maybe" and "unknown" or "broken", why = why }
   end
   if what == "unknown" then return { unknown = e.unknown, why = why } end
-  if what == "refused" and kind == "state" then return { refused = "error", why = why } end
+  if what == "refused" and (kind == "state" or kind == "preflight") then return { refused = "error", why = why } end
   return { unknown = "error", why = why }
 end
 

@@ -16,7 +16,7 @@
 
 static const char *const kind_names[] = {
     [BODY_READ] = "read", [BODY_STATE] = "state", [BODY_CHECK] = "check", [BODY_APPLY] = "apply",
-    [BODY_PROBE] = "probe", [BODY_PERMITTED] = "permitted",
+    [BODY_PROBE] = "probe", [BODY_PERMITTED] = "permitted", [BODY_PREFLIGHT] = "preflight",
 };
 
 static void unlink_call(struct body_call *c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The primitive http. Secrets enter a request here, as headers, and nowhere else. */
+#include "plugin/pick.h"
 #include "plugin/secret.h"
 
 #include "base/json.h"
@@ -20,11 +21,56 @@ static const struct {
     {"PUT", HTTP_PUT, true},    {"PATCH", HTTP_PATCH, true}, {"DELETE", HTTP_DELETE, true},
 };
 
+/* The same value with secrets struck out of its texts. Takes v. */
+static json_t *struck(json_t *v)
+{
+    const char *key;
+    json_t *inner, *clean;
+    void *next;
+    size_t i;
+
+    if (json_is_string(v)) {
+        clean = primitive_text((struct str){json_string_value(v), json_string_length(v)}, false, false);
+        json_decref(v);
+        return clean;
+    }
+    json_object_foreach_safe(v, next, key, inner)
+        json_object_set_new_nocheck(v, key, struck(json_incref(inner)));
+    if (json_is_array(v)) {
+        json_array_foreach(v, i, inner)
+            json_array_set_new(v, i, struck(json_incref(inner)));
+    }
+    return v;
+}
+
+/* What the request wants to keep of the answer, and its name; the whole body where it wants nothing or the answer is no
+ * success. NULL: it cannot be read so. */
+static json_t *kept_of(struct body_call *c, const struct http_answer *a, const char **name, struct err *e)
+{
+    const json_t *pick = json_object_get(c->args, "pick"), *list = json_object_get(pick, "list");
+    const json_t *lines = json_object_get(pick, "lines");
+    json_t *kept = NULL;
+
+    *name = "body";
+    if (!pick || a->status != 200)
+        return primitive_text(a->body, json_get_bool(c->args, "raw", false), false);
+    *name = list ? "list" : lines ? "lines" : "object";
+    if (list)
+        pick_list(a->body, list, &kept, e);
+    else if (lines)
+        pick_lines(a->body, lines, &kept, e);
+    else
+        pick_object(a->body, &kept, e);
+    return kept && log_has_secrets() ? struck(kept) : kept;
+}
+
 static void http_answered(void *ctx, const struct http_answer *a)
 {
     struct body_call *c = ctx;
     bool raw = json_get_bool(c->args, "raw", false);
-    json_t *headers;
+    json_t *headers, *kept;
+    struct err e = {0};
+    const char *name;
     size_t i;
 
     if (a->err) {
@@ -42,8 +88,11 @@ static void http_answered(void *ctx, const struct http_answer *a)
     headers = json_object();
     for (i = 0; i < a->nheaders; i++)
         json_object_set_new(headers, a->headers[i].name, primitive_text(str_of(a->headers[i].value), raw, false));
-    primitive_answer(c, json_pack("{s:o s:o s:i}", "body", primitive_text(a->body, raw, false), "headers", headers,
-                                  "status", a->status));
+    kept = kept_of(c, a, &name, &e);
+    if (kept)
+        primitive_answer(c, json_pack("{s:o s:o s:i}", "headers", headers, name, kept, "status", a->status));
+    else
+        primitive_answer(c, json_pack("{s:o s:i s:s}", "headers", headers, "status", a->status, "unreadable", e.msg));
 }
 
 struct request_parts {
@@ -70,9 +119,15 @@ static int add_headers(const json_t *args, struct request_parts *out, struct err
     json_t *v;
 
     json_object_foreach(json_object_get(args, "headers"), name, v) {
-        if (out->nheaders == 60 || !json_is_string(v))
-            return err_set(e, ERR_INVALID, "headers: at most 60 texts");
-        out->headers[out->nheaders++] = (struct http_header){name, json_string_value(v)};
+        size_t i, n = json_is_array(v) ? json_array_size(v) : 1;
+
+        for (i = 0; i < n; i++) {
+            const json_t *text = json_is_array(v) ? json_array_get(v, i) : v;
+
+            if (out->nheaders == 60 || !json_is_string(text))
+                return err_set(e, ERR_INVALID, "headers: at most 60 texts");
+            out->headers[out->nheaders++] = (struct http_header){name, json_string_value(text)};
+        }
     }
     return 0;
 }

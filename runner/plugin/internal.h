@@ -30,8 +30,8 @@ struct body {
     struct body *next;
     struct registry *registry;
     char *instance, *plugin;
-    struct str text;                /* borrowed: embedded, pinned, or owned_text */
-    char *owned_text;
+    struct plugin_source *sources;  /* the declaration first, then its modules */
+    size_t nsources;
     struct vm *vm;
     json_t *declared;
     const struct instance *config;  /* NULL when it only describes */
@@ -42,6 +42,7 @@ struct body {
 
 struct registry {
     struct registry_options o;
+    const struct bundle *pinned;    /* of a run that was taken up again, or NULL */
     struct body *bodies;
     char **secrets;                 /* texts of bodies: handle N = secrets[N - 1] */
     size_t nsecrets;
@@ -51,6 +52,10 @@ struct registry {
 
 /* The loaded body of an instance; loads it. */
 int body_find(struct registry *r, const char *instance, const char *plugin, struct body **out, struct err *e);
+/* The texts of b->plugin into b->sources, and from there into its Lua state. */
+int sources_find(struct body *b, struct err *e);
+int sources_load(struct body *b, struct err *e);
+void sources_free(struct body *b);
 /* A request of the body's Lua: starts the primitive; its answer comes to primitive_answer. */
 void primitive_begin(struct body_call *c, const struct vm_request *q);
 /* Starts it once more: what it waited for is there, or err. */

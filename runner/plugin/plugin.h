@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "book/bundle.h"
 #include "config/config.h"
 #include "io/host.h"
 
@@ -27,9 +28,6 @@ struct registry_options {
     bool sealed;                    /* no primitives, ever */
     bool reads_only;                /* apply is refused, http lets through only what stores nothing (plan) */
     const char *plugin_dir;         /* the operator's plugins, or NULL: only the shipped ones */
-    /* Text of a plugin as a bundle pinned it ("plugins/shell.lua"); empty = take the shipped or operator's one. NULL = none. */
-    struct str (*pinned)(void *ctx, const char *path);
-    void *ctx;
 };
 int registry_new(const struct registry_options *o, struct registry **out, struct err *e);
 void registry_free(struct registry *r);
@@ -40,8 +38,16 @@ void registry_free(struct registry *r);
  * instance: the plugin to describe under that instance name; NULL otherwise. */
 int registry_describe(struct registry *r, const char *instance, const char *plugin, const json_t **declared,
                       struct err *e);
-/* The plugin's name and text behind an instance (for the bundle); borrowed. */
-int registry_source(struct registry *r, const char *instance, const char **plugin, struct str *text, struct err *e);
+/* One file of a plugin: "plugins/shell.lua", or of a folder "plugins/kubernetes/init.lua", which declares it, and
+ * the modules beside it. */
+struct plugin_source {
+    char *path;
+    struct str text;                /* borrowed: of the program, of a bundle, or `owned` */
+    char *owned;
+};
+/* The plugin's name and texts behind an instance (for the bundle); borrowed. */
+int registry_sources(struct registry *r, const char *instance, const char **plugin, const struct plugin_source **sources,
+                     size_t *n, struct err *e);
 /* SHA-256 of the instance's non-secret settings, hex: recorded at start, compared at resume. */
 int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e);
 /* The instance's setting `window` in seconds (0 = not set): default of reads over a window. */
@@ -53,24 +59,26 @@ const struct config *registry_config(const struct registry *r); /* borrowed, or 
 int plugin_want(struct registry *r, const char *instance, const char *verb, struct str args, struct str state,
                 struct str history, struct buf *out, struct err *e);
 
-/* From now on plugins' texts are what `pinned` gives (registry_options); for a run that was taken up again. */
-int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char *path), void *ctx, struct err *e);
+/* From now on plugins' texts are those of the bundle, as far as it has them; borrowed. For a run that was taken up again. */
+void registry_pin(struct registry *r, const struct bundle *b);
 
-/* PROBE: is the system there, and what is it. PERMITTED: does it let us make this effect (verb) on args.target. */
-enum body_kind { BODY_READ, BODY_STATE, BODY_CHECK, BODY_APPLY, BODY_PROBE, BODY_PERMITTED };
+/* PROBE: is the system there, and what is it. PERMITTED: does it let us make this effect (verb) on args.target. PREFLIGHT: would
+ * it take this effect (its declaration has_preflight): its own dry run, which stores nothing. */
+enum body_kind { BODY_READ, BODY_STATE, BODY_CHECK, BODY_APPLY, BODY_PROBE, BODY_PERMITTED, BODY_PREFLIGHT };
 
 struct body_request {
     enum body_kind kind;
     const char *instance;
     const char *verb;               /* "replicas", "scale" */
     struct str args;                /* canonical JSON object of arguments */
-    struct str extra;               /* APPLY, CHECK: {"from":..,"key":..,"to":..}; else empty */
+    struct str extra;               /* APPLY, CHECK, PREFLIGHT: {"from":..,"key":..,"to":..}; else empty */
     int64_t timeout_ms;             /* whole call; 0 = 30 s. After it the call is ended and answered */
 };
 
 /* answer: canonical JSON. READ, STATE: {"value":..} or {"unknown":kind,"why":..}; CHECK: {"verdict":
  * "applied"|"absent"|"moved"} or unknown; APPLY: {"outcome":"sent"|"refused"|"moved"|"unknown","why":..,"result":..}.
- * PROBE: {"value": text}; PERMITTED: {"value": true|false, "why":..}.
+ * PROBE: {"value": text}; PERMITTED: {"value": true|false, "why":..}; PREFLIGHT: {"value":true}, {"refused":"error","why":..}
+ * or unknown.
  * A body that broke or timed out answers error, or for APPLY "unknown" if a changing request may have left,
  * else "refused". */
 typedef void (*body_fn)(void *ctx, struct str answer);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a body can do: http, exec, file, secret, pause, now, yaml, base64, matches.
+/* What a body can do: http, exec, file, secret, pause, now, yaml, base64, matches, env.
  * Each takes one table and answers one; a failure is {"error": why}. Who may do what
  * is decided here: only an apply may send what changes something, and a request
  * that may have left is remembered before it leaves. Secrets are struck out of what
  * comes back before Lua has it: text that Lua cut would hide a half of one. */
+#include "plugin/pick.h"
 #include "plugin/secret.h"
 
 #include "base/json.h"
@@ -15,6 +16,7 @@
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void primitive_answer(struct body_call *c, json_t *take)
 {
@@ -35,7 +37,7 @@ void primitive_error(struct body_call *c, const char *why)
 
 json_t *primitive_text(struct str s, bool raw, bool cut)
 {
-    struct buf b = BUF_INIT(s.n + 8), clean;
+    struct buf b = BUF_INIT(s.n + 8);
     json_t *v;
 
     if (!raw && log_has_secrets()) {
@@ -45,14 +47,7 @@ json_t *primitive_text(struct str s, bool raw, bool cut)
             log_redact(&b, s);
         s = (struct str){buf_text(&b), b.len};
     }
-    if (str_is_utf8(s.p, s.n)) {
-        v = json_stringn(s.p, s.n);
-    } else {
-        buf_init(&clean, 3 * s.n + 8);
-        str_add_utf8(&clean, s.p, s.n);
-        v = json_stringn(clean.data, clean.len);
-        buf_free(&clean);
-    }
+    v = pick_text(s);
     buf_free(&b);
     return v;
 }
@@ -170,6 +165,7 @@ static int begin_exec(struct body_call *c, const json_t *args, struct err *e)
     if (rc == 0 && input)
         rc = handed_over(c, input, argv[0], &q.input, e);
     if (rc == 0) {
+        q.env = json_get_bool(args, "inherit", false) ? (const char *const *)environ : NULL;
         q.more_env = (const char *const *)env.list;
         c->may_have_sent |= changes;
         rc = h->ops->spawn(h, &q, exec_answered, c, &c->op, e);
@@ -190,8 +186,10 @@ static int begin_file(struct body_call *c, const json_t *args, struct err *e)
     snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : dir, path[0] == '/' ? "" : "/", path);
     if (h->ops->read_file(h, full, MIB, &text, e) == 0)
         primitive_answer(c, json_pack("{s:o}", "text", primitive_text((struct str){buf_text(&text), text.len}, true, false)));
+    else if (e->code == ERR_NOT_FOUND)
+        primitive_answer(c, json_pack("{s:s s:b}", "error", e->msg, "missing", 1));
     buf_free(&text);
-    return e->code;
+    return c->answered ? 0 : e->code;
 }
 
 static int begin_secret(struct body_call *c, const json_t *args, struct err *e)
@@ -231,7 +229,7 @@ static int begin_yaml(struct body_call *c, const json_t *args, struct err *e)
 {
     struct yaml *y = NULL;
 
-    if (yaml_read(str_of(json_get_string(args, "text", "")), c->body->plugin, 1, &y, e) == 0)
+    if (yaml_read(str_of(json_get_string(args, "text", "")), json_get_string(args, "name", c->body->plugin), 1, &y, e) == 0)
         primitive_answer(c, json_pack("{s:o}", "value", yaml_to_json(y)));
     yaml_tree_free(y);
     return e->code;
@@ -274,13 +272,23 @@ static int begin_matches(struct body_call *c, const json_t *args, struct err *e)
     return 0;
 }
 
+/* A variable of this program's environment; no value where there is none. */
+static int begin_env(struct body_call *c, const json_t *args, struct err *e)
+{
+    const char *value = getenv(json_get_string(args, "name", ""));
+
+    (void)e;
+    primitive_answer(c, value && value[0] ? json_pack("{s:o}", "value", pick_text(str_of(value))) : json_object());
+    return 0;
+}
+
 static const struct {
     const char *op;
     int (*begin)(struct body_call *c, const json_t *args, struct err *e);
 } primitives[] = {
     {"http", http_begin},   {"exec", begin_exec}, {"file", begin_file},     {"secret", begin_secret},
     {"pause", begin_pause}, {"now", begin_now},   {"yaml", begin_yaml},     {"base64", begin_base64},
-    {"matches", begin_matches},
+    {"matches", begin_matches}, {"env", begin_env},
 };
 
 static void failed(struct body_call *c, const struct err *e)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instances and the plugins behind them. A plugin's text comes from the bundle of a
- * resumed run, else from the operator's directory, else from the program. */
+/* Instances and the bodies behind them. */
 #include "plugin/secret.h"
 
 #include "base/crypto.h"
@@ -33,7 +32,7 @@ void registry_free(struct registry *r)
             body_cancel(r, b->calls);
         vm_free(b->vm);
         json_decref(b->declared);
-        free(b->owned_text);
+        sources_free(b);
         free(b->instance);
         free(b->plugin);
         free(b);
@@ -42,73 +41,9 @@ void registry_free(struct registry *r)
     free(r);
 }
 
-int registry_pin(struct registry *r, struct str (*pinned)(void *ctx, const char *path), void *ctx, struct err *e)
+void registry_pin(struct registry *r, const struct bundle *b)
 {
-    (void)e;
-    r->o.pinned = pinned;
-    r->o.ctx = ctx;
-    return 0;
-}
-
-static int operator_text(struct body *b, const char *dir, struct err *e)
-{
-    struct buf text = BUF_INIT(MODULE_BYTES_MAX);
-    struct host *h = b->registry->o.host;
-    char path[4096];
-    int rc;
-
-    snprintf(path, sizeof(path), "%s/%s.lua", dir, b->plugin);
-    rc = h->ops->read_file(h, path, MODULE_BYTES_MAX, &text, e);
-    if (rc == 0) {
-        b->text.n = text.len;
-        b->owned_text = buf_take(&text, NULL);
-        b->text.p = b->owned_text;
-    }
-    buf_free(&text);
-    return rc;
-}
-
-static int no_plugin(const char *plugin, struct err *e)
-{
-    const char *names[64], *near;
-    char known[64][64];
-    size_t n, i, k = 0;
-    const struct embedded *all = embedded_all(&n);
-
-    for (i = 0; i < n && k < 64; i++) {
-        if (strncmp(all[i].path, "plugins/", 8) != 0)
-            continue;
-        snprintf(known[k], sizeof(known[k]), "%.*s", (int)(strlen(all[i].path) - 12), all[i].path + 8);
-        names[k] = known[k];
-        k++;
-    }
-    near = str_nearest(str_of(plugin), names, k);
-    err_set(e, ERR_NOT_FOUND, "there is no plugin '%s'", plugin);
-    if (near)
-        err_hint(e, "did you mean '%s'?", near);
-    return ERR_NOT_FOUND;
-}
-
-static int find_text(struct body *b, struct err *e)
-{
-    struct registry *r = b->registry;
-    const struct embedded *m;
-    char path[256];
-    int rc;
-
-    snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
-    if (r->o.pinned && (b->text = r->o.pinned(r->o.ctx, path)).n)
-        return 0;
-    if (r->o.plugin_dir) {
-        rc = operator_text(b, r->o.plugin_dir, e);
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-    }
-    m = embedded_find(path);
-    if (!m)
-        return no_plugin(b->plugin, e);
-    b->text = m->text;
-    return 0;
+    r->pinned = b;
 }
 
 /* Runs a function of the plugin's state to its end, with no primitive answered, before whatever else of the
@@ -168,7 +103,8 @@ static int configure(struct body *b, struct err *e)
 
     if (strcmp(b->plugin, "shell") == 0 && config)
         json_object_set(settings, "commands", config->commands);
-    list = json_pack("[{s:s s:s s:o}]", "dir", config ? config->dir : ".", "name", b->instance, "settings", settings);
+    list = json_pack("[{s:s s:b s:s s:o}]", "dir", config ? config->dir : ".", "implicit", b->config && b->config->implicit,
+                     "name", b->instance, "settings", settings);
     json_add_value(&args, list);
     json_decref(list);
     rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
@@ -198,24 +134,22 @@ static int describe(struct body *b, struct err *e)
 static int load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
-    const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
-    struct str code = b->text;
-    char path[256];
+    struct buf name = BUF_INIT(KIB);
     int rc;
 
-    snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
-    own = embedded_find(path);
-    if (own && str_eq(own->text, b->text))
-        code = own->code;
+    json_add_string(&name, b->plugin, strlen(b->plugin));
     rc = vm_new(&o, &b->vm, e);
     if (rc == 0)
-        rc = vm_load_trusted(b->vm, "plugin", ground->code, STR(""), e);
+        rc = vm_load_trusted(b->vm, "plugin", embedded_find("lua/plugin.lua")->code, (struct str){name.data, name.len}, e);
     if (rc == 0)
-        rc = vm_load_trusted(b->vm, "declaration", code, STR(""), e);
+        rc = vm_offer_trusted(b->vm, "prelude", embedded_find("lua/prelude.lua")->code, e);
+    if (rc == 0)
+        rc = sources_load(b, e);
     if (rc == 0)
         rc = configure(b, e);
     if (rc == 0)
         rc = describe(b, e);
+    buf_free(&name);
     if (rc == 0 && secret_check_settings(b, e) < 0)
         rc = at_instance(b, e);
     return rc < 0 ? err_wrap(e, "plugin %s", b->plugin), rc : 0;
@@ -265,7 +199,7 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
     b->plugin = xstrdup(config ? config->plugin : plugin);
     b->next = r->bodies;
     r->bodies = b;
-    rc = find_text(b, e);
+    rc = sources_find(b, e);
     if (rc == 0)
         rc = load(b, e);
     if (rc < 0) {
@@ -273,7 +207,7 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
         b->next = NULL;
         vm_free(b->vm);
         json_decref(b->declared);
-        free(b->owned_text);
+        sources_free(b);
         free(b->instance);
         free(b->plugin);
         free(b);
@@ -294,14 +228,16 @@ int registry_describe(struct registry *r, const char *instance, const char *plug
     return rc;
 }
 
-int registry_source(struct registry *r, const char *instance, const char **plugin, struct str *text, struct err *e)
+int registry_sources(struct registry *r, const char *instance, const char **plugin, const struct plugin_source **sources,
+                     size_t *n, struct err *e)
 {
     struct body *b;
     int rc = body_find(r, instance, NULL, &b, e);
 
     if (rc == 0) {
         *plugin = b->plugin;
-        *text = b->text;
+        *sources = b->sources;
+        *n = b->nsources;
     }
     return rc;
 }

@@ -91,13 +91,6 @@ static int load_book(struct run *r, struct err *e)
     return rc;
 }
 
-static struct str pinned(void *ctx, const char *path)
-{
-    struct run *r = ctx;
-
-    return bundle_get(r->bundle, path);
-}
-
 static int load_start(struct run *r, struct err *e)
 {
     const struct row *row = r->recorded.rows;
@@ -165,7 +158,7 @@ int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_
     if (rc == 0)
         rc = load_start(r, e);
     if (rc == 0)
-        rc = registry_pin(r->registry, pinned, r, e);
+        registry_pin(r->registry, r->bundle);
     r->base_at = h->ops->wall_ms(h);
     r->base_mono = h->ops->mono_ms(h);
     if (rc == 0)

@@ -23,14 +23,15 @@ static const char *const modules[] = {
 static json_t *use_entry(struct run *r, const struct run_request *q, const struct use *u, struct err *e)
 {
     struct buf instance = BUF_INIT(256);
+    const struct plugin_source *sources;
     const char *plugin;
-    struct str text;
     const json_t *declared;
+    size_t n;
     json_t *entry = NULL;
 
     if (template_fill(str_of(u->instance), q->params, true, &instance, e) == 0 &&
         registry_describe(r->registry, buf_text(&instance), u->alias, &declared, e) == 0 &&
-        registry_source(r->registry, buf_text(&instance), &plugin, &text, e) == 0)
+        registry_sources(r->registry, buf_text(&instance), &plugin, &sources, &n, e) == 0)
         entry = json_pack("{s:s s:s s:s s:f}", "alias", u->alias, "instance", buf_text(&instance), "plugin", plugin,
                           "window", registry_window(r->registry, buf_text(&instance)));
     else if (e->where[0] == '\0')
@@ -87,18 +88,18 @@ json_t *setup_start(struct run *r, const struct run_request *q, struct err *e)
 static int add_plugins(struct run *r, struct bundle *b, struct err *e)
 {
     json_t *use;
-    size_t i;
+    size_t i, k, n;
 
     json_array_foreach(json_object_get(r->start, "uses"), i, use) {
+        const struct plugin_source *s;
         const char *plugin;
-        struct str text;
-        char path[256];
 
-        if (registry_source(r->registry, json_get_string(use, "instance", ""), &plugin, &text, e) < 0)
+        if (registry_sources(r->registry, json_get_string(use, "instance", ""), &plugin, &s, &n, e) < 0)
             return e->code;
-        snprintf(path, sizeof(path), "plugins/%s.lua", plugin);
-        if (bundle_get(b, path).n == 0 && bundle_add(b, path, text, e) < 0)
-            return e->code;
+        for (k = 0; k < n; k++) {
+            if (bundle_get(b, s[k].path).n == 0 && bundle_add(b, s[k].path, s[k].text, e) < 0)
+                return e->code;
+        }
     }
     return 0;
 }

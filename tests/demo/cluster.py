@@ -12,6 +12,7 @@ import heapq
 import json
 import re
 
+import fleet
 import listing
 import patch
 from controllers import CONTROLLERS, release_of
@@ -23,7 +24,9 @@ KINDS = {
     "statefulsets": ("apps", "v1", "StatefulSet", True),
     "controllerrevisions": ("apps", "v1", "ControllerRevision", False),
     "horizontalpodautoscalers": ("autoscaling", "v2", "HorizontalPodAutoscaler", False),
+    **fleet.KINDS,
 }
+CONTROLLERS = {**CONTROLLERS, **fleet.CONTROLLERS}
 PATCHES = {
     "application/json-patch+json": patch.json_patch,
     "application/merge-patch+json": patch.merge,
@@ -33,7 +36,7 @@ VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DEL
 REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
            409: "Conflict", 410: "Expired", 415: "UnsupportedMediaType", 422: "Invalid", 429: "TooManyRequests",
            500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
-PATH = re.compile(r"^/apis/(?P<group>[^/]+)/(?P<version>[^/]+)(/namespaces/(?P<ns>[^/]+))?"
+PATH = re.compile(r"^/(api|apis/(?P<group>[^/]+))/(?P<version>[^/]+)(/namespaces/(?P<ns>[^/]+)(?=/.))?"
                   r"/(?P<resource>[^/]+)(/(?P<name>[^/]+)(/(?P<sub>[^/]+))?)?$")
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 SYNC_AFTER_S = 0.05
@@ -81,7 +84,7 @@ class World:
         return [self.objects[k] for k in sorted(self.objects) if k.startswith(start)]
 
     def get(self, resource, namespace, name):
-        return self.objects.get(f"{resource}/{namespace}/{name}")
+        return self.objects.get(f"{resource}/{namespace or ''}/{name}")
 
     def create(self, resource, obj, created=None, manager="kube-controller-manager"):
         """Stores a new object with uid and creation time."""
@@ -91,12 +94,13 @@ class World:
                 "creationTimestamp": self.stamp(self.now if created is None else created)}
         if "spec" in obj:
             meta["generation"] = 1
-        return self.store(resource, {"apiVersion": f"{group}/{version}", "kind": kind, **obj, "metadata": meta}, manager)
+        return self.store(resource, {"apiVersion": f"{group}/{version}" if group else version, "kind": kind, **obj,
+                                     "metadata": meta}, manager)
 
     def store(self, resource, obj, manager="kube-controller-manager"):
         """Stores an object as it is; nothing happens, not even a new version, when it is equal."""
         obj = copy.deepcopy(obj)
-        key = f"{resource}/{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+        key = f"{resource}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
         if key in self.objects and patch.same(self.objects[key], obj):
             return self.objects[key]
         self.version += 1
@@ -111,12 +115,12 @@ class World:
     def remove(self, resource, obj):
         meta = obj["metadata"]
         self.version += 1
-        self.objects.pop(f"{resource}/{meta['namespace']}/{meta['name']}", None)
+        self.objects.pop(f"{resource}/{meta.get('namespace', '')}/{meta['name']}", None)
         self.pods.pop(meta["uid"], None)
 
     def call_at(self, when, resource, obj):
         """Asks for a controller call on an object at a time."""
-        event = [when, f"{resource}/{obj['metadata']['namespace']}/{obj['metadata']['name']}"]
+        event = [when, f"{resource}/{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"]
         if event not in self.events:
             heapq.heappush(self.events, event)
 
@@ -230,12 +234,17 @@ class World:
             return 200, "ok"
         if path == REVIEWS and method == "POST":
             return 201, self._review(self._json(body))
+        found = fleet.discovery(KINDS, path) if method == "GET" else None
+        if found:
+            return 200, found
         match = PATH.match(path)
         at = match.groupdict() if match else {}
-        known = KINDS.get(at.get("resource"))
-        if not known or known[:2] != (at["group"], at["version"]):
+        at["group"] = at.get("group") or ""
+        known = KINDS.get(fleet.resource_of(at))
+        if not known or known[:2] != (at["group"], at["version"]) or fleet.is_absent(self, at):
             return 404, "404 page not found\n"
-        if at["sub"] and (at["sub"] != "scale" or not known[3]):
+        at["resource"] = fleet.resource_of(at)
+        if at["sub"] and at["sub"] not in ("scale", "log", "eviction") or at["sub"] == "scale" and not known[3]:
             raise Failure(404, "the server could not find the requested resource")
         self._authorize(method, at)
         if query.get("dryRun", "All") != "All":
@@ -246,9 +255,15 @@ class World:
             return self._collection(method, at, query, body, entry)
         obj = self.get(at["resource"], at["ns"], at["name"])
         if obj is None:
-            raise Failure(404, f'{at["resource"]}.{at["group"]} "{at["name"]}" not found', self._details(at))
+            raise Failure(404, f'{at["resource"]}{"." if at["group"] else ""}{at["group"]} "{at["name"]}" not found',
+                          self._details(at))
         if entry is not None:
             entry["object"] = f"{known[2].lower()}/{at['ns']}/{at['name']}"
+        if at["sub"] in fleet.SUBRESOURCES:
+            answer = fleet.SUBRESOURCES[at["sub"]](self, obj, query, self._json(body) if method == "POST" else {}, entry)
+            if isinstance(answer, tuple) and isinstance(answer[1], dict) and "fail" in answer[1]:
+                raise Failure(answer[0], **answer[1]["fail"])
+            return answer
         return self._object(method, at, obj, query, headers, body, entry)
 
     def _details(self, at):
@@ -294,8 +309,8 @@ class World:
             raise Failure(400, "the stand-in has no watch; poll instead")
         try:
             chosen = listing.label_selector(query.get("labelSelector"))
-            fields = listing.field_selector(query.get("fieldSelector"))
-            items = [(f"{o['metadata']['namespace']}/{o['metadata']['name']}", o) for o in self.all(resource, at["ns"])
+            fields = listing.field_selector(query.get("fieldSelector"), fleet.FIELD_LABELS.get(resource, ()))
+            items = [(f"{o['metadata'].get('namespace', '')}/{o['metadata']['name']}", o) for o in self.all(resource, at["ns"])
                      if chosen(o["metadata"].get("labels")) and fields(o)]
             shown, meta = listing.page(items, query, self.version)
         except listing.BadSelector as bad:
@@ -303,7 +318,8 @@ class World:
         except listing.Expired as bad:
             raise Failure(410, str(bad)) from None
         shown = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in shown]
-        return 200, {"kind": f"{kind}List", "apiVersion": f"{group}/{version}", "metadata": meta, "items": shown}
+        return 200, {"kind": f"{kind}List", "apiVersion": f"{group}/{version}" if group else version, "metadata": meta,
+                     "items": shown}
 
     def _create(self, at, obj, query, entry):
         resource, name = at["resource"], (obj.get("metadata") or {}).get("name")
@@ -328,9 +344,12 @@ class World:
         if method == "GET":
             return 200, view
         if method == "DELETE" and not at["sub"]:
+            wish = (self._json(body) if body else {}).get("preconditions") or {}
+            if wish.get("uid", obj["metadata"]["uid"]) != obj["metadata"]["uid"]:
+                raise Failure(409, "Operation cannot be fulfilled: Precondition failed: UID in precondition", self._details(at))
             if "dryRun" not in query:
                 entry["changed"] = [["", "existed", None]]
-                self.remove(at["resource"], obj)
+                fleet.end(self, at["resource"], obj)
             return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
                          "details": {**self._details(at), "uid": obj["metadata"]["uid"]}}
         if method == "PATCH":

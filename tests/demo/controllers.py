@@ -238,7 +238,7 @@ def prune(world, dep, new):
 
 # --- StatefulSet
 
-def stateful_revision(world, sts):
+def stateful_revision(world, sts, kind="StatefulSet"):
     """The ControllerRevision of the current template: reused with a new highest number, or created."""
     data = {"spec": {"template": {**copy.deepcopy(sts["spec"]["template"]), "$patch": "replace"}}}
     known = owned(world, sts, "controllerrevisions")
@@ -252,7 +252,7 @@ def stateful_revision(world, sts):
     return world.create("controllerrevisions", {
         "metadata": {"name": f"{meta['name']}-{template_hash(sts['spec']['template'])}",
                      "namespace": meta["namespace"], "labels": dict(sts["spec"]["selector"]["matchLabels"]),
-                     "ownerReferences": owner(sts, "StatefulSet")},
+                     "ownerReferences": owner(sts, kind)},
         "data": data, "revision": top + 1})
 
 

@@ -49,15 +49,21 @@ def selector_text(selector):
     return ",".join(parts)
 
 
-def field_selector(text):
-    """A predicate over an object; the API knows only name and namespace for these kinds."""
+def field_selector(text, labels=()):
+    """A predicate over an object; the API knows name and namespace for every kind, and `labels` for this one."""
     tests = []
     for part in filter(None, (p.strip() for p in (text or "").split(","))):
-        match = re.match(r"^metadata\.(name|namespace)(==|=|!=)(.*)$", part)
-        if not match:
+        match = re.match(r"^([\w.]+?)(==|=|!=)(.*)$", part)
+        if not match or match.group(1) not in ("metadata.name", "metadata.namespace", *labels):
             raise BadSelector(f"field label not supported: {part.split('=')[0]}")
         tests.append(match.groups())
-    return lambda obj: all((obj["metadata"].get(f) == value) == (op != "!=") for f, op, value in tests)
+    return lambda obj: all((_value(obj, f) == value) == (op != "!=") for f, op, value in tests)
+
+
+def _value(obj, path):
+    for key in path.split("."):
+        obj = obj.get(key) if isinstance(obj, dict) else None
+    return "" if obj is None else obj
 
 
 def page(items, query, version):

@@ -2,8 +2,8 @@
 """The production before the trouble: the cluster objects of each fault, and the planted fault of `cut`."""
 import copy
 
-from cluster import World
-from controllers import CONTROLLERS, NEVER
+from cluster import CONTROLLERS, World
+from controllers import NEVER
 from validate import defaulted
 
 NAMESPACE, SERVICE, DATABASE = "prod", "api-service", "postgres-read-replica"

@@ -14,6 +14,7 @@ SPEC_DEFAULTS = {
     "statefulsets": {"replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady",
                      "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}},
     "replicasets": {"replicas": 1},
+    "daemonsets": {"revisionHistoryLimit": 10, "updateStrategy": {"type": "RollingUpdate"}},
 }
 
 
@@ -57,7 +58,7 @@ def check(resource, obj, before):
     spec = obj.get("spec")
     if not isinstance(spec, dict):
         raise Invalid("spec", "Required value", "FieldValueRequired")
-    replicas = spec["replicas"]
+    replicas = spec.get("replicas", 0)
     if isinstance(replicas, bool) or not isinstance(replicas, int):
         raise Invalid("spec.replicas", f"Invalid value: {replicas!r}: must be an integer")
     if replicas < 0:
