@@ -198,9 +198,11 @@ static int describe(struct body *b, struct err *e)
 static int load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
+    static const char *const shared[] = {"web", "declared", "command"};
     const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
     struct str code = b->text;
     char path[256];
+    size_t i;
     int rc;
 
     snprintf(path, sizeof(path), "plugins/%s.lua", b->plugin);
@@ -208,6 +210,10 @@ static int load(struct body *b, struct err *e)
     if (own && str_eq(own->text, b->text))
         code = own->code;
     rc = vm_new(&o, &b->vm, e);
+    for (i = 0; rc == 0 && i < sizeof(shared) / sizeof(shared[0]); i++) {
+        snprintf(path, sizeof(path), "lua/%s.lua", shared[i]);
+        rc = vm_offer_trusted(b->vm, shared[i], embedded_find(path)->code, e);
+    }
     if (rc == 0)
         rc = vm_load_trusted(b->vm, "plugin", ground->code, STR(""), e);
     if (rc == 0)
@@ -335,10 +341,10 @@ struct host *registry_host(const struct registry *r)
     return r->o.host;
 }
 
-double registry_window(struct registry *r, const char *instance)
+double registry_seconds(struct registry *r, const char *instance, const char *setting)
 {
     const struct instance *config = configured(r, instance);
-    const json_t *v = config ? json_object_get(config->settings, "window") : NULL;
+    const json_t *v = config ? json_object_get(config->settings, setting) : NULL;
     int64_t ms;
 
     if (json_is_number(v))
