@@ -195,7 +195,8 @@ end
 local function read_data(context, verb, spec, name, thing, given)
   local args, rest = bind(name, spec, thing and thing.set or {}, given)
   local opts = {}
-  if #rest > 0 and type(rest[#rest]) == "table" and not face.is_value(rest[#rest]) then opts = table.remove(rest) end
+  local last = rest[#rest]
+  if type(last) == "table" and not face.is_value(last) and last[1] == nil then opts = table.remove(rest) end
   if spec.rest then
     args[spec.rest] = host.array(rest)
   elseif #rest > 0 then

@@ -2,7 +2,7 @@
 -- What plugins that speak HTTP share: the settings of a server, its requests and its answers. The
 -- credentials stay with the host: a body only says which of them to use.
 
-local web = {}
+local web = { sort = host.module("prelude").sort }
 
 --- The settings every server has; a plugin adds its own.
 web.settings = {

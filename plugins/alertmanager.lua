@@ -60,7 +60,7 @@ local function alerts(a)
       }
     end
   end
-  table.sort(list, function(x, y) return x.sort < y.sort end)
+  web.sort(list, function(x, y) return x.sort < y.sort end)
   for _, x in ipairs(list) do x.sort, x["until"], x.until_ = nil, x.until_, nil end
   return web.bounded(list, a.at_most or LIST_MAX, "alerts")
 end
@@ -74,7 +74,7 @@ local function exact(silence)
       return string.format("%%%02X", string.byte(c))
     end)
   end
-  table.sort(parts)
+  web.sort(parts)
   return table.concat(parts, ",")
 end
 
@@ -93,7 +93,7 @@ local function spelt(silence)
     local operator = (m.isEqual == false and "!" or "=") .. (m.isRegex == true and "~" or m.isEqual == false and "=" or "")
     parts[#parts + 1] = string.format('%s%s"%s"', tostring(m.name), operator, tostring(m.value))
   end
-  table.sort(parts)
+  web.sort(parts)
   return table.concat(parts, ",")
 end
 
@@ -108,7 +108,7 @@ local function silences(a)
       }
     end
   end
-  table.sort(list, function(x, y)
+  web.sort(list, function(x, y)
     return (x.since or 0) < (y.since or 0) or x.since == y.since and tostring(x.id) < tostring(y.id)
   end)
   return web.bounded(list, a.at_most or LIST_MAX, "silences")

@@ -128,7 +128,8 @@ local function number(query)
   local sample = series[1].value
   if type(sample) ~= "table" then unknown("error", "a series without a number (a native histogram?)") end
   local value, why = number_of(sample)
-  if not value then unknown("no_data", why) end
+  -- A default for what is absent must not stand for an infinity.
+  if not value then unknown(why == "NaN" and "no_data" or "error", why) end
   return answer(value, { at = sample[1], source = query })
 end
 
@@ -148,7 +149,7 @@ local function named(series, a, record)
     if not seen[name] then list[#list + 1] = { name = tostring(name), labels = {}, why = "no series for it" } end
     seen[name] = true
   end
-  table.sort(list, function(x, y) return x.name < y.name end)
+  web.sort(list, function(x, y) return x.name < y.name end)
   return web.bounded(list, a.at_most or SERIES_MAX, "series")
 end
 
@@ -214,13 +215,13 @@ local function series(a)
     labels = web.labels(labels)
     list[i] = { name = labels.__name__, labels = labels, spelt = web.spell(labels) }
   end
-  table.sort(list, function(x, y) return (x.name or "") .. x.spelt < (y.name or "") .. y.spelt end)
+  web.sort(list, function(x, y) return (x.name or "") .. x.spelt < (y.name or "") .. y.spelt end)
   for _, s in ipairs(list) do s.spelt = nil end
   return web.bounded(list, a.at_most or LIST_MAX, "series")
 end
 
 local function by_name(list)
-  table.sort(list, function(x, y) return x.sort < y.sort end)
+  web.sort(list, function(x, y) return x.sort < y.sort end)
   for _, x in ipairs(list) do x.sort = nil end
   return list
 end

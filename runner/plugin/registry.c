@@ -198,7 +198,7 @@ static int describe(struct body *b, struct err *e)
 static int load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
-    static const char *const shared[] = {"web", "declared", "command"};
+    static const char *const shared[] = {"prelude", "web", "declared", "command"};
     const struct embedded *ground = embedded_find("lua/plugin.lua"), *own;
     struct str code = b->text;
     char path[256];
