@@ -32,8 +32,8 @@ local function ask(op, args) return host.gate(op, { { name = op, args = args } }
 
 --- http{method, url, headers, body, timeout, auth, ca, cert, key, server_name, insecure, stores_nothing,
 -- max_body, raw}: {status, headers, body}. A request that did not come back raises `maybe` where it may
--- have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac", secret = name,
--- user = of basic, header = its name, prefix = what stands before the value}; a secret is named, never
+-- have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac" | "sigv4", secret = name,
+-- ...} with what the kind wants (runner/plugin/auth.h); a secret is named, never
 -- seen, and goes only where the operator bound it. bearer = handle, for a text from secret(). Secrets that
 -- come back are struck out; raw = true leaves the answer as it is, for one that goes to secret().
 function primitives.http(request)
@@ -103,8 +103,9 @@ local function without_functions(spec)
   return out
 end
 
-local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true }
-local shape = { secret = "the name of a secret", auth = '{ kind: bearer, secret: NAME } (or basic with user, header, hmac)' }
+local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true, sigv4 = true }
+local shape = { secret = "the name of a secret",
+  auth = "{ kind: bearer, secret: NAME } (or basic with user, header, hmac, sigv4)" }
 
 local is_setting = {
   string = function(v) return type(v) == "string" end,

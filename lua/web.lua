@@ -6,7 +6,7 @@ local web = { sort = host.module("prelude").sort }
 
 --- The settings every server has; a plugin adds its own.
 web.settings = {
-  url = "string", headers = "map", timeout = "duration", auth = "map", bearer_file = "string", ca_file = "string",
+  url = "string", headers = "map", timeout = "duration", auth = "auth", bearer_file = "string", ca_file = "string",
   cert_file = "string", key_file = "string", server_name = "string", insecure = "boolean",
 }
 
@@ -76,22 +76,39 @@ local function from_file(setting)
   return files[setting]
 end
 
+local token         -- a handle for the text of bearer_file
+
 local function auth_of(settings)
-  if settings.auth then
-    local auth = { dir = instance.dir }
-    for k, v in pairs(settings.auth) do auth[k] = v end
-    return auth
-  end
-  return settings.bearer_file and { kind = "bearer", file = settings.bearer_file, dir = instance.dir } or nil
+  if settings.auth or not settings.bearer_file then return settings.auth end
+  token = token or secret((string.gsub(file(settings.bearer_file), "%s+$", "")))
+  return { kind = "bearer", secret = token }
 end
 
---- What of the settings can be wrong without asking anybody: the URL.
+local AUTH = { basic = { "user" }, bearer = {}, header = { "header" }, hmac = { "header" },
+  sigv4 = { "key_id", "region", "service" } }
+local AUTH_KEYS = { "kind", "secret", "session", "user", "header", "prefix", "algorithm", "encoding", "message",
+  "timestamp_header", "key_id", "region", "service" }
+
+local function check_auth(auth)
+  for _, key in ipairs(AUTH[auth.kind]) do
+    if type(auth[key]) ~= "string" then refused(string.format("auth: %s wants %s", auth.kind, key)) end
+  end
+  for key in pairs(auth) do
+    local near = host.nearest(tostring(key), AUTH_KEYS)
+    if near ~= key then
+      refused(string.format("auth: unknown key '%s'%s", tostring(key), near and " (did you mean '" .. near .. "'?)" or ""))
+    end
+  end
+end
+
+--- What of the settings can be wrong without asking anybody: the URL, and what the kind of auth wants.
 function web.check(settings)
   if next(settings) == nil then return end        -- only described, without a configuration
   if not settings.url then refused("url is missing") end
   if not string.find(settings.url, "^https?://[^/?#@%s]+[^?#%s]*$") then
     refused("url: '" .. web.short(settings.url) .. "' is not http(s)://host[:port][/path]")
   end
+  if settings.auth then check_auth(settings.auth) end
 end
 
 --- One request to the instance's server: { method, path, query, body, headers, max_body, stores_nothing, timeout }.
@@ -104,7 +121,7 @@ function web.request(o)
   return http {
     method = o.method or "GET", url = url, headers = headers, body = o.body, stores_nothing = o.stores_nothing,
     max_body = o.max_body or 4 * 1024 * 1024, timeout = o.timeout or web.seconds(settings.timeout, 10),
-    auth = o.auth or auth_of(settings), ca = from_file(settings.ca_file), cert = from_file(settings.cert_file),
+    auth = auth_of(settings), ca = from_file(settings.ca_file), cert = from_file(settings.cert_file),
     key = from_file(settings.key_file), server_name = settings.server_name, insecure = settings.insecure,
   }
 end

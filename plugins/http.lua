@@ -5,7 +5,7 @@
 --   billing:
 --     plugin: http
 --     url: https://billing.example.net
---     auth: { kind: bearer, secret: NAME }          # basic {user}, bearer, sigv4 {key_id, region, service}, hmac {header}
+--     auth: { kind: bearer, secret: NAME }          # or basic, header, hmac, sigv4: runner/plugin/auth.h
 --     requests:
 --       depth:  { path: "/queues/{{queue}}", params: { queue: { match: "[a-z]+" } }, read: { returns: integer, at: /messages } }
 --       limit:  { path: "/queues/{{queue}}", params: {...}, read: { returns: integer, at: /limit } }
@@ -30,17 +30,6 @@ local methods = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true
 -- Answers that say that nothing was changed. All others but 2xx leave it open.
 local refusals = { [400] = true, [401] = true, [403] = true, [404] = true, [405] = true, [409] = true, [410] = true, [411] = true,
   [412] = true, [413] = true, [414] = true, [415] = true, [422] = true, [428] = true, [429] = true, [431] = true }
-local AUTH = { basic = { "user", "secret" }, bearer = { "secret" }, sigv4 = { "key_id", "region", "service", "secret" },
-  hmac = { "header", "secret" } }
-
-local function check_auth(auth)
-  if not auth then return end
-  local wanted = AUTH[tostring(auth.kind)] or refused("auth: kind is one of basic, bearer, hmac, sigv4")
-  for _, key in ipairs(wanted) do
-    if type(auth[key]) ~= "string" and not (key == "secret" and auth.file) then refused("auth: " .. key .. " is missing") end
-  end
-end
-
 local function check_request(name, q, all)
   local what = "request '" .. tostring(name) .. "'"
   if not string.find(tostring(name), "^[%l%d_]+$") then refused(what .. ": small letters, digits, _") end
@@ -183,7 +172,6 @@ local face_types = { lines = "list", json = "any" }
 --- Makes a verb of every declared request; called by the host before anything else.
 function declaration.configure(it)
   web.check(it.settings)
-  check_auth(it.settings.auth)
   local requests = it.settings.requests or {}
   local how = {
     look = function(name, a) return look(requests[name], declared.args_for(requests[name], a)) end,

@@ -11,7 +11,7 @@ local web = host.module("web")
 local SERIES_MAX, LIST_MAX, POINTS_MAX, STEPS = 1000, 1000, 20000, 200
 
 local settings = {
-  window = "duration", interval = "duration", method = "string", allow_warnings = "boolean", bearer = "string",
+  window = "duration", interval = "duration", method = "string", allow_warnings = "boolean",
 }
 for name, kind in pairs(web.settings) do settings[name] = kind end
 
@@ -64,17 +64,12 @@ local function metric_name(name)
   return name
 end
 
-local function token()
-  if not instance.settings.bearer then return nil end
-  return { kind = "bearer", secret = secret(instance.settings.bearer) }
-end
-
 --- The data of an API answer, or an unknown observation. Warnings mean that a part of the truth is missing.
 local function api(path, form, post)
   local post_it, text = post and instance.settings.method ~= "GET", web.form(form)
   local answer = web.read {
     path = "/api/v1/" .. path, method = post_it and "POST" or "GET", query = not post_it and text or nil,
-    body = post_it and text or nil, stores_nothing = true, auth = token(),
+    body = post_it and text or nil, stores_nothing = true,
     headers = post_it and { ["Content-Type"] = "application/x-www-form-urlencoded" } or nil,
   }
   local body = web.json(answer)
@@ -248,8 +243,8 @@ local function rules(a)
       if not a.name or x.name == a.name then
         local at = web.timestamp(x.lastEvaluation)
         list[#list + 1] = {
-          name = web.field(x, "name", "string"), group = web.field(group, "name", "string"), kind = web.field(x, "type", "string"),
-          query = web.field(x, "query", "string"), health = web.field(x, "health", "string"),
+          name = web.field(x, "name", "string"), group = web.field(group, "name", "string"),
+          kind = web.field(x, "type", "string"), query = web.field(x, "query", "string"), health = web.field(x, "health", "string"),
           state = web.field(x, "state", "string"), error = web.field(x, "lastError", "string"), at = at,
           labels = web.labels(x.labels), sort = string.format("%s\0%s\0%06d", x.name, group.name, i),
         }
@@ -360,7 +355,8 @@ return plugin "prometheus" {
         annotations = "map" } },
     },
     rules = {
-      args = { "name" }, params = { name = "string?" }, options = { at_most = at_most }, known = { "health", "at" },
+      args = { "name" }, params = { name = "string?" }, options = { at_most = at_most },
+      known = { "health", "at" },
       read = rules,
       returns = { list = { name = "string?", group = "string?", kind = "string?", query = "string?", health = "string?",
         state = "string?", error = "string?", at = "number?", labels = "map" } },

@@ -285,6 +285,10 @@ int request_apply(struct request *rq, const struct http_request *r, CURL *c)
     bad |= curl_easy_setopt(c, CURLOPT_HTTPHEADER, rq->headers);
     bad |= apply_method(r, c);
     bad |= apply_tls(r, c);
+    if (r->aws_sigv4) {
+        bad |= curl_easy_setopt(c, CURLOPT_AWS_SIGV4, r->aws_sigv4);
+        bad |= curl_easy_setopt(c, CURLOPT_USERPWD, r->user_password);
+    }
     return bad == CURLE_OK ? 0 : -1;
 }
 
