@@ -138,6 +138,7 @@ function plugin.configure(settings)
   declared = host.module("declaration")
   check_settings(settings.settings)
   instance.name, instance.dir, instance.settings = settings.name, settings.dir, settings.settings
+  instance.described = settings.described       -- without a configuration: only faces are wanted
   if declared.configure then declared.configure(instance) end
   return true
 end

@@ -103,7 +103,7 @@ end
 
 --- What of the settings can be wrong without asking anybody: the URL, and what the kind of auth wants.
 function web.check(settings)
-  if next(settings) == nil then return end        -- only described, without a configuration
+  if instance.described then return end
   if not settings.url then refused("url is missing") end
   if not string.find(settings.url, "^https?://[^/?#@%s]+[^?#%s]*$") then
     refused("url: '" .. web.short(settings.url) .. "' is not http(s)://host[:port][/path]")

@@ -47,9 +47,16 @@ local function names(list)
   return json.array(out)
 end
 
+-- An object here would look like a list with nothing in it.
+local function get_list(path, query)
+  local list = get(path, query)
+  if not host.is_array(list) then unknown("error", "an object where a list of " .. path .. " was expected") end
+  return list
+end
+
 local function alerts(a)
   local list = {}
-  for i, x in ipairs(get("alerts", web.form(filters(a.labels)))) do
+  for i, x in ipairs(get_list("alerts", web.form(filters(a.labels)))) do
     local labels, status = web.labels(x.labels), web.field(x, "status", "table", {})
     if web.has(labels, a.labels) then
       list[#list + 1] = {
@@ -99,7 +106,7 @@ end
 
 local function silences(a)
   local list = {}
-  for _, x in ipairs(get("silences", web.form(filters(a.labels)))) do
+  for _, x in ipairs(get_list("silences", web.form(filters(a.labels)))) do
     local state = web.field(web.field(x, "status", "table"), "state", "string")
     if state and (state ~= "expired" or a.expired) then
       list[#list + 1] = {
@@ -117,7 +124,7 @@ end
 -- Our silence of exactly these labels that still holds: the one that ends last.
 local function ours(a)
   local best, best_end
-  for _, x in ipairs(get("silences", web.form(filters(nil)))) do
+  for _, x in ipairs(get_list("silences", web.form(filters(nil)))) do
     local state = web.field(web.field(x, "status", "table"), "state", "string")
     if (state == "active" or state == "pending") and x.createdBy == AUTHOR and exact(x) == a.matchers then
       local ends = web.timestamp(x.endsAt) or 0

@@ -84,7 +84,7 @@ local function api(path, form, post)
 end
 
 local function samples(data, kind)
-  if data.resultType ~= kind or type(data.result) ~= "table" then
+  if data.resultType ~= kind or not host.is_array(data.result) then
     unknown("error", "the query gives a " .. web.short(data.resultType) .. ", not a " .. kind)
   end
   return data.result

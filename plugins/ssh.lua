@@ -126,7 +126,7 @@ end
 
 function declaration.configure(it)
   local settings = it.settings
-  if next(settings) == nil then return end              -- only described, without a configuration
+  if instance.described then return end
   if not settings.known_hosts then refused("known_hosts: the file with the host keys is missing") end
   if not settings.hosts or next(settings.hosts) == nil then refused("hosts: name the machines") end
   if settings.user and not string.find(settings.user, "^[%l_][%w._-]*$") then refused("user: no user name") end

@@ -142,8 +142,10 @@ static int add_headers(struct request *rq, const struct http_request *r, struct 
         has_host = has_host || strcasecmp(r->headers[i].name, "Host") == 0;
         has_agent = has_agent || strcasecmp(r->headers[i].name, "User-Agent") == 0;
     }
-    add_line(rq, "Expect:");
-    if (!has_type)
+    /* Curl would sign what these lines take away. */
+    if (!r->aws_sigv4)
+        add_line(rq, "Expect:");
+    if (!has_type && !r->aws_sigv4)
         add_line(rq, "Content-Type:");
     if (!has_agent)
         add_line(rq, "User-Agent: midwatch/" MIDWATCH_VERSION);

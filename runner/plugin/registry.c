@@ -168,7 +168,8 @@ static int configure(struct body *b, struct err *e)
 
     if (strcmp(b->plugin, "shell") == 0 && config)
         json_object_set(settings, "commands", config->commands);
-    list = json_pack("[{s:s s:s s:o}]", "dir", config ? config->dir : ".", "name", b->instance, "settings", settings);
+    list = json_pack("[{s:b s:s s:s s:o}]", "described", b->config == NULL, "dir", config ? config->dir : ".", "name",
+                     b->instance, "settings", settings);
     json_add_value(&args, list);
     json_decref(list);
     rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
