@@ -86,6 +86,7 @@ local function job_of(c, given, stop, more)
   return job
 end
 
+local GRACE = 5
 local face_types = { lines = "list", json = "any" }
 
 local function read_error(why) unknown("error", why) end
@@ -95,8 +96,8 @@ local function ended(result)
 end
 
 --- Makes a verb of every declared command. start(job, args) runs one: job is { argv, env = {NAME = text}, cwd, input,
--- timeout, changes }, and the answer is exec's, with `lost` (why) where it is not known whether it ran. `common` is
--- added to every declaration.
+-- timeout, changes }, and the answer is exec's, with `lost` (why) where it is not known whether it ran. `common(verb)` sees
+-- every declaration.
 function command.verbs(declaration, commands, common, start)
   local function look(name, a)
     local c = commands[name]
@@ -135,9 +136,10 @@ function command.verbs(declaration, commands, common, start)
       declaration.reads[name] = verb
     else
       verb = declared.effect(c, { look = look, check = check, send = send_of(c) })
-      verb.timeout = command.seconds(c.timeout)
       declaration.effects[name] = verb
     end
+    -- The call outlives the process, which is ended first.
+    verb.timeout = math.ceil(command.seconds(c.timeout)) + GRACE
     common(verb)
   end
 end

@@ -84,10 +84,14 @@ local function far_words(job)
   return table.concat(words, " ")
 end
 
+local function connect_timeout(settings)
+  return math.max(1, math.ceil(tonumber(string.match(settings.connect_timeout or "", "^(%d+)s$")) or CONNECT))
+end
+
 local function start(job, a)
   local stop = job.changes and refused or function(why) unknown("error", why) end
   local settings, entry = instance.settings, host_of(a, stop)
-  local connect = math.max(1, math.ceil(tonumber(string.match(settings.connect_timeout or "", "^(%d+)s$")) or CONNECT))
+  local connect = connect_timeout(settings)
   local argv = options(settings, entry, connect)
   argv[#argv + 1], argv[#argv + 2], argv[#argv + 3] = "--", entry.address or a.host, far_words(job)
   local result = exec { argv = argv, input = job.input, changes = job.changes,
@@ -135,6 +139,7 @@ function declaration.configure(it)
   check_commands(commands)
   command.verbs(declaration, commands, function(verb)
     verb.on = "host"
+    verb.timeout = verb.timeout + connect_timeout(settings) + KILL_AFTER + GRACE
     if verb.target then verb.target = "{{host}}/" .. verb.target end
   end, start)
 end
