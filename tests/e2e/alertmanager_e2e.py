@@ -8,7 +8,7 @@ import time
 import urllib.request
 
 import servers
-import stand
+import stand  # pylint: disable=wrong-import-order
 from stand import expect
 
 FRONT = 'may:\n  - { effect: alertmanager.silence, target: "silence/*", at_most: 3 }\nlimits: { cooldown: 0s }\n'

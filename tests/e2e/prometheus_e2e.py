@@ -10,7 +10,7 @@ import socket
 import sys
 
 import servers
-import stand
+import stand  # pylint: disable=wrong-import-order
 from stand import answer_json, expect
 
 WINDOW = 8

@@ -17,11 +17,9 @@ sys.dont_write_bytecode = True
 
 
 def program(name):
-    """The program where `./dev e2e` unpacked its package, else the installed one."""
-    unpacked = ROOT / "build" / "servers" / "usr" / "bin" / name
-    found = str(unpacked) if unpacked.exists() else shutil.which(name)
+    found = shutil.which(name)
     if not found:
-        raise FileNotFoundError(f"{name}: not here; ./dev e2e unpacks it")
+        raise FileNotFoundError(f"{name}: not here; ./dev e2e installs it")
     return found
 
 

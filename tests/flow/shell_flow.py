@@ -16,7 +16,7 @@ import time
 import stand
 from stand import expect
 
-SSHD = next((p for p in ("/usr/sbin/sshd", "build/servers/usr/sbin/sshd") if pathlib.Path(p).exists()), None)
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 VERBS = ("set_workers", "leave", "refuses", "killed", "undeclared", "slow_touch", "cut")
 NASTY = ["plain", "two words", "a'b", "''", "a\\", "\\'", "!x", "a!b'c\\d", "$(touch x)", "`id`", "a;b|c&d>e<f", "*?[a]", "~", "=ls",
          "%self", "{a,b}", "\"", "#c", "x=y", "ü€", "(a)", "^a^b", "$HOME", "a\\\\", "@", "-e"]
