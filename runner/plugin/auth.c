@@ -94,7 +94,7 @@ static int add_message(const char *text, const struct http_request *q, const cha
             buf_add(out, parts[i].value.p, parts[i].value.n);
             text += parts[i].name.n;
         } else if (strncmp(text, "{{", 2) == 0) {
-            return err_set(e, ERR_INVALID, "auth: message: only {{method}}, {{path}}, {{timestamp}} and {{body}}, not %.40s", text);
+            return err_set(e, ERR_INVALID, "auth: message: {{method}}, {{path}}, {{timestamp}} or {{body}}, not %.40s", text);
         } else {
             buf_addc(out, *text++);
         }
