@@ -245,7 +245,8 @@ local function rules(a)
         list[#list + 1] = {
           name = web.field(x, "name", "string"), group = web.field(group, "name", "string"),
           kind = web.field(x, "type", "string"), query = web.field(x, "query", "string"),
-          health = web.field(x, "health", "string"), state = web.field(x, "state", "string"), error = web.field(x, "lastError", "string"), at = at,
+          health = web.field(x, "health", "string"), state = web.field(x, "state", "string"),
+          error = web.field(x, "lastError", "string"), at = at,
           labels = web.labels(x.labels), sort = string.format("%s\0%s\0%06d", x.name, group.name, i),
         }
       end

@@ -52,15 +52,24 @@ def cases(program, scratch, only):
             (None if len(silences(url)) == 1 and len(silences(url, "expired")) == 1 else f"{silences(url)}")
         got = box.run(remedy(other) + "resolve 'quiet'", FRONT)
         yield "an expired one is no silence: a new one is made", expect(got, 0) or (None if len(silences(url)) == 2 else f"{silences(url)}")
+        before = len(silences(url))
+        code = ('temporarily("quiet for the work", alertmanager.silence({ alertname = "Work" }, "1h", "x"), { within = "1m" }, function()\n'
+                "  note('during ' .. list.count(observe(alertmanager.silences({ alertname = 'Work' })), { state = 'active' }))\nend)\nresolve 'done'")
+        got = box.run(code, FRONT)
+        notes = [r["payload"] for r in box.rows() if r["kind"] == "NOTE"] + [r["args"] for r in box.rows() if r["kind"] == "NOTE"]
+        yield "temporarily: there for the work, gone afterwards", expect(got, 0) or \
+            (None if "during 1" in json.dumps(notes) and len(silences(url)) == before else f"{notes} {silences(url)}")
+        got = box.command("doctor")
+        yield "doctor", expect(got, got[0], r"release 0\.")
         short = 'alertmanager.silence({ alertname = "Short" }, "2s", "x")'
         got = box.run(remedy(short) + "resolve 'quiet'", FRONT)
         begun = time.monotonic()
         yield "a silence of two seconds", expect(got, 0)
-        servers.wait_until("its end", lambda: len(silences(url)) == 2, 10)
+        servers.wait_until("its end", lambda: len(silences(url)) == before, 10)
         yield "ends by itself", None if time.monotonic() - begun < 5 else "late"
         got = box.run("local n = 0\nfor _, s in ipairs(observe(alertmanager.silences(nil, { expired = true }))) do\n"
                       "  if s.state == 'expired' then n = n + 1 end\nend\nresolve('expired ' .. n)")
-        yield "expired ones are listed when asked for", expect(got, 0, "expired 2")
+        yield "expired ones are listed when asked for", expect(got, 0, "expired 3")
         yield "a bad label is refused before anything is sent", expect(box.run(remedy('alertmanager.silence({ ["a-b"] = "c" }, "1h", "x")'), FRONT), 3, "no label name")
 
 

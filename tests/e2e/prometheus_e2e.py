@@ -111,6 +111,8 @@ def slow_cases(program, scratch, url):
     result = [r["at"] for r in rows if r["kind"] == "RESULT"]
     looks = [r["at"] for r in rows if r["kind"] == "OBS" and result and r["at"] > result[0]]
     yield "the first look waits for the window", None if looks and looks[0] - result[0] >= WINDOW * 1000 else f"{result} {looks}"
+    got = box.command("doctor")
+    yield "doctor", expect(got, got[0], r"answers queries, release 2\.")
     for name, what, code, pattern in READS:
         yield name, expect(box.run(f"local x = {what}\nresolve('is ' .. tostring(x))"), code, pattern)
 
