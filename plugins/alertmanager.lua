@@ -61,14 +61,14 @@ local function alerts(a)
     if web.has(labels, a.labels) then
       list[#list + 1] = {
         name = labels.alertname, state = web.field(status, "state", "string"), labels = labels,
-        annotations = web.labels(x.annotations), since = web.timestamp(x.startsAt), until_ = web.timestamp(x.endsAt),
+        annotations = web.labels(x.annotations), since = web.timestamp(x.startsAt), ends = web.timestamp(x.endsAt),
         fingerprint = web.field(x, "fingerprint", "string"), silenced_by = names(status.silencedBy),
         inhibited_by = names(status.inhibitedBy), sort = (labels.alertname or "") .. web.spell(labels) .. i,
       }
     end
   end
   web.sort(list, function(x, y) return x.sort < y.sort end)
-  for _, x in ipairs(list) do x.sort, x["until"], x.until_ = nil, x.until_, nil end
+  for _, x in ipairs(list) do x.sort = nil end
   return web.bounded(list, a.at_most or LIST_MAX, "alerts")
 end
 
@@ -111,7 +111,7 @@ local function silences(a)
     if state and (state ~= "expired" or a.expired) then
       list[#list + 1] = {
         id = web.field(x, "id", "string"), state = state, matchers = spelt(x), comment = web.field(x, "comment", "string"),
-        author = web.field(x, "createdBy", "string"), since = web.timestamp(x.startsAt), ["until"] = web.timestamp(x.endsAt),
+        author = web.field(x, "createdBy", "string"), since = web.timestamp(x.startsAt), ends = web.timestamp(x.endsAt),
       }
     end
   end
@@ -158,7 +158,7 @@ local function create(a, key)
   }
   settle(answer)
   local id = web.field(web.json(answer), "silenceID", "string")
-  return { id = id or maybe("an answer without a silenceID"), ["until"] = web.rfc3339(from + a.duration) }
+  return { id = id or maybe("an answer without a silenceID"), ends = web.rfc3339(from + a.duration) }
 end
 
 local function apply(a, from, to, key)
@@ -197,14 +197,14 @@ return plugin "alertmanager" {
     alerts = {
       args = { "labels" }, params = { labels = "labels?" }, options = { at_most = "integer? >= 1" }, read = alerts,
       known = { "state", "since" },
-      returns = { list = { name = "string?", state = "string?", since = "number?", ["until"] = "number?", labels = "map",
+      returns = { list = { name = "string?", state = "string?", since = "number?", ends = "number?", labels = "map",
         annotations = "map", fingerprint = "string?", silenced_by = "list", inhibited_by = "list" } },
     },
     silences = {
       args = { "labels" }, params = { labels = "labels?" }, options = { at_most = "integer? >= 1", expired = "boolean?" },
-      read = silences, known = { "state", "until" },
+      read = silences, known = { "state", "ends" },
       returns = { list = { id = "string?", state = "string?", matchers = "string", comment = "string?", author = "string?",
-        since = "number?", ["until"] = "number?" } },
+        since = "number?", ends = "number?" } },
     },
   },
   effects = {

@@ -105,7 +105,7 @@ CASES = [
 ]
 
 READS = [
-    ("alerts", "local x = observe(alertmanager.alerts({ service = 'api' })) resolve(#x .. x[1].name .. x[1].state .. x[1].silenced_by[1] .. ' ' .. x[1]['until'])",
+    ("alerts", "local x = observe(alertmanager.alerts({ service = 'api' })) resolve(#x .. x[1].name .. x[1].state .. x[1].silenced_by[1] .. ' ' .. math.floor(x[1].ends))",
      None, 0, r"1HighLatencysuppressedid-1 17953706"),
     ("alerts: fields vanished", "local x = observe(alertmanager.alerts()) note(tostring(x[1].name)) resolve(tostring(x[1].state))",
      answer_json([{"labels": {}}]), 3, r"state is unknown"),
