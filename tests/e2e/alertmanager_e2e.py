@@ -33,7 +33,8 @@ def remedy(effect, verify="'applied'"):
 def cases(program, scratch, only):
     del only
     with servers.alertmanager(scratch / "am") as url:
-        box = stand.Box(program, scratch / "box", f"instances: {{ am: {{ plugin: alertmanager, url: '{url}' }} }}\n", "{ alertmanager: am }")
+        box = stand.Box(program, scratch / "box", f"instances: {{ am: {{ plugin: alertmanager, url: '{url}' }} }}\n",
+            "{ alertmanager: am }")
         post_alert(url)
         silence = f'alertmanager.silence({MATCHERS}, "1h", "rolling back")'
         got = box.run(f"local x = observe(alertmanager.alerts({MATCHERS}))\nresolve(#x .. x[1].name .. x[1].state)")
@@ -45,13 +46,15 @@ def cases(program, scratch, only):
         matchers = {m["name"]: m["value"] for m in made[0]["matchers"]} if made else {}
         yield "it matches exactly these labels", None if matchers == LABELS and len(made) == 1 else f"{made}"
         got = box.run(remedy(silence) + "resolve 'quiet'", FRONT)
-        yield "found again: nothing is sent", expect(got, 0) or (None if len(silences(url)) == 1 and "INTENT" not in box.kinds() else "made twice")
+        yield "found again: nothing is sent", expect(got, 0) or \
+            (None if len(silences(url)) == 1 and "INTENT" not in box.kinds() else "made twice")
         other = 'alertmanager.silence({ alertname = "Other" }, "1h", "x")'
         got = box.run(remedy(other, "function() return false end") + "resolve 'quiet'", FRONT)
         yield "refuted: undone", expect(got, 3, "was undone") or \
             (None if len(silences(url)) == 1 and len(silences(url, "expired")) == 1 else f"{silences(url)}")
         got = box.run(remedy(other) + "resolve 'quiet'", FRONT)
-        yield "an expired one is no silence: a new one is made", expect(got, 0) or (None if len(silences(url)) == 2 else f"{silences(url)}")
+        yield "an expired one is no silence: a new one is made", expect(got,
+            0) or (None if len(silences(url)) == 2 else f"{silences(url)}")
         before = len(silences(url))
         code = ('temporarily("quiet for the work", alertmanager.silence({ alertname = "Work" }, "1h", "x"), { within = "1m" }, function()\n'
                 "  note('during ' .. list.count(observe(alertmanager.silences({ alertname = 'Work' })), { state = 'active' }))\nend)\nresolve 'done'")

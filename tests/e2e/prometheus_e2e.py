@@ -123,7 +123,8 @@ def auth_cases(program, scratch):
     for name in ("password", "wrong"):
         (scratch / name).chmod(0o600)
     with servers.prometheus(scratch / "locked", scrapes(1), web=WEB) as url:
-        for name, secret, code, pattern in (("basic auth", "password", 0, r"is 1\.0"), ("a wrong password", "wrong", 3, "HTTP 401")):
+        for name, secret, code, pattern in (("basic auth", "password", 0, r"is 1\.0"), ("a wrong password", "wrong", 3,
+            "HTTP 401")):
             config = (f"instances: {{ m: {{ plugin: prometheus, url: '{url}', auth: {{ kind: basic, user: ops, secret: s }} }} }}\n"
                       f"secrets: {{ s: {{ file: '{scratch}/{secret}', hosts: ['{url}'] }} }}\n")
             box = stand.Box(program, scratch / f"auth-{secret}", config, "{ prometheus: m }")

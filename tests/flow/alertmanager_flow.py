@@ -15,7 +15,8 @@ from stand import answer_json, expect
 
 FRONT = 'may:\n  - { effect: alertmanager.silence, target: "silence/*", at_most: 3 }\nlimits: { cooldown: 0s }\n'
 SILENCE = 'alertmanager.silence({ alertname = "HighLatency", service = "a/b, \\"c\\"" }, "1h", "rolling back")'
-ALERT = {"labels": {"alertname": "HighLatency", "service": "api"}, "annotations": {"summary": "s"}, "fingerprint": "5f1d2c3b4a596877",
+ALERT = {"labels": {"alertname": "HighLatency", "service": "api"}, "annotations": {"summary": "s"},
+    "fingerprint": "5f1d2c3b4a596877",
          "startsAt": "2026-11-22T18:04:05.123Z", "endsAt": "2026-11-22T19:04:05.123+01:00",
          "status": {"state": "suppressed", "silencedBy": ["id-1"], "inhibitedBy": []}}
 
@@ -100,7 +101,8 @@ CASES = [
     ("too long", remedy(effect='alertmanager.silence({ a = "b" }, "25h", "x")'), None, None, 3, r"at most 86400 s", 0),
     ("an empty value", remedy(effect='alertmanager.silence({ a = "" }, "1h", "x")'), None, None, 3, r"a: an empty value", 0),
     ("no matcher", remedy(effect='alertmanager.silence({}, "1h", "x")'), None, None, 3, r"'matchers' must be matchers", 0),
-    ("a bad label name", remedy(effect='alertmanager.silence({ ["a~"] = "b" }, "1h", "x")'), None, None, 3, r"is no label name", 0),
+    ("a bad label name", remedy(effect='alertmanager.silence({ ["a~"] = "b" }, "1h", "x")'), None, None, 3, r"is no label name",
+     0),
     ("no comment", remedy(effect='alertmanager.silence({ a = "b" }, "1h")'), None, None, 3, r"'comment' is missing", 0),
 ]
 
@@ -110,13 +112,16 @@ READS = [
     ("alerts: fields vanished", "local x = observe(alertmanager.alerts()) note(tostring(x[1].name)) resolve(tostring(x[1].state))",
      answer_json([{"labels": {}}]), 3, r"state is unknown"),
     ("alerts: none", "resolve('n ' .. #observe(alertmanager.alerts()))", answer_json([]), 0, r"n 0"),
-    ("alerts: 10,000", "resolve('n ' .. #observe(alertmanager.alerts()))", answer_json([ALERT] * 10000), 3, r"10000 alerts, more than the 1000|bytes"),
-    ("alerts: wrong types", "resolve('n ' .. #observe(alertmanager.alerts()))", answer_json([{"labels": 1, "status": [], "startsAt": 7}]), 0, r"n 1"),
+    ("alerts: 10,000", "resolve('n ' .. #observe(alertmanager.alerts()))", answer_json([ALERT] * 10000), 3,
+     r"10000 alerts, more than the 1000|bytes"),
+    ("alerts: wrong types", "resolve('n ' .. #observe(alertmanager.alerts()))", answer_json([{"labels": 1, "status": [],
+     "startsAt": 7}]), 0, r"n 1"),
     ("alerts: slow", "observe(alertmanager.alerts())", 3, 3, r"no whole answer within 1000 ms"),
     ("alerts: huge", "observe(alertmanager.alerts())", (200, {}, " " * (5 << 20)), 3, r"bytes"),
     ("alerts: empty", "observe(alertmanager.alerts())", (200, {}, ""), 3, r"no JSON"),
     ("alerts: a label that is none", "observe(alertmanager.alerts({ ['a\"'] = 'x' }))", None, 3, r"no label name"),
-    ("silences", "local x = observe(alertmanager.silences()) resolve(#x .. x[1].matchers .. x[1].author .. x[1].state)", None, 0, r'1alertname="HighLatency"midwatchactive'),
+    ("silences", "local x = observe(alertmanager.silences()) resolve(#x .. x[1].matchers .. x[1].author .. x[1].state)", None,
+     0, r'1alertname="HighLatency"midwatchactive'),
     ("silences: also expired", "resolve('n ' .. #observe(alertmanager.silences(nil, { expired = true })))", None, 0, r"n 2"),
 ]
 
@@ -152,7 +157,8 @@ def form_cases(am, box):
     matchers = {m["name"]: m["value"] for m in made.get("matchers", [])}
     yield "the matchers arrive as they were given", expect(got, 0) or \
         (None if matchers == {"alertname": "HighLatency", "service": 'a/b, "c"'} else f"{made}")
-    starts, ends = (datetime.datetime.fromisoformat(made.get(k, "1970-01-01T00:00:00Z").replace("Z", "+00:00")) for k in ("startsAt", "endsAt"))
+    starts, ends = (datetime.datetime.fromisoformat(made.get(k, "1970-01-01T00:00:00Z").replace("Z",
+        "+00:00")) for k in ("startsAt", "endsAt"))
     about_now = abs(starts.timestamp() - time.time()) < 60
     yield "it ends an hour after it begins", None if about_now and (ends - starts).total_seconds() == 3600 else f"{made}"
     key = [r for r in box.rows() if r["kind"] == "INTENT"][0]["payload"].get("key", "?")
@@ -165,13 +171,16 @@ def found_cases(am, box):
     for name, there, sent, active in (
             ("ours is there: nothing is sent", {}, 0, 1), ("somebody else's does not count", {"createdBy": "ann"}, 1, 2),
             ("ours, but expired", {"status": {"state": "expired"}}, 1, 1),
-            ("ours, but by pattern", {"matchers": [{"name": "alertname", "value": "HighLatency", "isRegex": True, "isEqual": True}]}, 1, 2),
-            ("ours, but negative", {"matchers": [{"name": "alertname", "value": "HighLatency", "isRegex": False, "isEqual": False}]}, 1, 2)):
+            ("ours, but by pattern", {"matchers": [{"name": "alertname", "value": "HighLatency", "isRegex": True,
+             "isEqual": True}]}, 1, 2),
+            ("ours, but negative", {"matchers": [{"name": "alertname", "value": "HighLatency", "isRegex": False,
+             "isEqual": False}]}, 1, 2)):
         am.silences, am.before, am.after = {}, None, None
         am.add(**there)
         got = box.run(remedy(effect=plain), FRONT)
         intents = box.kinds().count("INTENT")
-        yield name, expect(got, 0) or (None if (intents, len(am.active())) == (sent, active) else f"{intents} sent, {len(am.active())} active")
+        yield name, expect(got, 0) or (None if (intents, len(am.active())) == (sent,
+            active) else f"{intents} sent, {len(am.active())} active")
     am.silences = {}
 
     def interferes(request):
@@ -182,7 +191,8 @@ def found_cases(am, box):
         return "go on"
     am.before = interferes
     got = box.run(remedy(effect=plain), FRONT)
-    yield "made by somebody while ours was lost: not made twice", None if len(am.active()) == 1 and got[0] in (0, 3) else f"{got[0]} {len(am.active())}"
+    yield "made by somebody while ours was lost: not made twice", None if len(am.active()) == 1 and got[0] in (0,
+        3) else f"{got[0]} {len(am.active())}"
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ READS = [
 EFFECTS = [
     ("resize", "resize { queue = 'jobs', n = 5 }", "'applied'", None, 0, r"resolved", 1),
     ("resize: already so", "resize { queue = 'jobs', n = 3 }", "'applied'", None, 0, r"resolved", 0),
-    ("resize: refuted, and put back", "resize { queue = 'jobs', n = 5 }", "function() return false end", None, 3, r"was undone", 2),
+    ("resize: refuted, and put back", "resize { queue = 'jobs', n = 5 }", "function() return false end", None, 3, r"was undone",
+     2),
     ("resize: 409", "resize { queue = 'jobs', n = 5 }", "'applied'", (409, {}, "busy"), 3, r"HTTP 409: busy", 1),
     ("resize: 500, nothing happened", "resize { queue = 'jobs', n = 5 }", "'applied'", [(500, {}, "x"), None], 0, r"resolved", 2),
     ("purge: 500 is unknown, and never sent again", "purge { queue = 'jobs' }", "'applied'", (500, {}, "x"), 6, r"UNKNOWN", 1),
@@ -106,7 +107,8 @@ EFFECTS = [
     ("guarded: its own refusal", "guarded { queue = 'jobs' }", "'applied'", (418, {}, "teapot"), 3, r"HTTP 418: teapot", 1),
     ("guarded: what it does not list is unknown", "guarded { queue = 'jobs' }", "'applied'", (404, {}, ""), 6, r"UNKNOWN", 1),
     ("keyed", "keyed { queue = 'jobs' }", "'applied'", (200, {}, ""), 0, r"resolved", 1),
-    ("undeclared class wants an approval", "undeclared { queue = 'jobs' }", "'applied'", (200, {}, ""), 4, r"needs_approval|approv", 0),
+    ("undeclared class wants an approval", "undeclared { queue = 'jobs' }", "'applied'", (200, {}, ""), 4,
+     r"needs_approval|approv", 0),
 ]
 
 BAD = [
@@ -165,13 +167,16 @@ def filled_cases(server, box):
     server.requests.clear()
     got = box.run(f"resolve(observe(http.gone {{ queue = '{lua}' }}))")
     target = server.requests[0]["target"] if server.requests else ""
-    yield "filled: one segment of the path", expect(got, 0) or (None if target == "/base/queues/" + urllib.parse.quote(text, safe="") else target)
+    yield "filled: one segment of the path", expect(got, 0) or (None if target == "/base/queues/" + urllib.parse.quote(text,
+        safe="") else target)
     server.requests.clear()
     got = box.run(f"resolve(observe(http.search {{ text = '{lua}' }}))")
     sent = server.requests[0] if server.requests else {"body": b"{}", "query": "", "headers": {}}
     yield "filled: values of the body", expect(got, 0) or \
-        (None if json.loads(sent["body"]) == {"q": text, "n": 5, "note": "about " + text, "all": [1, text]} else f"{sent['body']}")
-    yield "filled: the query, sorted", None if sent["query"] == "a=1%202&z=" + urllib.parse.quote(text, safe="") else sent["query"]
+        (None if json.loads(sent["body"]) == {"q": text, "n": 5, "note": "about " + text, "all": [1,
+         text]} else f"{sent['body']}")
+    yield "filled: the query, sorted", None if sent["query"] == "a=1%202&z=" + urllib.parse.quote(text,
+        safe="") else sent["query"]
     yield "filled: a header", None if sent["headers"].get("x-text") == text else f"{sent['headers']}"
     yield "a read by POST is let through", None if sent.get("method") == "POST" else f"{sent}"
 
@@ -250,10 +255,12 @@ def auth_cases(program, scratch):
             extra = {"x-amz-security-token", "x-amz-content-sha256"} if more else set()
             wrong = None if got == wanted and scope and extra <= set(signed) else f"{got} instead of {wanted}; {signed}"
         yield f"auth: sigv4 for {service}, verified over what arrived", wrong
-    for name, auth, pattern in (("an unknown kind", "{ kind: digest, secret: tok }", r"auth"), ("no user", "{ kind: basic, secret: tok }", r"basic wants user"),
+    for name, auth, pattern in (("an unknown kind", "{ kind: digest, secret: tok }", r"auth"), ("no user",
+        "{ kind: basic, secret: tok }", r"basic wants user"),
                                 ("an unknown secret", "{ kind: bearer, secret: tokk }", r"tokk"),
                                 ("an unknown key", "{ kind: bearer, secret: tok, usr: x }", r"usr.*did you mean 'user'")):
-        box = stand.Box(program, scratch / ("bad-" + name.replace(" ", "-")), config(server.url, f"    auth: {auth}\n") + secrets, "{ http: web }")
+        box = stand.Box(program, scratch / ("bad-" + name.replace(" ", "-")), config(server.url,
+            f"    auth: {auth}\n") + secrets, "{ http: web }")
         yield "auth: " + name, expect(box.run("resolve 'x'"), 2, pattern)
     server.close()
 

@@ -37,14 +37,16 @@ def show(what):
 ALERTS = {"alerts": [
     {"labels": {"alertname": "B", "service": "api"}, "annotations": {"summary": "b"}, "state": "firing",
      "activeAt": "2026-11-22T18:04:05.123Z", "value": "1.5e+00"},
-    {"labels": {"alertname": "A", "service": "web"}, "annotations": {}, "state": "pending", "activeAt": "2026-11-22T18:04:05+00:00",
+    {"labels": {"alertname": "A", "service": "web"}, "annotations": {}, "state": "pending",
+        "activeAt": "2026-11-22T18:04:05+00:00",
      "value": "NaN"}]}
 RULES = {"groups": [{"name": "g", "rules": [
     {"name": "HighLatency", "type": "alerting", "query": "x > 2", "health": "ok", "state": "firing", "lastError": "",
      "lastEvaluation": "2026-11-22T18:04:05Z"},
     {"name": "x:rate", "type": "recording", "query": "rate(x[5m])", "health": "err", "lastError": "boom"}]}]}
 TARGETS = {"activeTargets": [
-    {"labels": {"job": "api", "instance": "a:1"}, "health": "up", "lastScrape": "2026-11-22T18:04:05Z", "lastScrapeDuration": 0.01},
+    {"labels": {"job": "api", "instance": "a:1"}, "health": "up", "lastScrape": "2026-11-22T18:04:05Z",
+        "lastScrapeDuration": 0.01},
     {"labels": {"job": "api", "instance": "b:1"}, "health": "down", "lastError": "refused\x1b[2J",
      "lastScrape": "0001-01-01T00:00:00Z"}]}
 METADATA = {"x_total": [{"type": "counter", "help": "how many", "unit": ""}]}
@@ -57,7 +59,8 @@ CASES = [
      success({"resultType": "scalar", "result": [NOW, "42.5"]}), 0, r"42\.5"),
     ("value: an exponent", "resolve(tostring(observe(prometheus.value('x'))))", vector(({}, "1.5e-05")), 0, r"1\.5e-05"),
     ("value: no series", "observe(prometheus.value('up'))", vector(), 3, r"no_data: no series|no series: up"),
-    ("value: no series behind a comparison says so", "observe(prometheus.value('up > 2'))", vector(), 3, r"compares without bool"),
+    ("value: no series behind a comparison says so", "observe(prometheus.value('up > 2'))", vector(), 3,
+     r"compares without bool"),
     ("value: absent = 0", "resolve('it is ' .. observe(prometheus.value('up', { absent = 0 })))", vector(), 0, r"it is 0"),
     ("value: two series", "observe(prometheus.value('up'))", vector(*pods(2)), 3, r"ambiguous.*2 series.*p00000.*p00001"),
     ("value: NaN", "observe(prometheus.value('up'))", vector(({}, "NaN")), 3, r"NaN"),
@@ -75,12 +78,14 @@ CASES = [
     ("value: infos are fine", "resolve(tostring(observe(prometheus.value('up'))))", vector(({}, "1"), infos=["a hint"]), 0, None),
     ("value: an error of the query", "observe(prometheus.value('up{'))",
      answer_json({"status": "error", "errorType": "bad_data", "error": "parse error"}, 400), 3, r"HTTP 400: parse error"),
-    ("value: HTML", "observe(prometheus.value('up'))", (200, {"Content-Type": "text/html"}, "<html>login</html>"), 3, r"no JSON: <html>"),
+    ("value: HTML", "observe(prometheus.value('up'))", (200, {"Content-Type": "text/html"}, "<html>login</html>"), 3,
+     r"no JSON: <html>"),
     ("value: empty body", "observe(prometheus.value('up'))", (200, {}, ""), 3, r"no JSON"),
     ("value: null", "observe(prometheus.value('up'))", answer_json(None), 3, r"no JSON"),
     ("value: data vanished", "observe(prometheus.value('up'))", answer_json({"status": "success"}), 3, r"without data"),
     ("value: result vanished", "observe(prometheus.value('up'))", success({"resultType": "vector"}), 3, r"not a vector"),
-    ("value: wrong types", "observe(prometheus.value('up'))", success({"resultType": "vector", "result": [{"metric": 1, "value": "x"}]}),
+    ("value: wrong types", "observe(prometheus.value('up'))", success({"resultType": "vector", "result": [{"metric": 1,
+     "value": "x"}]}),
      3, r"without a number"),
     ("value: a sample without time", "observe(prometheus.value('up'))", success({"resultType": "vector", "result": [
         {"metric": {}, "value": [None, "1"]}]}), 3, r"no \[time, value\]"),
@@ -89,7 +94,8 @@ CASES = [
     ("value: a huge answer", "observe(prometheus.value('up'))", (200, {}, b" " * (5 << 20)), 3, r"more than|bytes"),
     ("value: hung up", "observe(prometheus.value('up'))", None, 3, r"closed without an answer"),
     ("value: slow", "observe(prometheus.value('up'))", 3, 3, r"no whole answer within 1000 ms"),
-    ("value: a window without $window", "observe(prometheus.value('up', { window = '1m' }))", vector(), 3, r"does not name \$window"),
+    ("value: a window without $window", "observe(prometheus.value('up', { window = '1m' }))", vector(), 3,
+     r"does not name \$window"),
     ("value: a placeholder without a value", "observe(prometheus.value('up{a=$2}', 'x'))", vector(), 3, r"names \$2"),
     ("value: a list where one is wanted", "observe(prometheus.value('up{a=$1}', { 'x', 'y' }))", vector(), 3, r"behind =~"),
 
@@ -113,12 +119,17 @@ CASES = [
     ("vector: expect without by", show("prometheus.vector('up', { expect = { 'a' } })"), vector(), 3, r"expect wants by"),
     ("vector: NaN is an unknown element", show("prometheus.vector('up', { by = 'pod' })") + "note(x[1].name) resolve(tostring(x[1].value))",
      vector(({"pod": "a"}, "NaN")), 3, r"value is unknown \(no_data\): NaN"),
-    ("vector: two series of one name", show("prometheus.vector('up', { by = 'job' })"), vector(*pods(2)), 3, r"ambiguous.*two series for 'api'"),
-    ("vector: a series without the label", show("prometheus.vector('up', { by = 'zone' })"), vector(*pods(1)), 3, r"without the label 'zone'"),
-    ("vector: an unknown field", show("prometheus.vector('up')") + "resolve(x[1].valeu)", vector(*pods(1)), 3, r"valeu.*did you mean 'value'"),
-    ("vector: an unknown label", show("prometheus.vector('up')") + "resolve(x[1].labels.pdo)", vector(*pods(1)), 3, r"pdo.*did you mean 'pod'"),
+    ("vector: two series of one name", show("prometheus.vector('up', { by = 'job' })"), vector(*pods(2)), 3,
+     r"ambiguous.*two series for 'api'"),
+    ("vector: a series without the label", show("prometheus.vector('up', { by = 'zone' })"), vector(*pods(1)), 3,
+     r"without the label 'zone'"),
+    ("vector: an unknown field", show("prometheus.vector('up')") + "resolve(x[1].valeu)", vector(*pods(1)), 3,
+     r"valeu.*did you mean 'value'"),
+    ("vector: an unknown label", show("prometheus.vector('up')") + "resolve(x[1].labels.pdo)", vector(*pods(1)), 3,
+     r"pdo.*did you mean 'pod'"),
     ("vector: an unknown option", show("prometheus.vector('up', { expct = {} })"), vector(), 3, r"expct.*did you mean 'expect'"),
-    ("vector: control bytes in labels", show("prometheus.vector('up')") + "resolve(x[1].name)", vector(({"a": "x\x1b[2J\x00y"}, "1")), 0, r"resolved"),
+    ("vector: control bytes in labels", show("prometheus.vector('up')") + "resolve(x[1].name)", vector(({"a": "x\x1b[2J\x00y"},
+     "1")), 0, r"resolved"),
 
     ("range", show("prometheus.range('x', { window = '1m', step = '1s' })") +
      "local s = x[1] resolve(table.concat({ s.count, s.gaps, s.first, s.last, s.min, s.max, s.mean, s.points[2].value }, ' '))",
@@ -126,7 +137,8 @@ CASES = [
     ("range: no number in it", show("prometheus.range('x')") + "note('' .. x[1].count) resolve(tostring(x[1].last))",
      matrix(({}, [[NOW, "NaN"]])), 3, r"last is unknown \(no_data\): no number"),
     ("range: no series", show("prometheus.range('x')"), matrix(), 3, r"no series"),
-    ("range: too many steps", show("prometheus.range('x', { window = '1d', step = '1s' })"), matrix(), 3, r"86400 steps, at most 11000"),
+    ("range: too many steps", show("prometheus.range('x', { window = '1d', step = '1s' })"), matrix(), 3,
+     r"86400 steps, at most 11000"),
     ("range: too many points", show("prometheus.range('x', { window = '1h', step = '1s' })"),
      matrix(*[({"i": str(i)}, [[NOW, "1"]]) for i in range(10)]), 3, r"at most 20000 points"),
     ("range: a vector instead", show("prometheus.range('x')"), vector(*pods(1)), 3, r"gives a vector, not a matrix"),
@@ -134,30 +146,38 @@ CASES = [
     ("series", show("prometheus.series('up', { job = 'api' })") + "resolve(x[2].name .. ' ' .. x[2].labels.pod)",
      success([{"__name__": "up", "pod": "b"}, {"__name__": "up", "pod": "a"}]), 0, r"up b"),
     ("series: none", show("prometheus.series('up')") + "resolve('n ' .. #x)", success([]), 0, r"n 0"),
-    ("series: too many", show("prometheus.series('up', nil, { at_most = 2 })"), success([{"a": str(i)} for i in range(3)]), 3, r"more than the 2"),
+    ("series: too many", show("prometheus.series('up', nil, { at_most = 2 })"), success([{"a": str(i)} for i in range(3)]), 3,
+     r"more than the 2"),
 
     ("alerts", show("prometheus.alerts()") + "resolve(x[1].name .. x[2].name .. x[2].value .. ' ' .. math.floor(x[2].since))",
      success(ALERTS), 0, r"AB1\.5 1795370645"),
     ("alerts: of a service", show("prometheus.alerts({ service = 'api' })") + "resolve('n ' .. #x .. x[1].annotations.summary)",
      success(ALERTS), 0, r"n 1b"),
-    ("alerts: a value that is no number", show("prometheus.alerts()") + "resolve(tostring(x[1].value))", success(ALERTS), 3, r"value is unknown"),
+    ("alerts: a value that is no number", show("prometheus.alerts()") + "resolve(tostring(x[1].value))", success(ALERTS), 3,
+     r"value is unknown"),
     ("alerts: none", show("prometheus.alerts()") + "resolve('n ' .. #x)", success({"alerts": []}), 0, r"n 0"),
     ("alerts: the field vanished", show("prometheus.alerts()"), success({}), 3, r"without alerts"),
-    ("alerts: fields vanished", show("prometheus.alerts()") + "resolve(tostring(x[1].name) .. tostring(x[1].state))", success({"alerts": [{}]}), 0, r"nilnil"),
+    ("alerts: fields vanished", show("prometheus.alerts()") + "resolve(tostring(x[1].name) .. tostring(x[1].state))",
+     success({"alerts": [{}]}), 0, r"nilnil"),
     ("alerts: wrong types", show("prometheus.alerts()"), success({"alerts": "many"}), 3, r"without alerts"),
 
-    ("rules", show("prometheus.rules()") + "resolve(x[2].name .. ' ' .. x[2].health .. ' ' .. x[2].error .. ' ' .. x[1].state)", success(RULES), 0,
+    ("rules", show("prometheus.rules()") + "resolve(x[2].name .. ' ' .. x[2].health .. ' ' .. x[2].error .. ' ' .. x[1].state)",
+     success(RULES), 0,
      r"x:rate err boom firing"),
     ("rules: by name", show("prometheus.rules('HighLatency')") + "resolve('n ' .. #x)", success(RULES), 0, r"n 1"),
-    ("rules: never evaluated", show("prometheus.rules('x:rate')") + "resolve(tostring(x[1].at))", success(RULES), 3, r"at is unknown"),
+    ("rules: never evaluated", show("prometheus.rules('x:rate')") + "resolve(tostring(x[1].at))", success(RULES), 3,
+     r"at is unknown"),
 
     ("targets", show("prometheus.targets({ job = 'api' })") + "resolve(x[1].name .. x[1].health .. ' ' .. x[2].health .. x[1].took)", success(TARGETS), 0,
      r"a:1up down0\.01"),
-    ("targets: never scraped", show("prometheus.targets()") + "resolve(tostring(x[2].at))", success(TARGETS), 3, r"at is unknown"),
-    ("metadata", show("prometheus.metadata('x_total')") + "resolve(x[1].kind .. ' ' .. x[1].help)", success(METADATA), 0, r"counter how many"),
+    ("targets: never scraped", show("prometheus.targets()") + "resolve(tostring(x[2].at))", success(TARGETS), 3,
+     r"at is unknown"),
+    ("metadata", show("prometheus.metadata('x_total')") + "resolve(x[1].kind .. ' ' .. x[1].help)", success(METADATA), 0,
+     r"counter how many"),
     ("age", show("prometheus.age('up', { job = 'api' })") + "resolve(tostring(x))", vector(({}, "12.5")), 0, r"12\.5"),
     ("a metric that is none", "observe(prometheus.quantile(0.5, 'x{}'))", vector(), 3, r"'x\{\}' is no metric"),
-    ("a label that is none", "observe(prometheus.quantile(0.5, 'x', { ['a=\"\"} or up{b'] = 1 }))", vector(), 3, r"is no label name"),
+    ("a label that is none", "observe(prometheus.quantile(0.5, 'x', { ['a=\"\"} or up{b'] = 1 }))", vector(), 3,
+     r"is no label name"),
 ]
 
 # name, the read, the query that must arrive
@@ -238,7 +258,8 @@ def settings_cases(program, scratch):
                                 ("a bad url", "{ plugin: prometheus, url: 'metrics:9090' }", r"url: 'metrics:9090'"),
                                 ("a bad method", "{ plugin: prometheus, url: 'http://m', method: PUT }", r"GET or POST"),
                                 ("an unknown setting", "{ plugin: prometheus, ulr: x }", r"ulr.*did you mean 'url'")):
-        box = stand.Box(program, scratch / ("bad-" + name.replace(" ", "-")), f"instances: {{ m: {text} }}\n", "{ prometheus: m }")
+        box = stand.Box(program, scratch / ("bad-" + name.replace(" ", "-")), f"instances: {{ m: {text} }}\n",
+            "{ prometheus: m }")
         yield "settings: " + name, expect(box.run("resolve 'x'"), 2, pattern)
     server.close()
 

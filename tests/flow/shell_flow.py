@@ -18,7 +18,8 @@ from stand import expect
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 VERBS = ("set_workers", "leave", "refuses", "killed", "undeclared", "slow_touch", "cut")
-NASTY = ["plain", "two words", "a'b", "''", "a\\", "\\'", "!x", "a!b'c\\d", "$(touch x)", "`id`", "a;b|c&d>e<f", "*?[a]", "~", "=ls",
+NASTY = ["plain", "two words", "a'b", "''", "a\\", "\\'", "!x", "a!b'c\\d", "$(touch x)", "`id`", "a;b|c&d>e<f", "*?[a]", "~",
+    "=ls",
          "%self", "{a,b}", "\"", "#c", "x=y", "ü€", "(a)", "^a^b", "$HOME", "a\\\\", "@", "-e"]
 
 
@@ -58,17 +59,22 @@ def commands(scratch):
 READS = [
     ("a text", "say", "{ text = 'hello' }", 0, "is hello"), ("twice and beside", "both", "{ a = 'x y' }", 0, r"is x y-x y\|4\|"),
     ("a number", "number", "{ text = ' 1.5e3 ' }", 0, "is 1500"), ("an integer", "integer", "{ text = '42' }", 0, "is 42"),
-    ("no number", "number", "{ text = '3 apples' }", 3, "not a number: 3 apples"), ("nan", "number", "{ text = 'nan' }", 3, "not a number"),
-    ("hex is no number", "number", "{ text = '0x10' }", 3, "not a number"), ("no integer", "integer", "{ text = '1.5' }", 3, "not an integer"),
+    ("no number", "number", "{ text = '3 apples' }", 3, "not a number: 3 apples"), ("nan", "number", "{ text = 'nan' }", 3,
+     "not a number"),
+    ("hex is no number", "number", "{ text = '0x10' }", 3, "not a number"), ("no integer", "integer", "{ text = '1.5' }", 3,
+     "not an integer"),
     ("true", "truth", "{ text = 'true' }", 0, "is true"), ("neither", "truth", "{ text = 'yes' }", 3, "not true or false"),
     ("no JSON", "json", "{ text = '[1,' }", 3, "not JSON"), ("null", "json", "{ text = 'null' }", 3, "no_data|null"),
     ("a script gets its words", "script", "{ a = \"x'; echo $(id) #\" }", 0, r"is x'; echo \$\(id\) # 1"),
     ("input", "piped", "{ a = 'x' }", 0, "is <x>"), ("cwd and env", "place", "()", 0, r"is /.* a 'b' \\+ c"),
     ("an exit code", "fails", "()", 3, "exit 3: oops"), ("an exit code that is fine", "fine", "()", 0, "is yes"),
     ("control bytes", "bytes", "()", 0, "is a"), ("more than is kept", "flood", "()", 3, "more than is kept"),
-    ("patient", "patient", "()", 0, "is late"), ("too slow", "slow", "()", 3, "took too long"), ("too many lines", "few", "{ n = 4 }", 3, "more than 3 lines"),
-    ("an unknown parameter", "say", "{ txt = 'x' }", 3, "txt.*did you mean 'text'"), ("a flag", "truth", "{ text = '-x' }", 3, "looks like a flag"),
-    ("a control character", "say", "{ text = 'a\\27b' }", 3, "control character"), ("too large", "both", "{ a = 'x', b = 10 }", 3, "between - and 9"),
+    ("patient", "patient", "()", 0, "is late"), ("too slow", "slow", "()", 3, "took too long"), ("too many lines", "few",
+     "{ n = 4 }", 3, "more than 3 lines"),
+    ("an unknown parameter", "say", "{ txt = 'x' }", 3, "txt.*did you mean 'text'"), ("a flag", "truth", "{ text = '-x' }", 3,
+     "looks like a flag"),
+    ("a control character", "say", "{ text = 'a\\27b' }", 3, "control character"), ("too large", "both", "{ a = 'x', b = 10 }",
+     3, "between - and 9"),
     ("no integer where one is wanted", "both", "{ a = 'x', b = 1.5 }", 3, "must be an integer"),
     ("a table", "say", "{ text = {} }", 3, "must be a text"),
 ]
@@ -81,7 +87,8 @@ BAD = [
     ("an unknown key of a parameter", "{ argv: [echo], params: { a: { mtch: x } }, read: true }", "mtch.*did you mean 'match'"),
     ("a bad default", "{ argv: [echo], params: { a: { type: integer, default: x } }, read: true }", "default must be a number"),
     ("a check that is none", "{ argv: [echo], effect: { class: ensure, target: t, check: nope } }", "no read 'nope'"),
-    ("sets what is no parameter", "{ argv: [echo], effect: { class: ensure, target: t, state: x, sets: n } }", "'n' is no parameter"),
+    ("sets what is no parameter", "{ argv: [echo], effect: { class: ensure, target: t, state: x, sets: n } }",
+     "'n' is no parameter"),
 ]
 
 
@@ -157,9 +164,11 @@ def common_cases(where, box, subject, front, path):
     got = box.run(remedy.format(f"{subject}set_workers {{ n = 5 }}", "'applied'"), front)
     yield f"{where}: state and sets", expect(got, 0) or (None if (path / "workers").read_text() == "5\n" else "not set")
     got = box.run(remedy.format(f"{subject}set_workers {{ n = 8 }}", "function() return false end"), front)
-    yield f"{where}: undo is derived", expect(got, 3, "was undone") or (None if (path / "workers").read_text() == "5\n" else "not put back")
+    yield f"{where}: undo is derived", expect(got, 3, "was undone") or \
+        (None if (path / "workers").read_text() == "5\n" else "not put back")
     yield f"{where}: {{{{from}}}} is what it was", None if (path / "log").read_text() == "3\n5\n8\n" else (path / "log").read_text()
-    for verb, code, pattern, sent in (("leave", 6, "UNKNOWN", 1), ("killed", 6, "UNKNOWN", 1), ("refuses", 3, "exit 9", 0), ("undeclared", 4, "approv", 0)):
+    for verb, code, pattern, sent in (("leave", 6, "UNKNOWN", 1), ("killed", 6, "UNKNOWN", 1), ("refuses", 3, "exit 9", 0),
+        ("undeclared", 4, "approv", 0)):
         (path / "log").unlink(missing_ok=True)
         got = box.run(remedy.format(f"{subject}{verb}()", "'applied'"), front)
         n = (path / "log").read_text().count("x") if (path / "log").exists() else 0
@@ -174,7 +183,8 @@ def shell_cases(program, scratch):
     yield from common_cases("shell", box, "shell.", may("shell"), path)
     yield "shell: no such program", expect(box.run("observe(shell.nowhere())"), 3, "/no/such/program")
     for n, (name, command, pattern) in enumerate(BAD):
-        box = stand.Box(program, scratch / f"bad{n}", f"instances: {{ sh: {{ plugin: shell }} }}\ncommands:\n  r: {command}\n", "{ shell: sh }")
+        box = stand.Box(program, scratch / f"bad{n}", f"instances: {{ sh: {{ plugin: shell }} }}\ncommands:\n  r: {command}\n",
+            "{ shell: sh }")
         yield "declared: " + name, expect(box.run("resolve 'x'"), 2, pattern)
 
 
@@ -185,11 +195,14 @@ def ssh_cases(program, scratch):
         front = may("ssh", "web-1/")
         yield from common_cases("ssh", box, 'ssh.host("web-1"):', front, far.path)
         yield "ssh: no such program", expect(box.run('observe(ssh.host("web-1"):nowhere())'), 3, "exit 127|/no/such/program")
-        yield "ssh: an unknown host", expect(box.run('observe(ssh.host("web-3"):fine())'), 3, "no host 'web-3'.*did you mean 'web-1'")
+        yield "ssh: an unknown host", expect(box.run('observe(ssh.host("web-3"):fine())'), 3,
+            "no host 'web-3'.*did you mean 'web-1'")
         yield "ssh: a dead host", expect(box.run('observe(ssh.host("dead"):fine())'), 3, "connection to dead failed.*refused")
         yield from broken_cases(box, far, front)
-        for name, known, key, pattern in (("an unknown host key", "no_hosts", "id", "Host key verification failed|host key is known"),
-                                          ("another host key", "wrong_hosts", "id", "(?i)host key verification failed|identification has changed|changed"),
+        for name, known, key, pattern in (("an unknown host key", "no_hosts", "id",
+            "Host key verification failed|host key is known"),
+                                          ("another host key", "wrong_hosts", "id",
+                                           "(?i)host key verification failed|identification has changed|changed"),
                                           ("a key that is not accepted", "known_hosts", "other", "Permission denied")):
             box = stand.Box(program, scratch / f"ssh-{name.replace(' ', '-')}", instance(far, known, key), "{ ssh: far }")
             yield "ssh: " + name, expect(box.run('observe(ssh.host("web-1"):fine())'), 3, "connection to web-1 failed") or \
@@ -199,7 +212,8 @@ def ssh_cases(program, scratch):
             yield f"ssh: {name}: nothing was learnt", None if (far.path / known).read_text().count("\n") <= 1 else "the file grew"
     finally:
         far.close()
-    for n, (more, pattern) in enumerate((("    prt: 1\n", "prt.*did you mean 'port'"), ("    user: '-oProxyCommand=x'\n", "user"))):
+    for n, (more, pattern) in enumerate((("    prt: 1\n", "prt.*did you mean 'port'"), ("    user: '-oProxyCommand=x'\n",
+        "user"))):
         text = instance(far, more=more).replace("    user: root\n", "" if "user" in more else "    user: root\n")
         box = stand.Box(program, scratch / f"ssh-bad{n}", text, "{ ssh: far }")
         yield f"ssh: declared badly: {more.strip()}", expect(box.run("resolve 'x'"), 2, pattern)
