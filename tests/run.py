@@ -65,14 +65,23 @@ def part_determinism(build):
         yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"
 
 
-def part_flow(build):
-    for script in sorted(ROOT.glob("tests/flow/*_flow.py")):
+def scripts(build, pattern, word):
+    for script in sorted(ROOT.glob(pattern)):
         p = command([sys.executable, script, "--build", build], timeout=900)
         results = re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M)
         for ok, name in results:
-            yield f"flow {name}", None if ok == "ok" else tail(p)
-        if p.returncode and not any(ok == "not ok" for ok, _ in results):
-            yield f"flow {script.stem}", tail(p)
+            yield f"{word} {name}", None if ok == "ok" else tail(p)
+        if not results or (p.returncode and not any(ok == "not ok" for ok, _ in results)):
+            yield f"{word} {script.stem}", tail(p)
+
+
+def part_flow(build):
+    yield from scripts(build, "tests/flow/*_flow.py", "flow")
+
+
+def part_e2e(build):
+    """Against the real servers; ./dev e2e installs them."""
+    yield from scripts(build, "tests/e2e/*_e2e.py", "e2e")
 
 
 def part_crash(build):
@@ -122,7 +131,8 @@ def part_valgrind(build):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
-         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "demo": part_demo, "valgrind": part_valgrind}
+         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "demo": part_demo, "valgrind": part_valgrind, "e2e": part_e2e}
+ON_DEMAND = {"e2e"}
 
 
 def main():
@@ -134,7 +144,7 @@ def main():
     passed = failed = 0
     failures = []
     for name, part in PARTS.items():
-        if args.only and name not in args.only.split(","):
+        if name not in (args.only.split(",") if args.only else PARTS.keys() - ON_DEMAND):
             continue
         begun = time.monotonic()
         for case, wrong in part(build):
