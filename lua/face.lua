@@ -3,6 +3,7 @@
 -- `prometheus`, ... They are generated from a plugin's declarations; nothing here touches the world.
 
 local units = host.module("units")
+local prelude = host.module("prelude")
 
 local face = {}
 
@@ -46,6 +47,25 @@ local function spell(v)
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
+local function checks_labels(v)
+  if type(v) ~= "table" then return false end
+  for k, x in pairs(v) do
+    if type(k) ~= "string" or (type(x) ~= "string" and type(x) ~= "number") then return false end
+  end
+  return true
+end
+
+-- { a = "x", b = "y" } as one text that a target can hold: a=x,b=y, whatever the values contain.
+local function matchers_text(v)
+  local parts = {}
+  for name, value in pairs(v) do
+    parts[#parts + 1] = name .. "=" .. string.gsub(tostring(value), "[^%w._:-]", function(c)
+      return string.format("%%%02X", string.byte(c))
+    end)
+  end
+  return table.concat(parts, ",")
+end
+
 local checks = {
   string = function(v) return type(v) == "string" end,
   number = function(v) return type(v) == "number" and v == v and v < math.huge and v > -math.huge end,
@@ -54,13 +74,8 @@ local checks = {
   duration = function(v) return type(v) == "number" or type(v) == "string" end,
   list = function(v) return type(v) == "table" end,
   any = function(v) return v ~= nil end,
-  labels = function(v)
-    if type(v) ~= "table" then return false end
-    for k, x in pairs(v) do
-      if type(k) ~= "string" or (type(x) ~= "string" and type(x) ~= "number") then return false end
-    end
-    return true
-  end,
+  labels = checks_labels,
+  matchers = function(v) return type(v) == "table" and next(v) ~= nil and checks_labels(v) end,
 }
 
 local compare = {
@@ -79,6 +94,7 @@ local function checked(what, name, schema, v)
     host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
   end
   if kind == "integer" then v = math.tointeger(v) end
+  if kind == "matchers" then v = matchers_text(v) end
   if kind == "duration" then v = units.duration(v, what .. ": " .. name) end
   if op ~= "" and not compare[op](v, tonumber(bound)) then
     host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
@@ -87,8 +103,9 @@ local function checked(what, name, schema, v)
 end
 
 -- One table of arguments by name, as `named` verbs take them.
-local function bind_named(what, spec, given)
+local function bind_named(what, spec, first, given)
   local values, args = given[1] or {}, {}
+  for k, v in pairs(first) do args[k] = v end
   if type(values) ~= "table" or face.is_value(values) or given.n > 1 then
     host.fail(what .. " takes one table: " .. what .. " { name = value }")
   end
@@ -101,7 +118,7 @@ end
 
 -- Positional arguments -> a table by name; what is left over comes back as a list.
 local function bind(what, spec, first, given)
-  if spec.named then return bind_named(what, spec, given) end
+  if spec.named then return bind_named(what, spec, first, given) end
   local args, order = {}, spec.args or {}
   for k, v in pairs(first) do args[k] = v end
   for i = 1, #order do
@@ -116,7 +133,8 @@ end
 -- The trailing table of a call: `common` options are returned, those that the declaration adds become arguments.
 local function take_options(name, spec, rest, args, common)
   local opts, declared = {}, spec.options or {}
-  if #rest > 0 and type(rest[#rest]) == "table" and not face.is_value(rest[#rest]) then opts = table.remove(rest) end
+  local last = rest[#rest]
+  if type(last) == "table" and not face.is_value(last) and last[1] == nil then opts = table.remove(rest) end
   for key in pairs(opts) do
     if not declared[key] and host.nearest(tostring(key), common) ~= key then
       local known = list_of(declared)
@@ -136,13 +154,52 @@ end
 
 local function print_call(name, subject, spec, args, rest)
   local parts = { subject }
-  if spec.named then return name .. (next(args) and " " .. spell(args) or "()") end
+  if spec.named then
+    local own = {}
+    for key in pairs(spec.params) do own[key] = args[key] end
+    return name .. (subject and "(" .. subject .. ")" or "") .. (next(own) and " " .. spell(own) or "()")
+  end
   for _, key in ipairs(spec.args or {}) do
     if args[key] ~= nil then parts[#parts + 1] = spell(args[key]) end
   end
   for _, v in ipairs(rest) do parts[#parts + 1] = spell(v) end
   parts[#parts + 1] = spell_options(spec, args)
   return name .. "(" .. table.concat(parts, ", ") .. ")"
+end
+
+-- How far back a query looks: its widest [5m] outside of quotes, and what a subquery [1h:5m] adds to it. Nil if it
+-- names no range. $window stands for `window`.
+local function ranges_of(query, window)
+  local bare = string.gsub(string.gsub(query, "\\.", ""), '"[^"]*"', "")
+  bare = string.gsub(string.gsub(string.gsub(bare, "'[^']*'", ""), "`[^`]*`", ""), "#[^\n]*", "")
+  local widest, sub = nil, 0
+  for inside in string.gmatch(bare, "%[([^%[%]]*)%]") do
+    local range, step = string.match(inside, "^%s*([%w$.]+)%s*(:?)")
+    local seconds = range == "$window" and window or range and units.try_duration(range)
+    if seconds and step == ":" then
+      sub = sub + seconds
+    elseif seconds then
+      widest = math.max(widest or 0, seconds)
+    end
+  end
+  return (widest or sub > 0) and (widest or 0) + sub or nil
+end
+
+-- The window of a read, in seconds: what the option or the instance says, or what stands in the query itself.
+local function window_of(context, spec, name, args, opts)
+  if not spec.window then
+    if opts.window then host.fail(name .. " has no window") end
+    return nil
+  end
+  local default = type(spec.window) == "string" and spec.window or context.window or 300
+  local window = units.duration(opts.window or default, name .. ": window")
+  local query = spec.window_in and args[spec.window_in]
+  if not query then return window, window end
+  if opts.window and not string.find(query, "$window", 1, true) then
+    host.fail(name .. ": a window is given, and the query does not name $window")
+  end
+  -- An instant query sees samples up to two scrapes old.
+  return window, ranges_of(query, window) or 2 * (context.interval or 60)
 end
 
 local read_options = { "absent", "max_age", "window" }
@@ -162,14 +219,13 @@ local function read_data(context, verb, spec, name, thing, given)
   elseif #rest > 0 then
     host.fail(string.format("%s: too many arguments", name))
   end
-  local window = spec.window and units.duration(opts.window or context.window or 300, name .. ": window") or nil
-  if opts.window and not spec.window then host.fail(name .. " has no window") end
+  local given_window, window = window_of(context, spec, name, args, opts)
   local max_age = opts.max_age and units.duration(opts.max_age, name .. ": max_age") or spec.max_age
-  args.window = window
+  args.window = given_window
   local text = print_call(name, thing and thing.text, spec, args, rest)
   return {
     name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent,
-    returns = returns_of(spec, args), unit = spec.unit, text = text,
+    returns = returns_of(spec, args), known = spec.known, unit = spec.unit, text = text,
     request = { args = args, max_age = max_age, absent = opts.absent, text = text, unit = spec.unit },
   }
 end
@@ -263,12 +319,32 @@ function face.make(context, declared)
   })
 end
 
-local function strict_record(value, fields, what)
-  local copy = {}
-  for name in pairs(fields) do
-    if value[name] ~= nil and value[name] ~= host.null then copy[name] = value[name] end
+-- A field that `known` lists and the answer lacks is unknown: to look at it is inconclusive.
+local function unknown_fields(copy, value, known, what)
+  local missing
+  for _, name in ipairs(known) do
+    if copy[name] == nil then
+      missing = missing or {}
+      missing[name] = true
+    end
   end
-  return host.readonly(copy, what, list_of(fields))
+  if not missing then return copy end
+  return setmetatable(copy, { __index = function(_, key)
+    if missing[key] then
+      prelude.inconclusive(what .. "." .. key, "no_data", type(value.why) == "string" and value.why or nil)
+    end
+  end })
+end
+
+local function strict_record(value, fields, what, known)
+  local copy = {}
+  for name, kind in pairs(fields) do
+    local v = value[name]
+    if v ~= nil and v ~= host.null then
+      copy[name] = kind == "map" and type(v) == "table" and host.readonly(v, what .. "." .. name) or v
+    end
+  end
+  return host.readonly(known and unknown_fields(copy, value, known, what) or copy, what, list_of(fields))
 end
 
 --- A list or record of an answer as the runbook may see it: read-only, and strict about fields.
@@ -278,11 +354,12 @@ function face.strict(value, read, what)
   if returns.list then
     local fields, out = returns.list, {}
     for i = 1, #value do
-      out[i] = type(fields) == "table" and strict_record(value[i], fields, what .. "[" .. i .. "]") or value[i]
+      out[i] = type(fields) == "table" and strict_record(value[i], fields, what .. "[" .. i .. "]", read.known)
+        or value[i]
     end
     return host.array(out)
   end
-  return strict_record(value, returns, what)
+  return strict_record(value, returns, what, read.known)
 end
 
 return face

@@ -36,8 +36,8 @@ function primitives.require(name) return host.module(folder .. "/" .. name) end
 
 --- http{method, url, headers, body, timeout, auth, ca, cert, key, server_name, insecure, stores_nothing,
 -- max_body, raw, pick}: {status, headers, body}; a header is a text or a list of texts. A request that did not come back
--- raises `maybe` where it may have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac",
--- secret = name, user = of basic, header = its name, prefix = what stands before the value}; a secret is named, never
+-- raises `maybe` where it may have arrived, else `unreachable`. auth = {kind = "bearer" | "basic" | "header" | "hmac" |
+-- "sigv4", secret = name, ...} with what the kind wants (runner/plugin/auth.h); a secret is named, never
 -- seen, and goes only where the operator bound it. bearer = handle, for a text from secret(). Secrets that
 -- come back are struck out; raw = true leaves the answer as it is, for one that goes to secret(). `pick` keeps of a 200
 -- only list = {field = path}, object = true or lines = {match, at_most} (runner/plugin/pick.h), under that name instead
@@ -117,8 +117,9 @@ local function without_functions(spec)
   return out
 end
 
-local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true }
-local shape = { secret = "the name of a secret", auth = '{ kind: bearer, secret: NAME } (or basic with user, header, hmac)' }
+local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true, sigv4 = true }
+local shape = { secret = "the name of a secret",
+  auth = "{ kind: bearer, secret: NAME } (or basic with user, header, hmac, sigv4)" }
 
 local is_setting = {
   string = function(v) return type(v) == "string" end,
@@ -152,6 +153,7 @@ function plugin.configure(settings)
   check_settings(settings.settings)
   instance.name, instance.dir, instance.settings = settings.name, settings.dir, settings.settings
   instance.implicit = settings.implicit      -- nobody configured it: it comes from the environment
+  instance.described = settings.described       -- without a configuration: only faces are wanted
   if declared.configure then declared.configure(instance) end
   return true
 end

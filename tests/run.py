@@ -131,8 +131,8 @@ def part_valgrind(build):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
-         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "demo": part_demo, "valgrind": part_valgrind,
-         "e2e": part_e2e}
+         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "demo": part_demo,
+         "valgrind": part_valgrind, "e2e": part_e2e}
 ON_DEMAND = {"e2e"}
 
 

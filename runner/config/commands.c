@@ -17,14 +17,14 @@ static int read_argv(struct config *c, const struct yaml *key, const struct yaml
 
 static int read_effect(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"class", "target", "check", "undo", "irreversible"};
+    static const char *const keys[] = {"class", "target", "check", "undo", "irreversible", "state", "sets", "refused", "ok"};
     static const char *const classes[] = {"ensure", "keyed", "never_twice"};
     const struct yaml *kind;
     size_t i;
 
     if (y->type != YAML_MAP)
         return FAIL(y, "effect must be a map like { class: never_twice, target: \"service/web\" }");
-    if (yaml_only_keys(y, c->file, keys, 5, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, 9, e) < 0)
         return e->code;
     if (!yaml_get(y, "target") || yaml_get(y, "target")->type != YAML_STRING)
         return FAIL(y, "effect: the target is missing");
@@ -38,7 +38,7 @@ static int read_effect(struct config *c, const struct yaml *y, struct err *e)
 
 static int read_answer(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"returns", "ok"};
+    static const char *const keys[] = {"returns", "ok", "at_most"};
     static const char *const types[] = {"string", "integer", "number", "boolean", "lines", "json"};
     const struct yaml *returns;
     size_t i;
@@ -47,7 +47,7 @@ static int read_answer(struct config *c, const struct yaml *y, struct err *e)
         return y->boolean ? 0 : FAIL(y, "read must be true or a map");
     if (y->type != YAML_MAP)
         return FAIL(y, "read must be true or a map like { returns: integer }");
-    if (yaml_only_keys(y, c->file, keys, 2, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, 3, e) < 0)
         return e->code;
     returns = yaml_get(y, "returns");
     for (i = 0; returns && i < 6; i++) {
@@ -99,7 +99,7 @@ static int read_given(struct config *c, const struct yaml *y, struct err *e)
 
 static int read_command(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"argv", "params", "read", "effect", "timeout", "env", "cwd", "input"};
+    static const char *const keys[] = {"argv", "params", "read", "effect", "timeout", "env", "cwd", "input", "script"};
     const struct yaml *read, *effect, *timeout;
     int64_t ms;
 
@@ -107,7 +107,7 @@ static int read_command(struct config *c, const struct yaml *key, const struct y
         return FAIL(key, "'%.*s' is no name for a command (small letters, digits, _)", (int)key->text.n, key->text.p);
     if (y->type != YAML_MAP)
         return FAIL(y, "command '%s' must be a map with argv", key->text.p);
-    if (yaml_only_keys(y, c->file, keys, 8, e) < 0 || read_argv(c, key, yaml_get(y, "argv"), e) < 0 ||
+    if (yaml_only_keys(y, c->file, keys, 9, e) < 0 || read_argv(c, key, yaml_get(y, "argv"), e) < 0 ||
         read_given(c, y, e) < 0)
         return e->code;
     read = yaml_get(y, "read");

@@ -46,6 +46,9 @@ struct http_request {
     const char *client_key_pem;
     const char *tls_server_name;        /* what the certificate must say instead of the URL's host, or NULL */
     bool insecure_tls;                  /* only where the operator's configuration says so */
+    const char *aws_sigv4;              /* "aws:amz:region:service": signed with user_password, or NULL. The query must be
+                                         * sorted by name, and encoded */
+    const char *user_password;          /* "key id:secret key" */
 };
 
 /* What is known of a request that failed: it decides between "absent" and "unknown". */

@@ -142,8 +142,10 @@ static int add_headers(struct request *rq, const struct http_request *r, struct 
         has_host = has_host || strcasecmp(r->headers[i].name, "Host") == 0;
         has_agent = has_agent || strcasecmp(r->headers[i].name, "User-Agent") == 0;
     }
-    add_line(rq, "Expect:");
-    if (!has_type)
+    /* Curl would sign what these lines take away. */
+    if (!r->aws_sigv4)
+        add_line(rq, "Expect:");
+    if (!has_type && !r->aws_sigv4)
         add_line(rq, "Content-Type:");
     if (!has_agent)
         add_line(rq, "User-Agent: midwatch/" MIDWATCH_VERSION);
@@ -285,6 +287,10 @@ int request_apply(struct request *rq, const struct http_request *r, CURL *c)
     bad |= curl_easy_setopt(c, CURLOPT_HTTPHEADER, rq->headers);
     bad |= apply_method(r, c);
     bad |= apply_tls(r, c);
+    if (r->aws_sigv4) {
+        bad |= curl_easy_setopt(c, CURLOPT_AWS_SIGV4, r->aws_sigv4);
+        bad |= curl_easy_setopt(c, CURLOPT_USERPWD, r->user_password);
+    }
     return bad == CURLE_OK ? 0 : -1;
 }
 

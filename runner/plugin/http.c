@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The primitive http. Secrets enter a request here, as headers, and nowhere else. */
+#include "plugin/auth.h"
 #include "plugin/pick.h"
 #include "plugin/secret.h"
 
 #include "base/json.h"
-#include "base/limits.h"
 #include "base/log.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,16 +96,14 @@ static void http_answered(void *ctx, const struct http_answer *a)
 struct request_parts {
     struct http_header headers[64];
     size_t nheaders;
-    struct buf credential;              /* the value of the header that proves who asks */
+    struct auth auth;
     char *key;                          /* PEM, of the client's certificate */
     const char *const *origins;
 };
 
 static void parts_deinit(struct request_parts *p)
 {
-    if (p->credential.data)
-        explicit_bzero(p->credential.data, p->credential.cap);
-    buf_free(&p->credential);
+    auth_deinit(&p->auth);
     if (p->key)
         explicit_bzero(p->key, strlen(p->key));
     free(p->key);
@@ -132,83 +128,38 @@ static int add_headers(const json_t *args, struct request_parts *out, struct err
     return 0;
 }
 
-static int add_basic(const char *user, struct str secret, struct buf *out, struct err *e)
+/* auth = {kind, secret, ...}, plugin/auth.h; session = {secret} may name a second one. bearer = name or handle is short
+ * for {kind = "bearer"}. */
+static int add_auth(struct body_call *c, const json_t *args, struct http_request *q, struct request_parts *out, struct err *e)
 {
-    size_t n = strlen(user) + 1 + secret.n;
-    unsigned char *pair, *text;
-
-    if (!user[0] || strchr(user, ':'))
-        return err_set(e, ERR_INVALID, "auth: basic wants a user without ':'");
-    pair = xmalloc(n + 1);
-    text = xmalloc(4 * (n / 3 + 1) + 1);
-    memcpy(pair, user, n - 1 - secret.n);
-    pair[n - 1 - secret.n] = ':';
-    memcpy(pair + n - secret.n, secret.p, secret.n);
-    EVP_EncodeBlock(text, pair, (int)n);
-    log_secret(str_of((char *)text));
-    buf_addf(out, "Basic %s", (char *)text);
-    explicit_bzero(pair, n);
-    explicit_bzero(text, strlen((char *)text));
-    free(pair);
-    free(text);
-    return 0;
-}
-
-/* HMAC-SHA256 over the body, in hex. */
-static void add_hmac(const json_t *args, struct str secret, const char *prefix, struct buf *out)
-{
-    const json_t *body = json_object_get(args, "body");
-    const char *text = json_is_string(body) ? json_string_value(body) : "";
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned n = 0, i;
-
-    HMAC(EVP_sha256(), secret.p, (int)secret.n, (const unsigned char *)text, json_string_length(body), mac, &n);
-    buf_adds(out, prefix);
-    for (i = 0; i < n; i++)
-        buf_addf(out, "%02x", mac[i]);
-}
-
-static int add_credential(const json_t *args, const json_t *auth, struct str secret, struct buf *out, struct err *e)
-{
-    const char *kind = json_get_string(auth, "kind", ""), *prefix = json_get_string(auth, "prefix", "");
-
-    buf_reserve(out, 2 * secret.n + 1024);
-    if (strcmp(kind, "bearer") == 0)
-        buf_addf(out, "Bearer %s", secret.p);
-    else if (strcmp(kind, "basic") == 0)
-        return add_basic(json_get_string(auth, "user", ""), secret, out, e);
-    else if (strcmp(kind, "header") == 0)
-        buf_addf(out, "%s%s", prefix, secret.p);
-    else if (strcmp(kind, "hmac") == 0)
-        add_hmac(args, secret, prefix, out);
-    else
-        return err_set(e, ERR_INVALID, "auth: kind must be bearer, basic, header or hmac, not '%.40s'", kind);
-    return 0;
-}
-
-/* auth = {kind, secret, user, header, prefix}; bearer and basic take a handle for a text of the body's own. */
-static int add_auth(struct body_call *c, const json_t *args, struct request_parts *out, struct err *e)
-{
-    const json_t *auth = json_object_get(args, "auth");
-    const char *bearer = json_get_string(args, "bearer", NULL), *basic = json_get_string(args, "basic", NULL);
-    const char *name = auth ? json_get_string(auth, "secret", "") : bearer ? bearer : basic;
-    struct secret_value secret;
+    json_t *how = json_incref(json_object_get(args, "auth"));
+    const char *bearer = json_get_string(args, "bearer", NULL), *basic = json_get_string(args, "basic", NULL), *session;
+    struct host *h = c->body->registry->o.host;
+    struct secret_value secret, token = {0};
+    size_t i;
     int rc;
 
-    if (!name)
+    if (!how && bearer)
+        how = json_pack("{s:s s:s}", "kind", "bearer", "secret", bearer);
+    else if (!how && basic)
+        how = json_pack("{s:s s:s s:s}", "kind", "header", "prefix", "Basic ", "secret", basic);
+    if (!how)
         return 0;
-    rc = secret_get(c->body, name, NULL, &secret, primitive_again, c, e);
-    if (rc != 0)
-        return rc;
-    snprintf(c->secret, sizeof(c->secret), "%s", name);
-    out->origins = secret.origins;
-    if (auth)
-        rc = add_credential(args, auth, secret.value, &out->credential, e);
-    else
-        buf_addf(&out->credential, "%s %s", bearer ? "Bearer" : "Basic", secret.value.p);
+    session = json_get_string(json_object_get(how, "session"), "secret", NULL);
+    rc = secret_get(c->body, json_get_string(how, "secret", ""), NULL, &secret, primitive_again, c, e);
+    if (rc == 0 && session)
+        rc = secret_get(c->body, session, NULL, &token, primitive_again, c, e);
     if (rc == 0)
-        out->headers[out->nheaders++] =
-            (struct http_header){json_get_string(auth, "header", "Authorization"), buf_text(&out->credential)};
+        rc = auth_make(how, secret.value, token.value, q, h->ops->wall_ms(h), &out->auth, e);
+    if (rc == 0) {
+        snprintf(c->secret, sizeof(c->secret), "%s", json_get_string(how, "secret", ""));
+        out->origins = secret.origins;
+        for (i = 0; i < out->auth.nheaders; i++)
+            out->headers[out->nheaders++] = out->auth.headers[i];
+        q->aws_sigv4 = out->auth.sigv4;
+        q->user_password = out->auth.user_password;
+    }
+    json_decref(how);
     return rc;
 }
 
@@ -245,29 +196,27 @@ static int find_method(const json_t *args, size_t *out, struct err *e)
     return err_set(e, ERR_INVALID, "http: no method '%s'", name);
 }
 
-static int send(struct body_call *c, const json_t *args, size_t method, const struct request_parts *p, struct err *e)
+static struct http_request request_of(const json_t *args, size_t method)
 {
-    struct host *h = c->body->registry->o.host;
-    const struct config *config = c->body->registry->o.config;
     const json_t *body = json_object_get(args, "body");
-    struct http_request q = {
-        .method = methods[method].method, .url = json_get_string(args, "url", ""), .headers = p->headers,
-        .nheaders = p->nheaders, .origins = p->origins,
-        .hosts = config ? (const char *const *)config->hosts : NULL,
+
+    return (struct http_request){
+        .method = methods[method].method, .url = json_get_string(args, "url", ""),
         .timeout_ms = (int64_t)(primitive_number(args, "timeout", 10) * 1000),
         .max_body = (size_t)primitive_number(args, "max_body", 0), .allow_private = true,
         .ca_pem = json_get_string(args, "ca", NULL), .client_cert_pem = json_get_string(args, "cert", NULL),
-        .client_key_pem = p->key, .tls_server_name = json_get_string(args, "server_name", NULL),
+        .tls_server_name = json_get_string(args, "server_name", NULL),
         .insecure_tls = json_get_bool(args, "insecure", false),
         .body = {json_is_string(body) ? json_string_value(body) : "", json_string_length(body)},
     };
-
-    return h->ops->http(h, &q, http_answered, c, &c->op, e);
 }
 
 int http_begin(struct body_call *c, const json_t *args, struct err *e)
 {
-    struct request_parts parts = {.credential = BUF_INIT(64 * KIB)};
+    struct host *h = c->body->registry->o.host;
+    const struct config *config = c->body->registry->o.config;
+    struct request_parts parts = {0};
+    struct http_request q;
     bool changes;
     size_t m = 0;
     int rc = find_method(args, &m, e);
@@ -275,15 +224,21 @@ int http_begin(struct body_call *c, const json_t *args, struct err *e)
     changes = rc == 0 && methods[m].changes && !json_get_bool(args, "stores_nothing", false);
     if (rc == 0 && changes && (c->kind != BODY_APPLY || c->body->registry->o.reads_only))
         rc = err_set(e, ERR_DENIED, "only an effect may send %s", methods[m].name);
+    q = request_of(args, m);
     if (rc == 0)
         rc = add_headers(args, &parts, e);
     if (rc == 0)
-        rc = add_auth(c, args, &parts, e);
+        rc = add_auth(c, args, &q, &parts, e);
     if (rc == 0)
         rc = add_key(c, args, &parts, e);
     if (rc == 0) {
+        q.headers = parts.headers;
+        q.nheaders = parts.nheaders;
+        q.origins = parts.origins;
+        q.hosts = config ? (const char *const *)config->hosts : NULL;
+        q.client_key_pem = parts.key;
         c->may_have_sent |= changes;
-        rc = send(c, args, m, &parts, e);
+        rc = h->ops->http(h, &q, http_answered, c, &c->op, e);
     }
     parts_deinit(&parts);
     return rc;

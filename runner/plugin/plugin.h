@@ -50,8 +50,9 @@ int registry_sources(struct registry *r, const char *instance, const char **plug
                      size_t *n, struct err *e);
 /* SHA-256 of the instance's non-secret settings, hex: recorded at start, compared at resume. */
 int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e);
-/* The instance's setting `window` in seconds (0 = not set): default of reads over a window. */
-double registry_window(struct registry *r, const char *instance);
+/* A setting of the instance that is a duration, in seconds; 0 = not set. `window` is the default of reads over a
+ * window, `interval` the time between two samples of the source. */
+double registry_seconds(struct registry *r, const char *instance, const char *setting);
 struct host *registry_host(const struct registry *r);       /* borrowed */
 const struct config *registry_config(const struct registry *r); /* borrowed, or NULL */
 

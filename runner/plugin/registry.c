@@ -110,8 +110,8 @@ static int configure(struct body *b, struct err *e)
 
     if (strcmp(b->plugin, "shell") == 0 && config)
         json_object_set(settings, "commands", config->commands);
-    list = json_pack("[{s:s s:b s:s s:o}]", "dir", config ? config->dir : ".", "implicit", b->config && b->config->implicit,
-                     "name", b->instance, "settings", settings);
+    list = json_pack("[{s:b s:s s:b s:s s:o}]", "described", b->config == NULL, "dir", config ? config->dir : ".", "implicit",
+                     b->config && b->config->implicit, "name", b->instance, "settings", settings);
     json_add_value(&args, list);
     json_decref(list);
     rc = call_now(b, "configure", (struct str){args.data, args.len}, &out, e);
@@ -141,15 +141,20 @@ static int describe(struct body *b, struct err *e)
 int luabody_load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
+    static const char *const shared[] = {"prelude", "web", "declared", "command"};
     struct buf name = BUF_INIT(KIB);
+    char path[256];
+    size_t i;
     int rc;
 
     json_add_string(&name, b->plugin, strlen(b->plugin));
     rc = vm_new(&o, &b->vm, e);
+    for (i = 0; rc == 0 && i < sizeof(shared) / sizeof(shared[0]); i++) {
+        snprintf(path, sizeof(path), "lua/%s.lua", shared[i]);
+        rc = vm_offer_trusted(b->vm, shared[i], embedded_find(path)->code, e);
+    }
     if (rc == 0)
         rc = vm_load_trusted(b->vm, "plugin", embedded_find("lua/plugin.lua")->code, (struct str){name.data, name.len}, e);
-    if (rc == 0)
-        rc = vm_offer_trusted(b->vm, "prelude", embedded_find("lua/prelude.lua")->code, e);
     if (rc == 0)
         rc = sources_load(b, e);
     if (rc == 0)
@@ -272,10 +277,10 @@ struct host *registry_host(const struct registry *r)
     return r->o.host;
 }
 
-double registry_window(struct registry *r, const char *instance)
+double registry_seconds(struct registry *r, const char *instance, const char *setting)
 {
     const struct instance *config = configured(r, instance);
-    const json_t *v = config ? json_object_get(config->settings, "window") : NULL;
+    const json_t *v = config ? json_object_get(config->settings, setting) : NULL;
     int64_t ms;
 
     if (json_is_number(v))

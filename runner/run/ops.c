@@ -87,6 +87,21 @@ static int read_begin(struct call *c, struct err *e)
     return 0;
 }
 
+/* What the plugin says the read may take, in ms; 0 = what is usual. */
+static int64_t read_timeout(struct part *p)
+{
+    char instance[256], verb[128];
+    struct str v = gate_verb(p->name);
+    const json_t *declared;
+    struct err e = {0};
+
+    snprintf(instance, sizeof(instance), "%.*s", (int)p->instance.n, p->instance.p);
+    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    if (p->instance.n == 0 || registry_describe(p->call->run->registry, instance, NULL, &declared, &e) < 0)
+        return 0;
+    return 1000 * json_get_int(json_object_get(json_object_get(declared, "reads"), verb), "timeout", 0);
+}
+
 static void read_live(struct call *c)
 {
     size_t i, todo = 0;
@@ -100,7 +115,7 @@ static void read_live(struct call *c)
         if (p->answered || p->asking)
             continue;
         todo--;
-        part_ask(p, ASK_READ, json_slice(p->args, "args"), STR(""), STR(""), 0, read_answered);
+        part_ask(p, ASK_READ, json_slice(p->args, "args"), STR(""), STR(""), read_timeout(p), read_answered);
     }
 }
 

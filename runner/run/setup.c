@@ -19,7 +19,7 @@ static const char *const modules[] = {
 };
 #define NMODULES (sizeof(modules) / sizeof(modules[0]))
 
-/* One `uses:` entry with its instance filled in: {"alias","instance","plugin","window"}. */
+/* One `uses:` entry with its instance filled in: {"alias","instance","interval","plugin","window"}. */
 static json_t *use_entry(struct run *r, const struct run_request *q, const struct use *u, struct err *e)
 {
     struct buf instance = BUF_INIT(256);
@@ -32,8 +32,9 @@ static json_t *use_entry(struct run *r, const struct run_request *q, const struc
     if (template_fill(str_of(u->instance), q->params, true, &instance, e) == 0 &&
         registry_describe(r->registry, buf_text(&instance), u->alias, &declared, e) == 0 &&
         registry_sources(r->registry, buf_text(&instance), &plugin, &sources, &n, e) == 0)
-        entry = json_pack("{s:s s:s s:s s:f}", "alias", u->alias, "instance", buf_text(&instance), "plugin", plugin,
-                          "window", registry_window(r->registry, buf_text(&instance)));
+        entry = json_pack("{s:s s:s s:f s:s s:f}", "alias", u->alias, "instance", buf_text(&instance), "interval",
+                          registry_seconds(r->registry, buf_text(&instance), "interval"), "plugin", plugin, "window",
+                          registry_seconds(r->registry, buf_text(&instance), "window"));
     else if (e->where[0] == '\0')
         snprintf(e->where, sizeof(e->where), "%s:%d:%d", q->book->file, u->line, u->column);
     buf_free(&instance);
@@ -153,8 +154,9 @@ fail:
 /* The uses as the language wants them: with the declarations of their plugins. */
 static json_t *uses_with_faces(struct run *r, struct err *e)
 {
+    static const char *const durations[] = {"interval", "window"};
     json_t *out = json_array(), *use;
-    size_t i;
+    size_t i, k;
 
     json_array_foreach(json_object_get(r->start, "uses"), i, use) {
         const json_t *declared;
@@ -166,8 +168,10 @@ static json_t *uses_with_faces(struct run *r, struct err *e)
             json_decref(out);
             return NULL;
         }
-        if (json_number_value(json_object_get(use, "window")) == 0)
-            json_object_del(entry, "window");
+        for (k = 0; k < 2; k++) {
+            if (json_number_value(json_object_get(use, durations[k])) == 0)
+                json_object_del(entry, durations[k]);
+        }
         json_object_set(entry, "declared", (json_t *)declared);
         json_array_append_new(out, entry);
     }
