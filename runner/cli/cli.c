@@ -19,6 +19,7 @@ static const struct verb verbs[] = {
     {"settle", "RUN [EFFECT] applied|absent|release", "say what is true of an effect whose outcome is unknown",
      COMMON, 2, 3, verb_settle},
     {"cancel", "RUN", "end a run and undo what it changed", COMMON | FLAG_OUTPUT, 1, 1, verb_cancel},
+    {"undo", "RUN", "put back what an ended run changed", COMMON | FLAG_OUTPUT, 1, 1, verb_undo},
     {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", COMMON, 1, 2, verb_approve},
     {"deny", "RUN [QUESTION]", "say no to it", COMMON, 1, 2, verb_deny},
     {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", COMMON, 2, 3, verb_answer},

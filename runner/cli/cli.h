@@ -66,6 +66,7 @@ int verb_resume(struct cli *c);
 int verb_settle(struct cli *c);
 int verb_approve(struct cli *c);
 int verb_cancel(struct cli *c);
+int verb_undo(struct cli *c);
 int verb_deny(struct cli *c);
 int verb_answer(struct cli *c);
 int verb_list(struct cli *c);

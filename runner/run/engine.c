@@ -280,6 +280,68 @@ int engine_resume(struct engine *n, int64_t id, const char *who, struct run **ou
     return 0;
 }
 
+static bool keep_start(void *ctx, const struct row *row)
+{
+    json_t **start = ctx;
+
+    json_read(row->payload, start, NULL);
+    return false;
+}
+
+/* Sources, inputs and effects of the run that is undone. */
+static int begin_undo(struct run *r, struct journal *j, const struct run_info *info, const char *who, struct err *e)
+{
+    json_t *start = NULL;
+    int rc = rebuild_sources(r, j, info->bundle, e);
+
+    if (rc == 0)
+        rc = j->ops->rows(j, info->id, 1, keep_start, &start, e);
+    if (rc == 0)
+        rc = undo_seed(r, j, info->id, e);
+    if (rc == 0 && !undo_has_work(r))
+        rc = err_set(e, ERR_NOT_FOUND, "run %lld has changed nothing that is still in force", (long long)info->id);
+    if (rc == 0) {
+        r->start = undo_start(r, start, who);
+        r->params = json_object_get(r->start, "params");
+        r->trigger = json_object_get(r->start, "trigger");
+        rc = setup_same_settings(r, e);
+    }
+    json_decref(start);
+    if (rc == 0)
+        rc = setup_vm(r, e);
+    return rc == 0 ? undo_release(r, info, e) : rc;
+}
+
+int engine_undo(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e)
+{
+    struct journal *j = writer_journal(n->o.writer);
+    struct run_request q = {.command = "undo", .requester = who, .seed = 1};
+    struct run_info info = {0};
+    struct run *r = run_new(n);
+    int rc = j->ops->get_run(j, id, &info, e);
+
+    if (rc == 0 && info.state != RUN_ENDED) {
+        rc = err_set(e, ERR_INVALID, "run %lld has not ended", (long long)id);
+        err_hint(e, "midwatch cancel %lld ends it and undoes what it changed", (long long)id);
+    }
+    r->undoes = id;
+    if (rc == 0)
+        rc = identify(r, &q, e);
+    if (rc == 0)
+        rc = begin_undo(r, j, &info, who, e);
+    run_info_deinit(&info);
+    if (rc < 0) {
+        run_free(r);
+        return rc;
+    }
+    r->next = n->runs;
+    n->runs = r;
+    journal_start(r, &q);
+    undo_begin(r);
+    *out = r;
+    return 0;
+}
+
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e)
 {
     struct run *r;

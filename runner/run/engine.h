@@ -57,6 +57,9 @@ int engine_start(struct engine *n, struct run_request *q, struct run **out, stru
 /* Takes a run up again from the journal. ERR_NOT_FOUND, ERR_INVALID (ended, other abi, journal contradicts
  * the sources: says where). `who` is recorded. */
 int engine_resume(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e);
+/* Starts a run that puts back what the ended run `id` changed, the latest first. ERR_INVALID: it has not ended;
+ * ERR_NOT_FOUND: there is nothing to undo; ERR_DENIED: its instances are not what they were. */
+int engine_undo(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e);
 /* Replays a run from rows of `from`, never acting. The result is run_replay_result once settled. */
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e);
 /* Leaves every run at its next safe point (an effect in flight is awaited up to its deadline unless `now`). */

@@ -221,7 +221,7 @@ void finish_announced(struct run *r, const struct row *row)
     plain_text(json_slice(row->args, "text"), &text);
     run_finish(r, outcome, buf_text(&reason), "%s", buf_text(&text));
     r->finish.announced = true;
-    r->finish.everything = strcmp(outcome, "cancelled") == 0;
+    r->finish.everything = strcmp(outcome, "cancelled") == 0 || r->undoes;
     buf_free(&reason);
     buf_free(&text);
 }

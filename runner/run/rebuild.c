@@ -91,6 +91,17 @@ static int load_book(struct run *r, struct err *e)
     return rc;
 }
 
+int rebuild_sources(struct run *r, struct journal *from, const char *bundle, struct err *e)
+{
+    int rc = load_bundle(r, from, bundle, e);
+
+    if (rc == 0)
+        rc = load_book(r, e);
+    if (rc == 0)
+        registry_pin(r->registry, r->bundle);
+    return rc;
+}
+
 static int load_start(struct run *r, struct err *e)
 {
     const struct row *row = r->recorded.rows;
@@ -148,17 +159,15 @@ int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_
             rc = err_set(e, ERR_INVALID, "run %lld has ended (%s, %s)", (long long)id, info.outcome, info.reason);
     }
     if (rc == 0)
-        rc = load_bundle(r, from, info.bundle, e);
-    if (rc == 0)
-        rc = load_book(r, e);
+        rc = rebuild_sources(r, from, info.bundle, e);
     if (rc == 0)
         rc = from->ops->rows(from, id, 1, keep_row, &r->recorded, e);
     if (rc == 0)
         rc = check_chain(r, &info, e);
     if (rc == 0)
         rc = load_start(r, e);
-    if (rc == 0)
-        registry_pin(r->registry, r->bundle);
+    if (rc == 0 && json_object_get(r->start, "undoes"))
+        rc = undo_seed(r, from, json_get_int(r->start, "undoes", 0), e);
     r->base_at = h->ops->wall_ms(h);
     r->base_mono = h->ops->mono_ms(h);
     if (rc == 0)

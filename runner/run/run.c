@@ -208,7 +208,9 @@ static void take_up_live(struct run *r)
         run_finish(r, "escalated", "error", "%s", r->elsewhere);
         return;
     }
-    if (r->cancelled_by)
+    if (r->undoes)
+        undo_begin(r);
+    else if (r->cancelled_by)
         run_cancel(r);
     run_arm_escalation(r);
     run_arm_temporary(r);

@@ -149,6 +149,7 @@ struct run {
     enum run_phase phase;
     enum run_state state;
     bool replay_only, leaving, ended, parked;
+    int64_t undoes;                 /* the run whose changes this one puts back; 0 = none */
     char *cancelled_by;             /* a person cancelled it; NULL = nobody */
     bool ending;                    /* it is decided that the run ends: no Lua runs any more */
     struct finish finish;           /* and the host decided it */
@@ -261,7 +262,20 @@ int setup_vm(struct run *r, struct err *e);
 int setup_same_settings(struct run *r, struct err *e);
 
 /* rebuild.c: a run from its journal */
+/* Its bundle and runbook, and the plugins' texts out of it. */
+int rebuild_sources(struct run *r, struct journal *from, const char *bundle, struct err *e);
 int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e);
+
+/* undo.c: a run that puts back what run `undoes` changed */
+/* Takes the effects of an ended run as r's own. */
+int undo_seed(struct run *r, struct journal *from, int64_t id, struct err *e);
+bool undo_has_work(const struct run *r);
+/* The START payload of r, out of that of the run that it undoes. Owned. */
+json_t *undo_start(struct run *r, const json_t *start, const char *who);
+/* What that run left locked is r's to lock: a person broke it. */
+int undo_release(struct run *r, const struct run_info *info, struct err *e);
+/* r has nothing else to do than to end and to put everything back. */
+void undo_begin(struct run *r);
 
 /* effect.c */
 struct effect *effect_find(struct run *r, const char *path);

@@ -235,7 +235,7 @@ int setup_vm(struct run *r, struct err *e)
 
         rc = vm_offer_required(r->vm, m->name, m->path, (struct str){m->text, m->len}, e);
     }
-    if (rc == 0)
+    if (rc == 0 && !r->undoes)
         rc = vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
     buf_free(&setup);
     return rc;

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Cancels a run after it was killed at each of its points: whatever it had changed by then is put back, or the run
-waits for a person with a named unknown effect. Prints `cancel: N passed, M failed`."""
+"""Cancels a run after it was killed at each of its points, and undoes one that has ended, killed at each point of the
+undo: whatever it had changed is put back, or the run waits for a person with a named unknown effect. Prints `cancel: N passed, M failed`."""
 import argparse
+import copy
 import json
 import os
 import pathlib
+import re
+import shutil
 import sys
 import tempfile
 
@@ -51,6 +54,40 @@ def one(flow, k):
     return None if sizes(world) == before else f"left {sizes(world)} where {before} was"
 
 
+def undo(flow, ended, state, k):
+    """The undo of an ended run, killed at k and taken up again. Returns (what is wrong or None, number of points)."""
+    copied, world = flow.scratch / f"u{k}", copy.deepcopy(ended)
+    shutil.copytree(state, copied)
+    os.environ["CRASH_UNDO"] = "1"
+    result, points, _ = flow.once(world, copied, 1, k)
+    del os.environ["CRASH_UNDO"]
+    for _ in range(3):
+        if result is not None:
+            break
+        world.wall_ms += 500
+        result, _, _ = flow.once(world, copied, 2, 0)
+    if "error" in result:       # killed before its START or behind its END
+        return (None if re.search("no run|has ended", result["error"]) else result["error"]), points
+    wrong = flow.replay(copied, 2)
+    if wrong or (result["state"] == "waiting: person" and result["unknown"] > 0):
+        return wrong, points
+    if (result["state"], result["outcome"], result["reason"]) != ("ended", "resolved", "verified"):
+        return f"{result}", points
+    before = sizes(crash.World(flow.fresh))
+    return (None if sizes(world) == before else f"left {sizes(world)} where {before} was"), points
+
+
+def undone(flow):
+    """Undoes a run that has ended, killed at every point. Yields (k, what is wrong or None)."""
+    state, ended = flow.scratch / "ended", crash.World(flow.fresh)
+    flow.once(ended, state, None, 0)
+    ended.wall_ms += 500
+    wrong, total = undo(flow, ended, state, 0)
+    yield 0, wrong
+    for k in range(1, total + 1):
+        yield k, undo(flow, ended, state, k)[0]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
@@ -64,6 +101,10 @@ def main():
             tried += 1
             if wrong:
                 failed.append(f"killed at {k}, cancelled: {wrong}")
+        for k, wrong in undone(flow):
+            tried += 1
+            if wrong:
+                failed.append(f"undo killed at {k}: {wrong}")
     for line in failed[:20]:
         print("cancel: " + line)
     print(f"cancel: {tried - len(failed)} passed, {len(failed)} failed")

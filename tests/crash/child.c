@@ -4,7 +4,8 @@
  * the child goes on only when the parent answers. The parent kills it wherever it
  * likes; the journal file and the world stay.
  *
- * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it; CRASH_CANCEL: and cancel it */
+ * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it; CRASH_CANCEL: and cancel it;
+ * CRASH_UNDO: undo it, once it has ended */
 #include "run/engine.h"
 
 #include "base/json.h"
@@ -188,7 +189,9 @@ int main(int argc, char **argv)
     eo.answerer = answer_live_new(eo.registry);
     eo.state_dir = argv[1];
     if (engine_new(&eo, &engine, &e) < 0 ||
-        (argc > 5 ? engine_resume(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e)
+        (argc > 5 && getenv("CRASH_UNDO")
+             ? engine_undo(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e)
+         : argc > 5 ? engine_resume(engine, strtoll(argv[5], NULL, 10), "crash test", &r, &e)
                   : start(engine, argv[3], &r, &e)) < 0)
         return fail(&e);
     if (getenv("CRASH_CANCEL"))

@@ -131,9 +131,9 @@ class Flow:
             return {"error": err.strip() or f"exit {child.returncode}"}, points, ""
         return json.loads(out), points, ""
 
-    def replay(self, state):
-        """Replays the one run of a state directory. What is wrong, or None."""
-        argv = [str(self.child.parent / "midwatch"), "replay", "1", "--state", str(state), "--config",
+    def replay(self, state, run=1):
+        """Replays a run of a state directory. What is wrong, or None."""
+        argv = [str(self.child.parent / "midwatch"), "replay", str(run), "--state", str(state), "--config",
                 str(self.scratch / "midwatch.yaml")]
         p = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         return None if p.returncode == 0 and "equal" in p.stdout else f"replay: {(p.stdout + p.stderr).strip()}"

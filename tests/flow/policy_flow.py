@@ -57,7 +57,17 @@ def allow_cases(box):
     yield "what he allows", expect(box.run("run", run, "--state", "s"), 0, r"outcome: resolved") or sent(box, "b")
 
 
-GROUPS = {"cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
+def undo_cases(box):
+    run = touching(box, "cooldown: 1h", "a")
+    box.run("run", run, "--state", "s")
+    box.run("run", box.write(book("resolve 'nothing'"), "t.md"), "--state", "s")
+    yield "undo of an ended run", expect(box.run("undo", 1, "--state", "s"), 0, r"touch on sh:file/a", r"needs no undo|skipped|outcome: resolved")
+    yield "undo of one that changed nothing", expect(box.run("undo", 2, "--state", "s"), 2, r"changed nothing")
+    yield "undo of none", expect(box.run("undo", 9, "--state", "s"), 2, r"no run 9|9")
+    yield "and it replays", expect(box.run("replay", 3, "--state", "s"), 0, r"equal")
+
+
+GROUPS = {"undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
 
 def main():

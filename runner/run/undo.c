@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* undo: a run of its own that puts back what an ended run changed, the latest first.
+ * It has the sources and inputs of that run and no code: from its START on it is
+ * ending (run/finish.c), with that run's effects as its own to undo. Each undo is an
+ * effect like any other: looked at first, refused if somebody else has moved the
+ * target, intended, read back. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct seed {
+    struct run *run;
+    struct err *e;
+};
+
+static bool in_force(enum effect_state s)
+{
+    return s == EFFECT_APPLIED || s == EFFECT_VERIFIED || s == EFFECT_UNVERIFIED;
+}
+
+static void intended(struct run *r, const struct row *row)
+{
+    json_t *args = NULL;
+    char path[96];
+    const char *target, *colon;
+    struct effect *x;
+
+    snprintf(path, sizeof(path), "%.*s", (int)row->path.n, row->path.p);
+    if (json_slice(row->payload, "undo_of").n || effect_find(r, path) || json_read(row->args, &args, NULL) < 0)
+        return;
+    target = json_get_string(args, "target", "");
+    colon = strchr(target, ':');
+    x = effect_add(r, path);
+    x->name = xstrndup(row->name.p, row->name.n);
+    x->instance = xstrndup(target, colon ? (size_t)(colon - target) : 0);
+    x->target = xstrdup(target);
+    x->args = json_incref(json_object_get(args, "args"));
+    x->from = json_incref(json_object_get(args, "from"));
+    x->to = json_incref(json_object_get(args, "to"));
+    x->state = EFFECT_ABSENT;
+    json_decref(args);
+}
+
+static void resulted(struct run *r, const struct row *row)
+{
+    char path[96];
+    struct effect *x;
+    json_t *payload = NULL;
+
+    snprintf(path, sizeof(path), "%.*s", (int)row->path.n, row->path.p);
+    x = effect_find(r, path);
+    if (!x || json_read(row->payload, &payload, NULL) < 0)
+        return;
+    json_decref(x->after);
+    x->after = json_incref(json_object_get(payload, "state"));
+    json_decref(payload);
+}
+
+static bool see_row(void *ctx, const struct row *row)
+{
+    struct run *r = ctx;
+
+    if (row->kind == ROW_INTENT)
+        intended(r, row);
+    else if (row->kind == ROW_RESULT)
+        resulted(r, row);
+    return true;
+}
+
+static bool see_state(void *ctx, const struct effect_info *i)
+{
+    struct effect *x = effect_find(ctx, i->path);
+
+    if (x && in_force(i->state))
+        x->state = i->state;
+    return true;
+}
+
+int undo_seed(struct run *r, struct journal *from, int64_t id, struct err *e)
+{
+    int rc = from->ops->rows(from, id, 1, see_row, r, e);
+
+    r->undoes = id;
+    return rc < 0 ? rc : from->ops->effects(from, id, see_state, r, e);
+}
+
+void undo_begin(struct run *r)
+{
+    run_finish(r, "resolved", "verified", "what run %lld changed was put back by %s", (long long)r->undoes,
+               json_get_string(r->start, "requester", "?"));
+    r->finish.everything = true;
+}
+
+json_t *undo_start(struct run *r, const json_t *start, const char *who)
+{
+    json_t *own = json_deep_copy(start);
+
+    json_object_set_new(own, "requester", json_string(who));
+    json_object_set_new(own, "run", json_pack("{s:I s:I s:s}", "id", (json_int_t)r->id, "started", (json_int_t)r->started_at,
+                                              "uuid", r->uuid));
+    json_object_set_new(own, "trigger", json_pack("{s:s s:I}", "kind", "undo", "run", (json_int_t)r->undoes));
+    json_object_set_new(own, "undoes", json_integer(r->undoes));
+    return own;
+}
+
+int undo_release(struct run *r, const struct run_info *info, struct err *e)
+{
+    struct change change = {.kind = CHANGE_UNLOCK_ALL};
+    struct journal_item item = {.run = info->id, .epoch = info->epoch, .changes = &change, .nchanges = 1, .at = r->started_at};
+
+    return writer_submit(engine_opts(r->engine)->writer, &item, NULL, NULL, e);
+}
+
+bool undo_has_work(const struct run *r)
+{
+    const struct effect *x;
+
+    for (x = r->effects; x; x = x->next) {
+        if (in_force(x->state))
+            return true;
+    }
+    return false;
+}
