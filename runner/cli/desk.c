@@ -36,7 +36,7 @@ static void say(const char *s)
     buf_free(&b);
 }
 
-/* "replicas: 3 -> 6", for every field that the effect changes. */
+/* "replicas: 3 -> 6", for every field that the effect changes; without the first where nobody can look. */
 static void print_change(const json_t *x)
 {
     const json_t *from = json_object_get(x, "from");
@@ -50,8 +50,10 @@ static void print_change(const json_t *x)
          : json_get_bool(x, "already", false) ? "  (already so: nothing is sent)" : "");
     json_object_foreach(json_object_get(x, "to"), key, v) {
         buf_reset(&b);
-        json_add_value(&b, json_object_get(from, key));
-        buf_adds(&b, " -> ");
+        if (json_object_get(from, key)) {
+            json_add_value(&b, json_object_get(from, key));
+            buf_adds(&b, " -> ");
+        }
         json_add_value(&b, v);
         printf("      %s: ", key);
         say(buf_text(&b));
@@ -78,13 +80,14 @@ static void print_question(struct desk *d)
 {
     const struct enquiry *q = d->seats->q;
     const json_t *x;
-    char left[32];
+    char within[32];
+    int64_t left = q->deadline - d->host->ops->wall_ms(d->host);
     size_t i;
 
     progress_clear(d->progress);
     printf("\n%s: ", strcmp(json_get_string(q->args, "kind", ""), "approval") == 0 ? "APPROVAL" : "QUESTION");
     say(q->title);
-    printf("   (within %s)\n", str_duration(q->deadline - d->host->ops->wall_ms(d->host), left, sizeof(left)));
+    printf("   (within %s)\n", str_duration((left + 999) / 1000 * 1000, within, sizeof(within)));
     if (json_get_bool(q->args, "changed", false))
         puts("  The target has changed since it was asked; this is what would happen now:");
     if (json_get_string(q->args, "text", NULL)) {
