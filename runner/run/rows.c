@@ -127,8 +127,11 @@ int run_row(struct run *r, struct call *c, struct part *p, enum row_kind kind, s
             struct str payload)
 {
     struct str path = p ? str_of(p->path) : c ? str_of(c->path) : STR("");
-    struct row row = *new_row(r, path, p, kind, name, args, payload);
+    struct row row;
 
+    if (r->ended)           /* an answer that comes before the END is durable */
+        return 0;
+    row = *new_row(r, path, p, kind, name, args, payload);
     return run_consume(r, c, p, &row, false);
 }
 

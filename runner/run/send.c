@@ -124,7 +124,8 @@ static void looked(void *part, struct str answer)
     else if (!state)
         refuse(p, "no_data", json_get_string(a, "why", "the state of the target cannot be read"));
     else if (strcmp(verdict, "applied") == 0)
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s}", "outcome", "already", "state", state, "why", "already so"));
+        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s* s:s}", "outcome", "already", "state", state, "undo_of",
+                                              l->undo_of ? l->undo_of->path : NULL, "why", "already so"));
     else if (strcmp(verdict, "moved") == 0)
         life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
                                                "somebody else changed the target since the plan; nothing was sent"));
@@ -152,7 +153,8 @@ void life_look(struct part *p)
     if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
         return;
     if (l->undo_of && strcmp(json_get_string(l->declared, "undo", ""), "not needed") == 0) {
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s}", "outcome", "not_needed", "why", "needs no undo"));
+        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s s:s}", "outcome", "not_needed", "undo_of", l->undo_of->path, "why",
+                                              "needs no undo"));
         return;
     }
     refusal = refusal_now(p, &why);
