@@ -313,8 +313,8 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
             l->undo_of->state = EFFECT_UNDONE;
         break;
     }
-    /* One that did not arrive is worth another try at the end. */
-    if (next == LIFE_DONE && l->undo_of && !(l->effect && l->effect->state == EFFECT_ABSENT))
+    /* What the code does not hear of any more, the end tries again. */
+    if (next == LIFE_DONE && l->undo_of && !c->run->ending)
         l->undo_of->undo_tried = true;
     if (next == LIFE_DONE)
         answer_lua(p, row, payload);
