@@ -64,10 +64,10 @@ local function mark(plans, path)
   for _, p in ipairs(plans) do p.approval = path end
 end
 
---- True if a set must be approved before it is sent.
-function approve.is_needed(rule, plans)
+--- True if plans, all or some of a set of `size` effects, must be approved before they are sent.
+function approve.is_needed(rule, plans, size)
   if demanded(plans) then return true end
-  return rule ~= nil and #plans > (rule.over or 0) and not (rule.once and given[rule.once])
+  return rule ~= nil and size > (rule.over or 0) and not (rule.once and given[rule.once])
 end
 
 --- Asks until the answer is for the plan as it is. `replan` plans again. Returns the plans to send. Ends the run

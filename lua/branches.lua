@@ -10,11 +10,10 @@ local AT_ONCE_MAX = 100
 
 -- A branch that keeps its answer or its error for the one who forked it.
 local function keeping(fn, results, key)
-  return function()
+  return observe.branch(function()
     local ok, result = host.pcall(fn)
     results[key] = { ok = ok, value = result }
-    observe.forget()
-  end
+  end)
 end
 
 local public = {}
@@ -81,7 +80,7 @@ function public.each(list, opts, fn)
     worker(state)
   else
     local branches = {}
-    for i = 1, at_once do branches[i] = function() worker(state) observe.forget() end end
+    for i = 1, at_once do branches[i] = observe.branch(function() worker(state) end) end
     host.fork(branches)
   end
   if state.errors >= state.stop_after then host.error(state.first_error.value) end

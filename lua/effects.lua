@@ -80,6 +80,7 @@ local function plan_now(title, fn, done)
 end
 
 local function apply(set, effect, p, evidence)
+  ending.unless_begun()
   ending.state.in_flight = ending.state.in_flight + 1
   local answer = host.gate("apply", { { name = effect.name, instance = effect.instance, args = {
     args = effect.request.args, from = p.from, to = p.to, target = p.target, title = set.title, remedy = set.number,

@@ -21,9 +21,14 @@ local function before_the_end(fn)
   end
 end
 
+--- Does not return once a branch ends the run: nothing more is begun.
+local function unless_begun()
+  if begun then host.finish("never", { { name = "never" } }) end
+end
+
 --- Ends the run: outcome, reason, and a text for people. The first branch that comes here ends it.
 local function finish(outcome, reason, text)
-  if begun then host.finish("never", { { name = "never" } }) end
+  unless_begun()
   begun = true
   while #before > 0 do
     local problem = table.remove(before)()
@@ -57,6 +62,7 @@ end
 --- no_action "text": nothing needed to be done.
 function verbs.no_action(text)
   text = words("no_action", text)
+  if state.in_flight > 0 then host.fail("no_action: an effect of another branch is still on its way") end
   if state.sent > 0 then host.fail("no_action: this run has changed something; resolve or escalate say so") end
   finish("no_action", "runbook", text)
 end
@@ -64,6 +70,7 @@ end
 --- refuse "text": this is not a request to be carried out; nobody is paged.
 function verbs.refuse(text)
   text = words("refuse", text)
+  if state.in_flight > 0 then host.fail("refuse: an effect of another branch is still on its way") end
   if state.sent > 0 then host.fail("refuse: this run has changed something; escalate says so") end
   finish("no_action", "refused", text)
 end
@@ -71,4 +78,4 @@ end
 --- escalate "text": hand over to a person, with the evidence.
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
-return { public = verbs, finish = finish, before_the_end = before_the_end, state = state }
+return { public = verbs, finish = finish, unless_begun = unless_begun, before_the_end = before_the_end, state = state }

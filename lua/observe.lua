@@ -20,8 +20,20 @@ local function mine()
   return looks[branch]
 end
 
---- What the calling branch consulted goes with it when it ends.
-function observe.forget() looks[host.branch()] = nil end
+--- fn as a branch that looks as the calling one does: what it may see is as old, and what it consulted is the
+-- caller's when it has returned.
+function observe.branch(fn)
+  local parent = mine()
+  return function()
+    local branch = host.branch()
+    local look = { consulted = {}, window = parent.window, not_before = parent.not_before }
+    looks[branch] = look
+    fn()
+    looks[branch] = nil
+    for _, entry in ipairs(look.consulted) do parent.consulted[#parent.consulted + 1] = entry end
+    if parent.window then parent.window = math.max(parent.window, look.window) end
+  end
+end
 
 local function consult(entry, line)
   local consulted = mine().consulted

@@ -164,7 +164,7 @@ local function remedy(title, what, opts)
   local number = ending.state.remedies
   local plans = effects.plan(title, list)
   local function ask(some, replan)
-    return approve.is_needed(opts.approve, some) and approve.ask(title, opts.approve, some, replan) or nil
+    return approve.is_needed(opts.approve, some, #list) and approve.ask(title, opts.approve, some, replan) or nil
   end
   local why = unneeded(title, opts, plans)
   if why then return skipped(title, why) end

@@ -35,4 +35,8 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
 /* Replays a run from rows of j. ERR_CORRUPT names the first difference. gc_mode as of the engine. */
 int replay_run(struct config *config, struct journal *j, int64_t id, int gc_mode, size_t *rows, struct err *e);
 
+/* Adds a line per rule that the rows of a run break: no effect without its intent, none twice, none begun behind an
+ * end, none in silence. */
+int invariants_check(struct journal *j, int64_t run, bool ended, struct buf *why, struct err *e);
+
 #endif

@@ -128,6 +128,7 @@ struct stage {
     struct people *people;
     struct engine *engine;
     struct seen seen;
+    struct host_op *cancel_timer;
 };
 
 static int stage_open(struct stage *s, struct config *config, const json_t *scenario, int gc_mode, struct err *e)
@@ -169,6 +170,27 @@ static void stage_close(struct stage *s)
     json_decref(s->seen.effects);
 }
 
+static void cancel(void *ctx)
+{
+    struct stage *s = ctx;
+
+    s->cancel_timer = NULL;
+    engine_cancel(s->engine, "somebody");
+}
+
+/* cancel: 5m */
+static int arm_cancel(struct stage *s, const json_t *scenario, struct err *e)
+{
+    const char *after = json_get_string(scenario, "cancel", NULL);
+    int64_t ms;
+
+    if (!after)
+        return 0;
+    if (str_duration_ms(str_of(after), &ms) < 0)
+        return err_set(e, ERR_INVALID, "cancel: '%s' is no duration (5m)", after);
+    return s->host->ops->timer(s->host, ms, cancel, s, &s->cancel_timer, e);
+}
+
 static int play(struct stage *s, struct source *source, const char *name, const json_t *scenario, struct run **r, struct err *e)
 {
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
@@ -183,6 +205,8 @@ static int play(struct stage *s, struct source *source, const char *name, const 
     q.params = params;
     if (rc == 0)
         rc = engine_start(s->engine, &q, r, e);
+    if (rc == 0)
+        rc = arm_cancel(s, scenario, e);
     if (rc == 0)
         rc = s->host->ops->run(s->host, engine_turn, s->engine, e);
     if (rc == 0 && engine_failure(s->engine)) {
@@ -204,6 +228,18 @@ static void replayed(struct stage *s, struct config *config, const struct run *r
         return;
     buf_addf(&out->why, "  its replay differs: %s\n", e.msg);
     out->passed = false;
+}
+
+static void invariant(struct stage *s, const struct run *r, struct scenario_result *out)
+{
+    struct buf why = BUF_INIT(64 * KIB);
+    struct err e = {0};
+
+    if (invariants_check(writer_journal(s->writer), run_id(r), run_state_of(r) == RUN_ENDED, &why, &e) < 0)
+        buf_addf(&why, "  its rows cannot be read: %s\n", e.msg);
+    buf_add(&out->why, why.data, why.len);
+    out->passed = out->passed && why.len == 0;
+    buf_free(&why);
 }
 
 int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
@@ -228,6 +264,7 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
         chain = run_chain(r);
         hash_hex(&chain, out->chain);
         replayed(&s, config, r, gc_mode, out);
+        invariant(&s, r, out);
     }
     stage_close(&s);
     return rc;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 static const char *const file_keys[] = {"given", "params", "people", "state", "scenarios"};
-static const char *const scenario_keys[] = {"name", "params", "given", "after", "effects", "state", "people", "expect"};
+static const char *const scenario_keys[] = {"name", "params", "given", "after", "effects", "state", "people", "cancel", "expect"};
 static const char *const expect_keys[] = {"cause", "effects", "outcome", "reason"};
 
 /* TITLE | approve: nobody, { say, by, after }, or a list of those. */
@@ -44,7 +44,7 @@ static int check_scenario(const struct yaml *y, const char *file, struct err *e)
 
     if (y->type != YAML_MAP)
         return yaml_err(e, file, y, "a scenario must be a map with a name and what to expect");
-    if (yaml_only_keys(y, file, scenario_keys, 8, e) < 0)
+    if (yaml_only_keys(y, file, scenario_keys, 9, e) < 0)
         return e->code;
     if (!name || name->type != YAML_STRING)
         return yaml_err(e, file, y, "the scenario has no name");

@@ -178,7 +178,7 @@ void call_answer(struct call *c, struct str json)
     struct err e = {0};
 
     unlink_call(c);
-    if (!c->finishing && vm_answer(r->vm, c->branch, c->generation, json, &e) < 0)
+    if (!c->finishing && !r->ending && vm_answer(r->vm, c->branch, c->generation, json, &e) < 0)
         run_fail(r, &e);
     call_free(c);
 }

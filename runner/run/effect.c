@@ -313,6 +313,9 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
             l->undo_of->state = EFFECT_UNDONE;
         break;
     }
+    /* What the code does not hear of any more, the end tries again. */
+    if (next == LIFE_DONE && l->undo_of && !c->run->ending)
+        l->undo_of->undo_tried = true;
     if (next == LIFE_DONE)
         answer_lua(p, row, payload);
     json_decref(payload);

@@ -91,6 +91,14 @@ void run_end_consumed(struct run *r, const struct row *row)
     r->state = RUN_ENDED;
 }
 
+static void decide(struct run *r, const char *outcome, const char *reason, const char *text)
+{
+    free(r->finish.text);
+    r->finish = (struct finish){.text = xstrdup(text), .line = run_line(r)};
+    snprintf(r->finish.outcome, sizeof(r->finish.outcome), "%s", outcome);
+    snprintf(r->finish.reason, sizeof(r->finish.reason), "%s", reason);
+}
+
 void run_finish(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
 {
     struct buf text = BUF_INIT(16 * KIB);
@@ -101,12 +109,26 @@ void run_finish(struct run *r, const char *outcome, const char *reason, const ch
     va_start(ap, fmt);
     buf_addv(&text, fmt, ap);
     va_end(ap);
-    snprintf(r->finish.outcome, sizeof(r->finish.outcome), "%s", outcome);
-    snprintf(r->finish.reason, sizeof(r->finish.reason), "%s", reason);
-    r->finish.text = xstrdup(buf_text(&text));
-    r->finish.line = r->calls ? r->calls->line : 0;
+    decide(r, outcome, reason, buf_text(&text));
     r->ending = true;
     buf_free(&text);
+}
+
+/* Wants the run ended from outside of its code. False if it ends already. */
+static bool interrupt(struct run *r, const char *outcome, const char *reason, const char *fmt, ...)
+{
+    struct buf text = BUF_INIT(16 * KIB);
+    va_list ap;
+
+    if (r->ended || r->ending || r->finish.wanted || r->phase != PHASE_LIVE)
+        return false;
+    va_start(ap, fmt);
+    buf_addv(&text, fmt, ap);
+    va_end(ap);
+    decide(r, outcome, reason, buf_text(&text));
+    r->finish.wanted = true;
+    buf_free(&text);
+    return true;
 }
 
 static void finish_args(const struct run *r, const char *more, struct buf *out)
@@ -120,6 +142,33 @@ static void finish_args(const struct run *r, const char *more, struct buf *out)
     json_put_string(&o, "text", (struct str){buf_text(&text), text.len});
     json_close(&o);
     buf_free(&text);
+}
+
+static void announce(struct run *r)
+{
+    struct buf args = BUF_INIT(64 * KIB);
+
+    r->finish.announced = true;
+    finish_args(r, "", &args);
+    run_row(r, NULL, NULL, ROW_ENDING, str_of(r->finish.outcome), (struct str){args.data, args.len}, STR(""));
+    buf_free(&args);
+}
+
+bool finish_interrupted(struct run *r)
+{
+    if (!r->finish.wanted || r->ending || r->barrier.active)
+        return false;
+    r->finish.wanted = false;
+    r->ending = true;
+    announce(r);
+    return true;
+}
+
+void finish_by_code(struct run *r)
+{
+    free(r->finish.text);
+    r->finish = (struct finish){0};
+    r->ending = true;
 }
 
 /* The next change in force that has to be put back, the latest first. */
@@ -154,10 +203,25 @@ int finish_undo(struct run *r, struct effect *x, struct err *e)
     return rc;
 }
 
+bool finish_takes_over(struct run *r, struct str outcome, struct str reason, struct str text)
+{
+    struct buf why = BUF_INIT(KIB), words = BUF_INIT(VALUE_BYTES_MAX);
+    char name[24];
+
+    if (!next_to_undo(r))
+        return false;
+    snprintf(name, sizeof(name), "%.*s", (int)outcome.n, outcome.p);
+    plain_text(reason, &why);
+    plain_text(text, &words);
+    decide(r, name, buf_text(&why), buf_text(&words));
+    buf_free(&why);
+    buf_free(&words);
+    return true;
+}
+
 /* True while changes are being put back. */
 static bool is_undoing(struct run *r)
 {
-    struct buf args = BUF_INIT(64 * KIB);
     struct effect *x;
     struct err e = {0};
     const struct call *c;
@@ -169,12 +233,8 @@ static bool is_undoing(struct run *r)
     x = next_to_undo(r);
     if (!x)
         return false;
-    if (!r->finish.announced) {
-        r->finish.announced = true;
-        finish_args(r, "", &args);
-        run_row(r, NULL, NULL, ROW_ENDING, str_of(r->finish.outcome), (struct str){args.data, args.len}, STR(""));
-        buf_free(&args);
-    }
+    if (!r->finish.announced)
+        announce(r);
     if (finish_undo(r, x, &e) < 0)
         run_fail(r, &e);
     return true;
@@ -189,8 +249,8 @@ void finish_end_args(struct run *r, struct buf *out)
         if (x->undo_tried && x->state != EFFECT_UNDONE)
             buf_addf(&more, "; %s on %s could NOT be undone", x->name, x->target);
     }
-    /* What was cancelled and could not be put back is handed over. */
-    if (more.len && r->finish.everything) {
+    /* What could not be put back is handed over. */
+    if (more.len && strcmp(r->finish.outcome, "escalated") != 0) {
         snprintf(r->finish.outcome, sizeof(r->finish.outcome), "escalated");
         snprintf(r->finish.reason, sizeof(r->finish.reason), "unverified");
     }
@@ -219,8 +279,8 @@ void finish_announced(struct run *r, const struct row *row)
     snprintf(outcome, sizeof(outcome), "%.*s", (int)row->name.n, row->name.p);
     plain_text(json_slice(row->args, "reason"), &reason);
     plain_text(json_slice(row->args, "text"), &text);
-    run_finish(r, outcome, buf_text(&reason), "%s", buf_text(&text));
-    r->finish.announced = true;
+    decide(r, outcome, buf_text(&reason), buf_text(&text));
+    r->ending = r->finish.announced = true;
     r->finish.everything = strcmp(outcome, "cancelled") == 0 || r->undoes;
     buf_free(&reason);
     buf_free(&text);
@@ -228,20 +288,25 @@ void finish_announced(struct run *r, const struct row *row)
 
 void run_cancel(struct run *r)
 {
-    if (r->ending || r->ended)
-        return;
-    run_finish(r, "cancelled", "cancelled_by", "cancelled by %s", r->cancelled_by);
-    r->finish.everything = true;
+    if (interrupt(r, "cancelled", "cancelled_by", "cancelled by %s", r->cancelled_by))
+        r->finish.everything = true;
+}
+
+int64_t run_time_left(struct run *r)
+{
+    int64_t now = run_now(r), waited = r->waited_ms + (r->questions ? now - r->waiting_since : 0);
+
+    return r->started_at + waited + r->book->time_ms - now;
 }
 
 bool run_out_of_time(struct run *r)
 {
     char limit[32];
 
-    if (r->phase != PHASE_LIVE || r->ending || run_now(r) <= r->started_at + r->waited_ms + r->book->time_ms)
+    if (r->phase != PHASE_LIVE || r->ending || run_time_left(r) >= 0)
         return false;
-    run_finish(r, "escalated", "deadline", "the run took longer than limits.time (%s)",
-               str_duration(r->book->time_ms, limit, sizeof(limit)));
+    interrupt(r, "escalated", "deadline", "the run took longer than limits.time (%s)",
+              str_duration(r->book->time_ms, limit, sizeof(limit)));
     return true;
 }
 
@@ -278,7 +343,7 @@ static void temporary_is_over(void *ctx)
     r->temporary_timer = NULL;
     for (x = r->effects; x; x = x->next) {
         if (x->temporary && !x->undo_tried && x->state != EFFECT_UNDONE && x->until <= run_now(r)) {
-            run_finish(r, "escalated", "deadline", "%s on %s was to be put back by now", x->name, x->target);
+            interrupt(r, "escalated", "deadline", "%s on %s was to be put back by now", x->name, x->target);
             return;
         }
     }
@@ -332,13 +397,13 @@ bool run_unsettled(const struct run *r)
     return false;
 }
 
-/* A call that waited for a barrier. Once the run ends, only what ends it goes on. */
+/* A call that waited for a barrier. Once the run ends, only what ends it goes on, and what is not settled yet. */
 static struct call *next_stalled(struct run *r)
 {
     struct call *c;
 
     for (c = r->calls; c; c = c->next) {
-        if (c->stalled && (!r->ending || c->finishing))
+        if (c->stalled && (!r->ending || c->finishing || life_is_open(&c->parts[0])))
             return c;
     }
     return NULL;
@@ -359,7 +424,7 @@ void run_after_barrier(struct run *r)
         c->op->live(c);
     } else if (r->leaving && !run_sending(r)) {
         leave(r);
-    } else if (r->finish.text && !run_unsettled(r) && !is_undoing(r)) {
+    } else if (r->ending && r->finish.text && !run_unsettled(r) && !is_undoing(r)) {
         end_by_host(r);
     }
 }

@@ -179,6 +179,13 @@ static int wait_row(struct call *c, struct part *p, const struct row *row, struc
 }
 
 /* timer: due is counted from the row before it, so that a resumed pause does not start anew */
+static int64_t timer_due(const struct call *c)
+{
+    return c->begun_at + json_slice_int(c->parts[0].args, "ms", 0);
+}
+
+static void timer_live(struct call *c);
+
 static void timer_fired(void *ctx)
 {
     struct call *c = ctx;
@@ -186,18 +193,24 @@ static void timer_fired(void *ctx)
     c->timer = NULL;
     if (run_out_of_time(c->run))
         return;
-    one_row(c, ROW_TIMER);
+    if (run_now(c->run) < timer_due(c))
+        timer_live(c);
+    else
+        one_row(c, ROW_TIMER);
 }
 
+/* It fires at the end of the run's time as well, which moves while people are waited for. */
 static void timer_live(struct call *c)
 {
     struct run *r = c->run;
     struct host *h = engine_host(r->engine);
     struct err e = {0};
-    int64_t due = c->begun_at + json_slice_int(c->parts[0].args, "ms", 0);
-    int64_t end = r->started_at + r->waited_ms + r->book->time_ms;
-    int64_t left = (due < end ? due : end) - run_now(r);
+    int64_t left = timer_due(c) - run_now(r), end = run_time_left(r) + 1;
 
+    if (r->questions && end < 1000)
+        end = 1000;
+    if (end < left)
+        left = end;
     if (h->ops->timer(h, left > 0 ? left : 0, timer_fired, c, &c->timer, &e) < 0)
         run_fail(r, &e);
 }
@@ -271,21 +284,25 @@ static int end_begin(struct call *c, struct err *e)
 {
     (void)e;
     c->finishing = true;
-    c->run->ending = true;
+    finish_by_code(c->run);
     return 0;
 }
 
-/* What another branch has sent is waited for. */
+/* What another branch has sent is waited for, and put back if it was for a while. */
 static void end_live(struct call *c)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
     struct str reason = json_slice(p->args, "reason"), text = json_slice(p->args, "text");
 
-    if (run_unsettled(r)) {
+    if (r->finish.text)
+        return;
+    if (r->barrier.active || run_unsettled(r)) {
         c->stalled = true;
         return;
     }
+    if (finish_takes_over(r, p->name, reason, text))
+        return;
     run_end_changes(r, p->name, reason, text);
     one_row(c, ROW_END);
 }

@@ -127,8 +127,11 @@ int run_row(struct run *r, struct call *c, struct part *p, enum row_kind kind, s
             struct str payload)
 {
     struct str path = p ? str_of(p->path) : c ? str_of(c->path) : STR("");
-    struct row row = *new_row(r, path, p, kind, name, args, payload);
+    struct row row;
 
+    if (r->ended)           /* an answer that comes before the END is durable */
+        return 0;
+    row = *new_row(r, path, p, kind, name, args, payload);
     return run_consume(r, c, p, &row, false);
 }
 
@@ -190,9 +193,26 @@ static void append_again(struct run *r, const struct row *old)
     row->args_hash = old->args_hash;
 }
 
+/* Other branches went on behind the refused row: it leaves a row of the run's own in its place, so that the refusal
+ * comes in a replay when it came here, behind theirs. */
+static void fill_place(struct run *r, const struct row *last, const char *refusal)
+{
+    struct buf why = BUF_INIT(4 * KIB);
+    struct json_object o;
+    struct row *row;
+
+    json_open(&o, &why);
+    json_put_string(&o, "why", str_of(refusal));
+    json_close(&o);
+    row = new_row(r, STR(""), NULL, ROW_SKIP, last->name, STR(""), (struct str){why.data, why.len});
+    row->at = last->at;
+    run_consume(r, NULL, NULL, row, false);
+    buf_free(&why);
+}
+
 /* A refused item happened in no part: what stood before its last row goes back into the pending batch
- * with its changes, and `refused` (which appends exactly one row) takes the last row's place. What was
- * appended meanwhile follows. */
+ * with its changes, and `refused` (which appends exactly one row) takes the last row's place if nothing was
+ * appended meanwhile. */
 static void give_back(struct run *r, struct barrier *b, const struct row *last, const char *refusal)
 {
     struct batch later = r->pending;
@@ -205,13 +225,15 @@ static void give_back(struct run *r, struct barrier *b, const struct row *last, 
     for (i = 0; i + b->conditional_changes < b->batch.nchanges; i++)
         copy_change(r, &b->batch.changes[i]);
     r->next_seq = last->seq;
-    b->done(r, b->ctx, last, refusal);
+    if (later.nrows)
+        fill_place(r, last, refusal);
     for (i = 0; i < later.nrows; i++)
         append_again(r, &later.rows[i]);
     for (i = 0; i < later.nchanges; i++)
         copy_change(r, &later.changes[i]);
-    r->next_seq = next_seq;
+    r->next_seq = later.nrows ? next_seq : last->seq;
     batch_reset(&later);
+    b->done(r, b->ctx, last, refusal);
 }
 
 static void committed(void *ctx, const struct journal_item *item, const struct err *e)
@@ -231,6 +253,10 @@ static void committed(void *ctx, const struct journal_item *item, const struct e
         batch_reset(&b.batch);
         err_set(&fenced, ERR_BUSY, "run %lld was taken over by another owner", (long long)r->id);
         run_fail(r, &fenced);
+        return;
+    }
+    if (r->phase == PHASE_SETTLED) {    /* what waited for it is gone */
+        batch_reset(&b.batch);
         return;
     }
     if (b.batch.nrows)

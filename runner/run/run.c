@@ -297,7 +297,7 @@ static bool step(struct run *r)
     if (rc != 0)
         return true;
     if (r->phase != PHASE_REPLAY)
-        return false;
+        return finish_interrupted(r);
     if (replay_next(r))
         return true;
     if (r->replay_only)

@@ -131,7 +131,8 @@ struct finish {
     char outcome[24], reason[40];
     char *text;
     int line;
-    bool announced;                 /* an ENDING row says so: something has to be put back first */
+    bool wanted;                    /* from outside; it begins when no branch can run and no barrier is in flight */
+    bool announced;                 /* an ENDING row says so: something has to be put back first, or it came from outside */
     bool everything;                /* put back all that the run changed, not only what was for a while */
 };
 
@@ -218,6 +219,7 @@ void run_finish(struct run *r, const char *outcome, const char *reason, const ch
 /* The END row has been consumed. */
 void run_end_consumed(struct run *r, const struct row *row);
 bool run_out_of_time(struct run *r);
+int64_t run_time_left(struct run *r);                   /* ms of limits.time; negative = it is over */
 /* Live: what goes with an END row: state, locks kept or freed, escalation. */
 void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text);
 /* Parks the run until a person settles the effect of p. */
@@ -226,7 +228,7 @@ void run_park(struct run *r, struct part *p, const char *why);
 bool run_sending(const struct run *r);
 /* True while the outcome of an effect in flight is not known: an end waits for it. */
 bool run_unsettled(const struct run *r);
-/* Ends the run as cancelled and puts everything back. Live only. */
+/* Wants the run ended as cancelled and everything put back. Live only. */
 void run_cancel(struct run *r);
 /* The timer of the next change for a while that has to be put back. */
 void run_arm_temporary(struct run *r);
@@ -234,6 +236,14 @@ void run_arm_temporary(struct run *r);
 void run_after_barrier(struct run *r);
 /* Begins to put back x, because the run ends. */
 int finish_undo(struct run *r, struct effect *x, struct err *e);
+/* No branch can run: begins the ending that was wanted from outside, if one was. So a replay, which runs the branches
+ * as far as they come before it takes the next row, finds them where they were. True if it did. */
+bool finish_interrupted(struct run *r);
+/* The code ends the run; what was wanted from outside comes too late. */
+void finish_by_code(struct run *r);
+/* The code ends the run with these words (JSON) while something is in force that has to be put back: then the host
+ * does that and ends it. False if there is nothing. */
+bool finish_takes_over(struct run *r, struct str outcome, struct str reason, struct str text);
 /* Takes up an ending that an ENDING row announced. */
 void finish_announced(struct run *r, const struct row *row);
 /* The args of the END row as the code makes them now: reason and text, with what could not be undone. */

@@ -124,7 +124,8 @@ static void looked(void *part, struct str answer)
     else if (!state)
         refuse(p, "no_data", json_get_string(a, "why", "the state of the target cannot be read"));
     else if (strcmp(verdict, "applied") == 0)
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s}", "outcome", "already", "state", state, "why", "already so"));
+        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s* s:s}", "outcome", "already", "state", state, "undo_of",
+                                              l->undo_of ? l->undo_of->path : NULL, "why", "already so"));
     else if (strcmp(verdict, "moved") == 0)
         life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
                                                "somebody else changed the target since the plan; nothing was sent"));
@@ -133,16 +134,27 @@ static void looked(void *part, struct str answer)
     json_decref(a);
 }
 
+/* Nothing more is begun: the run ends (and this is no part of its end), parks or is left. */
+static bool is_closing(const struct call *c)
+{
+    const struct run *r = c->run;
+
+    return r->phase != PHASE_LIVE || r->leaving || r->state == RUN_WAITING_PERSON ||
+           ((r->ending || r->finish.wanted) && !c->finishing);
+}
+
 void life_look(struct part *p)
 {
     struct life *l = p->life;
     struct buf why = BUF_INIT(2048);
     const char *refusal;
 
-    if (run_out_of_time(p->call->run))
+    /* An undo is not what limits.time is for. */
+    if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
         return;
     if (l->undo_of && strcmp(json_get_string(l->declared, "undo", ""), "not needed") == 0) {
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s}", "outcome", "not_needed", "why", "needs no undo"));
+        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s s:s}", "outcome", "not_needed", "undo_of", l->undo_of->path, "why",
+                                              "needs no undo"));
         return;
     }
     refusal = refusal_now(p, &why);
@@ -263,6 +275,18 @@ static size_t intent_guards(struct part *p, struct guard *g)
     return n;
 }
 
+/* True if an effect on the target may still be on its way. */
+static bool in_doubt(const struct run *r, const char *target)
+{
+    const struct effect *x;
+
+    for (x = r->effects; x; x = x->next) {
+        if ((x->state == EFFECT_INTENDED || x->state == EFFECT_UNKNOWN) && strcmp(x->target, target) == 0)
+            return true;
+    }
+    return false;
+}
+
 void life_intend(struct part *p, int attempt)
 {
     struct run *r = p->call->run;
@@ -274,8 +298,14 @@ void life_intend(struct part *p, int attempt)
     struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
     size_t n;
 
+    if (is_closing(p->call))
+        return;
     if (r->barrier.active) {
         p->call->stalled = true;
+        return;
+    }
+    if (attempt == 1 && in_doubt(r, buf_text(&l->target))) {
+        refuse(p, "target_busy", "the outcome of another effect of this run on it is not known yet");
         return;
     }
     l->attempt = attempt;
