@@ -4,14 +4,15 @@
 #include "cli/cli.h"
 
 #include "base/embedded.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "plugin/plugin.h"
 
 #include <stdlib.h>
 
-/* Of "integer >= 0", "string?": the type as LuaCATS says it. Returns true if it is optional. */
-static bool add_type(struct buf *out, const char *schema)
+/* Of "integer >= 0", "string?": the type as LuaCATS says it. */
+static void add_type(struct buf *out, const char *schema)
 {
     static const char *const types[][2] = {{"string", "string"}, {"number", "number"}, {"integer", "integer"},
                                            {"boolean", "boolean"}, {"duration", "number|string"},
@@ -24,7 +25,6 @@ static bool add_type(struct buf *out, const char *schema)
             break;
     }
     buf_adds(out, i < sizeof(types) / sizeof(types[0]) ? types[i][1] : "any");
-    return schema[n] == '?';
 }
 
 /* What a declaration says of its answer, in words: "number in s", "a list of { name, ready }". */
@@ -52,121 +52,148 @@ static void add_answer(struct buf *out, const json_t *spec)
         buf_addf(out, " in %s", unit);
 }
 
-static void add_named(struct buf *out, const json_t *params)
+/* "{ name: type, other?: type }" */
+static void add_record(struct buf *out, const json_t *fields)
 {
     const json_t *schema;
     const char *key;
     size_t n = 0;
 
-    if (json_object_size(params) == 0)
-        return;
-    buf_adds(out, "args: { ");
-    json_object_foreach((json_t *)params, key, schema) {
-        const char *text = json_string_value(schema) ? json_string_value(schema) : "any";
+    json_object_foreach((json_t *)fields, key, schema) {
+        const char *text = json_is_string(schema) ? json_string_value(schema) : "any";
 
-        buf_addf(out, "%s%s%s: ", n++ ? ", " : "", key, strchr(text, '?') ? "?" : "");
+        buf_addf(out, "%s%s%s: ", n++ ? ", " : "{ ", key, strchr(text, '?') ? "?" : "");
         add_type(out, text);
     }
-    buf_adds(out, " }");
+    buf_adds(out, n ? " }" : "{}");
 }
 
-/* "self, replicas: integer" of a declaration; self: the type it is a method of, or NULL. */
-static void add_params(struct buf *out, const json_t *spec, const char *self, bool is_read)
+/* The next parameter, after a comma where there is one before. */
+static void add_next(struct buf *out, size_t begin, const char *name, bool optional)
+{
+    buf_addf(out, "%s%s%s: ", out->len > begin ? ", " : "", name, optional ? "?" : "");
+}
+
+/* The table that may come last: what every read takes, and what this one declares. */
+static void add_options(struct buf *out, const json_t *spec, bool is_read, size_t begin)
+{
+    const json_t *options = json_object_get(spec, "options");
+
+    if (is_read && json_is_string(json_object_get(spec, "rest"))) {
+        add_next(out, begin, "...", false);
+        buf_adds(out, "any");
+    } else if (is_read || json_object_size(options)) {
+        add_next(out, begin, "options", true);
+        buf_adds(out, is_read ? "midwatch.ReadOptions" : "");
+        buf_adds(out, is_read && json_object_size(options) ? "|" : "");
+        if (json_object_size(options))
+            add_record(out, options);
+    }
+}
+
+/* "self: kubernetes.deployment, replicas: integer" of a declaration; self: the thing it is a method of, or NULL. */
+static void add_params(struct buf *out, const json_t *spec, const char *self)
 {
     const json_t *params = json_object_get(spec, "params"), *arg;
-    size_t i, begin;
+    size_t i, begin = out->len;
 
-    if (self)
-        buf_addf(out, "self: %s", self);
-    begin = out->len;
+    if (self) {
+        add_next(out, begin, "self", false);
+        buf_adds(out, self);
+    }
     if (json_is_true(json_object_get(spec, "named"))) {
-        if (self && json_object_size(params))
-            buf_adds(out, ", ");
-        add_named(out, params);
+        if (json_object_size(params)) {
+            add_next(out, begin, "args", false);
+            add_record(out, params);
+        }
         return;
     }
     json_array_foreach(json_object_get(spec, "args"), i, arg) {
-        const char *name = json_string_value(arg), *schema = json_string_value(json_object_get(params, name ? name : ""));
+        const char *name = json_is_string(arg) ? json_string_value(arg) : "?";
+        const char *schema = json_get_string(params, name, "any");
 
-        buf_addf(out, "%s%s%s: ", self || out->len > begin ? ", " : "", name ? name : "?",
-                 schema && strchr(schema, '?') ? "?" : "");
-        add_type(out, schema ? schema : "any");
+        add_next(out, begin, name, strchr(schema, '?') != NULL);
+        add_type(out, schema);
     }
-    if (!is_read)
-        return;
-    buf_adds(out, self || out->len > begin ? ", " : "");
-    buf_adds(out, json_is_string(json_object_get(spec, "rest")) ? "...: any" : "options?: midwatch.ReadOptions");
 }
 
 static void add_verb(struct buf *out, const char *name, const json_t *spec, const char *self, bool is_read)
 {
-    const char *class = json_string_value(json_object_get(spec, "class"));
+    size_t begin;
 
-    buf_addf(out, "---@field %s fun(", name);
-    add_params(out, spec, self, is_read);
+    buf_addf(out, "---@field %s fun(", json_get_string(spec, "called", name));
+    begin = out->len;
+    add_params(out, spec, self);
+    if (!json_is_true(json_object_get(spec, "named")))
+        add_options(out, spec, is_read, begin);
     buf_addf(out, "): %s ", is_read ? "midwatch.Read" : "midwatch.Effect");
     if (is_read)
         add_answer(out, spec);
     else
-        buf_addf(out, "changes something%s%s%s", class ? " (" : "", class ? class : "", class ? ")" : "");
+        buf_addf(out, "changes something (%s)", json_get_string(spec, "class", "never_twice"));
     buf_addc(out, '\n');
 }
 
-/* Reads and effects on things of a kind; kind NULL: those on nothing. */
-static void add_verbs(struct buf *out, const json_t *declared, const char *kind, const char *self)
+/* `on` is a kind of things, one thing, or a list of those. */
+static bool is_on(const json_t *on, const char *kind, const char *thing)
+{
+    const json_t *one;
+    size_t i;
+
+    if (json_is_string(on))
+        return strcmp(json_string_value(on), kind) == 0 || strcmp(json_string_value(on), thing) == 0;
+    json_array_foreach((json_t *)on, i, one) {
+        if (is_on(one, kind, thing))
+            return true;
+    }
+    return false;
+}
+
+/* Reads and effects on a thing; thing NULL: those on nothing. */
+static void add_verbs(struct buf *out, const json_t *declared, const char *kind, const char *thing, const char *self)
 {
     static const char *const groups[] = {"reads", "effects"};
-    const json_t *spec;
-    const char *name, *on;
+    const json_t *spec, *on;
+    const char *name;
     size_t i;
 
     for (i = 0; i < 2; i++) {
         json_object_foreach(json_object_get(declared, groups[i]), name, spec) {
-            on = json_string_value(json_object_get(spec, "on"));
-            if (kind ? on && strcmp(on, kind) == 0 : !on)
+            on = json_object_get(spec, "on");
+            if (thing ? on && is_on(on, kind, thing) : !on)
                 add_verb(out, name, spec, self, i == 0);
         }
     }
 }
 
-/* The kinds of things, each once. */
-static void add_kinds(struct buf *out, const char *global, const json_t *declared)
+static void add_things(struct buf *out, const char *global, const json_t *declared)
 {
-    json_t *seen = json_object();
     const json_t *thing;
     const char *name;
     char self[200];
 
     json_object_foreach(json_object_get(declared, "things"), name, thing) {
-        const char *kind = json_string_value(json_object_get(thing, "is"));
-
-        if (!kind || json_object_get(seen, kind))
-            continue;
-        json_object_set_new(seen, kind, json_true());
-        snprintf(self, sizeof(self), "%.90s.%.90s", global, kind);
+        snprintf(self, sizeof(self), "%.90s.%.90s", global, name);
         buf_addf(out, "---@class %s\n", self);
-        add_verbs(out, declared, kind, self);
+        add_verbs(out, declared, json_get_string(thing, "is", name), name, self);
         buf_addc(out, '\n');
     }
-    json_decref(seen);
 }
 
-static void add_face(struct buf *out, const char *global, const char *plugin, const char *instances, const json_t *declared)
+static void add_face(struct buf *out, const char *plugin, const char *instances, const json_t *declared)
 {
     const json_t *thing;
     const char *name;
 
-    add_kinds(out, global, declared);
-    buf_addf(out, "--- Plugin %s%s%s\n---@class %s.face\n", plugin, instances[0] ? "; instances here: " : "", instances, global);
+    add_things(out, plugin, declared);
+    buf_addf(out, "---Plugin %s%s%s\n---@class %s\n", plugin, instances[0] ? "; instances here: " : "", instances, plugin);
     json_object_foreach(json_object_get(declared, "things"), name, thing) {
-        const char *kind = json_string_value(json_object_get(thing, "is"));
-
         buf_addf(out, "---@field %s fun(", name);
-        add_params(out, thing, NULL, false);
-        buf_addf(out, "): %s.%s\n", global, kind ? kind : "?");
+        add_params(out, thing, NULL);
+        buf_addf(out, "): %s.%s\n", plugin, name);
     }
-    add_verbs(out, declared, NULL, NULL);
-    buf_addf(out, "%s = {}\n\n", global);
+    add_verbs(out, declared, NULL, NULL, NULL);
+    buf_addf(out, "%s = {}\n\n", plugin);
 }
 
 /* One global per plugin, under its name, which is what `uses` calls it most often. */
@@ -188,7 +215,7 @@ static int add_plugin(struct cli *c, struct registry *r, const char *plugin, str
     }
     rc = registry_describe(r, instance, instances.len ? NULL : plugin, &declared, e);
     if (rc == 0)
-        add_face(out, plugin, plugin, buf_text(&instances), declared);
+        add_face(out, plugin, buf_text(&instances), declared);
     buf_free(&instances);
     return rc;
 }

@@ -132,8 +132,9 @@ def luacats_cases(box):
         known = re.search(r"^local known = \{(.*?)\}", (ROOT / f"lua/{module}.lua").read_text(), re.M | re.S).group(1)
         block = re.search(rf"---@class midwatch\.{of}\n((?:---@field.*\n)*)", text).group(1)
         yield f"the types of {module}'s options", equal(sorted(re.findall(r"---@field (\w+)", block)), sorted(re.findall(r"\w+", known)))
-    for fields, of in ((("hello", "number", "touch"), "shell.face"), (("value", "quantile"), "prometheus.face"),
-                       (("deployment", "statefulset"), "kubernetes.face"), (("scale", "rollback", "replicas"), "kubernetes.workload")):
+    for fields, of in ((("hello", "number", "touch"), "shell"), (("value", "quantile"), "prometheus"),
+                       (("deployment", "statefulset"), "kubernetes"), (("scale", "rollback", "replicas", "pods"), "kubernetes.deployment"),
+                       (("state", "evict", "logs"), "kubernetes.pod")):
         block = re.search(rf"---@class {re.escape(of)}\n((?:---@field.*\n)*)", text)
         have = re.findall(r"---@field (\w+) fun\(", block.group(1)) if block else []
         yield f"the types of {of}", None if set(fields) <= set(have) else f"{have}"
