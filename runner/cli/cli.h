@@ -100,8 +100,9 @@ struct standing {
 };
 /* The exit code, and for people what to do next on stderr and the last line on stdout; as_json: one object. */
 int cli_conclude(const struct standing *s, bool as_json);
-/* One line per open run with what to type next; nothing if there is none. */
-void cli_open_runs(struct journal *j, int64_t but);
+/* One line per open run on stderr with what to type next; nothing if there is none. `reader`: somebody else may be
+ * executing one; NULL in the journal's owner. */
+void cli_open_runs(struct journal *j, const struct cli *reader);
 /* What the terminal on stdout can show, from its size and the environment's locale. */
 struct view cli_view(void);
 /* What a verb did: one line, or under -o json `facts` with that line as "text". Takes facts, which may be NULL. */

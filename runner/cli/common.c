@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/owner.h"
 #include "run/engine.h"
 
 #include <pwd.h>
@@ -48,7 +49,7 @@ int cli_config(struct cli *c)
 
 struct listing {
     struct journal *journal;
-    int64_t but;
+    const struct cli *reader;
 };
 
 static bool see_unknown(void *ctx, const struct effect_info *x)
@@ -83,19 +84,22 @@ static const char *next_command(struct journal *j, const struct run_info *r, cha
 static bool print_open(void *ctx, const struct run_info *r)
 {
     const struct listing *l = ctx;
-
+    bool is_running = (r->state == RUN_RUNNING || r->state == RUN_WAITING_TIME) && l->reader &&
+                      owner_executes(l->reader, r->id);
     char next[128];
 
-    if (r->id != l->but)
+    if (is_running)
+        fprintf(stderr, "open: run %lld %s is running; midwatch watch %lld\n", (long long)r->id, r->runbook, (long long)r->id);
+    else
         fprintf(stderr, "open: run %lld %s is %s; %s\n", (long long)r->id, r->runbook,
                 r->state == RUN_RUNNING ? "interrupted" : run_state_name(r->state),
                 next_command(l->journal, r, next, sizeof(next)));
     return true;
 }
 
-void cli_open_runs(struct journal *j, int64_t but)
+void cli_open_runs(struct journal *j, const struct cli *reader)
 {
-    struct listing l = {j, but};
+    struct listing l = {j, reader};
     struct err e = {0};
 
     j->ops->runs(j, true, print_open, &l, &e);
@@ -114,7 +118,7 @@ int cli_read_journal(struct cli *c, struct journal **out)
             err_hint(&e, "nothing has run yet; midwatch run RUNBOOK begins it, --state DIR names another");
         return cli_fail(&e);
     }
-    cli_open_runs(*out, 0);
+    cli_open_runs(*out, c);
     return 0;
 }
 

@@ -107,7 +107,7 @@ int64_t owner_run(const struct cli *c, struct err *e)
 {
     json_t *request = json_pack("{s:s}", "verb", "status");
     struct buf text = BUF_INIT(KIB);
-    int rc = socket_ask(c->state_dir, request, &text, e);
+    int rc = socket_ask(c->state_dir, request, 1, &text, e);
     int64_t run = rc == 0 ? strtoll(buf_text(&text), NULL, 10) : rc;
 
     json_decref(request);
@@ -115,10 +115,18 @@ int64_t owner_run(const struct cli *c, struct err *e)
     return run;
 }
 
+bool owner_executes(const struct cli *c, int64_t run)
+{
+    struct err e = {0};
+    int64_t executed = owner_run(c, &e);
+
+    return executed != ERR_NOT_FOUND && (executed <= 0 || executed == run);
+}
+
 int owner_ask(struct cli *c, json_t *request, struct err *e)
 {
     struct buf text = BUF_INIT(64 * KIB);
-    int rc = socket_ask(c->state_dir, request, &text, e);
+    int rc = socket_ask(c->state_dir, request, 10, &text, e);
 
     if (rc == 0)
         cli_tell(c, json_pack("{s:O* s:O}", "answer", json_object_get(request, "answer"), "run", json_object_get(request, "run")),

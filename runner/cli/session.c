@@ -73,7 +73,7 @@ int session_open(struct session *s, struct cli *c, const char *what)
         return rc;
     if ((!s->host && host_real_new(&s->host, &e) < 0) || journal_sqlite_open(c->state_dir, what, NULL, &journal, &e) < 0)
         return cli_fail(&e);
-    cli_open_runs(journal, 0);
+    cli_open_runs(journal, NULL);
     if (writer_new(journal, true, wake, s->host, &s->writer, &e) < 0)
         return cli_fail(&e);
     ro = (struct registry_options){.host = s->host, .config = c->config};

@@ -76,15 +76,6 @@ static int look(struct watch *w, struct err *e)
     return w->quiet ? 0 : w->journal->ops->rows(w->journal, id, w->seq, show, w, e);
 }
 
-/* Where the owner cannot be asked, it is taken to be there. */
-static bool is_executed(struct watch *w)
-{
-    struct err e = {0};
-    int64_t run = owner_run(w->cli, &e);
-
-    return run != ERR_NOT_FOUND && (run <= 0 || run == w->info.id);
-}
-
 static int read_book(struct watch *w, struct err *e)
 {
     struct buf meta = BUF_INIT(MIB);
@@ -109,7 +100,7 @@ static int follow(struct watch *w, struct err *e)
         if (w->quiet >= ASK_AFTER) {
             w->quiet = 0;
             /* What it wrote last may have come in between. */
-            if (!is_executed(w))
+            if (!owner_executes(w->cli, w->info.id))
                 return look(w, e);
         }
         nanosleep(&pause, NULL);

@@ -155,6 +155,8 @@ def watch_cases(box):
     slow = box.write(book(SLOW))
     run = box.start("run", slow, "--state", "s", stdin=subprocess.DEVNULL)
     wait_for(lambda: len(box.runs()) == 1)
+    yield "a run that is being executed is no interrupted one", expect(box.run("list", "--state", "s"), 0,
+                                                                       "open: run 1 t is running; midwatch watch 1")
     begun, before = time.monotonic(), os.times()
     watch = box.start("watch", "--state", "s")
     out, err = watch.communicate(timeout=30)
