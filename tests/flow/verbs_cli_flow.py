@@ -302,6 +302,7 @@ def json_cases(box):
         yield f"-o json: {name}", is_json(got) or (None if code is None else equal(got[0], code))
     pid, fd = in_terminal(box, "run", box.write(book(asks)), "--state", "s")
     read_until(fd, b"which way")
+    wait_for(lambda: any(r["state"] == "waiting: person" for r in box.runs()))
     number = max(r["id"] for r in box.runs())
     watch = box.start("watch", "--state", "s")
     time.sleep(2.5)
