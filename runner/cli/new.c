@@ -203,17 +203,17 @@ static void add_uses(const struct newbook *w, struct buf *out)
 static void add_line(const struct newbook *w, bool front, struct str line, struct buf *out)
 {
     static const char *const words[] = {"my-runbook", "My runbook", "MyRunbook"};
-    size_t i, k, end;
+    const char *end = memchr(line.p, '}', line.n);
+    size_t i, k;
 
     if (front && str_starts(line, "runbook:")) {
         buf_addf(out, "runbook: %s", w->name);
         return;
     }
-    if (front && str_starts(line, "uses: {")) {
-        for (end = 7; end < line.n && line.p[end] != '}'; end++)
-            continue;
+    /* A map in one line, without templates. */
+    if (front && end && str_starts(line, "uses: {") && !memmem(line.p, line.n, "{{", 2)) {
         add_uses(w, out);
-        buf_add(out, line.p + end + (end < line.n), line.n - end - (end < line.n));
+        buf_add(out, end + 1, line.n - (size_t)(end + 1 - line.p));
         return;
     }
     for (i = 0; i < line.n; i++) {

@@ -93,6 +93,12 @@ def new_cases(box):
                                              '"from":"runbooks/high-latency.md"') or passes("copy", at)
     yield "new --from one of ./runbooks", expect(box.run("new", "again", "--from", "us", cwd_in=at), 0) or passes("again", at)
     (at / "runbooks/bare.md").write_text(book("resolve 'x'", "---\nrunbook: bare\nsummary: s\n"))
+    chosen = "---\nrunbook: chosen\nsummary: s\nparams: { c: { type: string, one_of: [prod-eu, prod-us] } }\n" \
+        "uses: { kubernetes: \"{{c}}\" }  # which\n"
+    (at / "runbooks/chosen.md").write_text(book("resolve 'x'", chosen))
+    (at / "runbooks/chosen.test.yaml").write_text("scenarios:\n  - { name: x, params: { c: prod-eu }, expect: { outcome: resolved } }\n")
+    yield "new --from one whose instance is a parameter", expect(box.run("new", "chosen2", "--from", "chosen", cwd_in=at), 0) or \
+        passes("chosen2", at) or equal((at / "runbooks/chosen2.md").read_text(), book("resolve 'x'", chosen.replace(": chosen", ": chosen2")))
     for words, pattern in ((["Web"], "is no name"), (["../x"], "is no name"), (["-"], "is no name"), (["x.md"], "wants a name"),
                            (["x", "--from", "high-latncy"], "did you mean 'high-latency'"),
                            (["x", "--from", "zzzzzzzzz"], "shipped are .*high-latency"),
@@ -132,6 +138,10 @@ def luacats_cases(box):
         known = re.search(r"^local known = \{(.*?)\}", (ROOT / f"lua/{module}.lua").read_text(), re.M | re.S).group(1)
         block = re.search(rf"---@class midwatch\.{of}\n((?:---@field.*\n)*)", text).group(1)
         yield f"the types of {module}'s options", equal(sorted(re.findall(r"---@field (\w+)", block)), sorted(re.findall(r"\w+", known)))
+    for module in ("list", "text"):
+        has = re.findall(rf"^function {module}\.(\w+)", (ROOT / f"lua/{module}.lua").read_text(), re.M)
+        block = re.search(rf"---@class midwatch\.{module}\n((?:---@field.*\n)*)", text).group(1)
+        yield f"the types of {module}", equal(sorted(re.findall(r"---@field (\w+)", block)), sorted(has))
     for fields, of in ((("hello", "number", "touch"), "shell"), (("value", "quantile"), "prometheus"),
                        (("deployment", "statefulset"), "kubernetes"), (("scale", "rollback", "replicas", "pods"), "kubernetes.deployment"),
                        (("state", "evict", "logs"), "kubernetes.pod")):
