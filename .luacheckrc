@@ -12,3 +12,5 @@ local plugin_globals = {
 files["plugins"] = plugin_globals
 -- The ground that plugins share runs in their state.
 for _, name in ipairs { "web", "declared", "command" } do files["lua/" .. name .. ".lua"] = plugin_globals end
+-- Declarations for editors, not code.
+exclude_files = { "lua/types" }

@@ -80,12 +80,12 @@ static struct bytes compile(const char *file, struct bytes text)
     return code;
 }
 
-/* Declarations of process plugins are text only. */
+/* Declarations of process plugins, runbooks and types are text only. */
 static int is_lua(const char *file)
 {
     size_t n = strlen(file);
 
-    return n > 4 && strcmp(file + n - 4, ".lua") == 0;
+    return n > 4 && strcmp(file + n - 4, ".lua") == 0 && !strstr(file, ".d.lua");
 }
 
 static void write_bytes(FILE *out, const char *kind, int i, struct bytes b)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Lua files inside the binary: the language (lua/) and the shipped plugins
+/* The files inside the binary: the language (lua/) and the shipped plugins
  * (plugins/), each as text, which travels with a run, and as the bytecode that
- * this very build made of it, which starts fast and is never stored. */
+ * this very build made of it, which starts fast and is never stored; and, as text
+ * alone, runbooks to begin from (runbooks/) and types for editors (lua/types/). */
 #ifndef MIDWATCH_BASE_EMBEDDED_H
 #define MIDWATCH_BASE_EMBEDDED_H
 
@@ -10,7 +11,7 @@
 struct embedded {
     const char *path;       /* "lua/remedy.lua" */
     struct str text;
-    struct str code;        /* bytecode */
+    struct str code;        /* bytecode; empty where the file is no code */
 };
 
 /* By path, or NULL. Borrowed for ever. */

@@ -206,6 +206,24 @@ static void add_book(void *ctx, const char *file)
         l->names[l->n++] = xstrndup(file, strlen(file) - 3);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Some of the names, in their order. */
+static void hint_names(struct names *l, const char *folder, struct err *e)
+{
+    struct buf some = BUF_INIT(KIB);
+    size_t i;
+
+    qsort(l->names, l->n, sizeof(l->names[0]), by_name);
+    for (i = 0; i < l->n && i < 8; i++)
+        buf_addf(&some, "%s%.60s", i ? ", " : "", l->names[i]);
+    err_hint(e, "./%s has %s%s", folder, buf_text(&some), l->n > 8 ? ", ..." : "");
+    buf_free(&some);
+}
+
 /* `files` NULL: nothing is known of what is there. */
 static int not_found(const struct files *files, const char *name, const char *path, const char *file, struct err *e)
 {
@@ -221,7 +239,9 @@ static int not_found(const struct files *files, const char *name, const char *pa
     if (near)
         err_hint(e, "did you mean '%s'?", near);
     else if (l.n)
-        err_hint(e, "./%s has %s%s", folder, l.names[0], l.n > 1 ? " and others" : "");
+        hint_names(&l, folder, e);
+    else if (!is_path(name))
+        err_hint(e, "./runbooks has none; midwatch new NAME writes one");
     while (l.n > 0)
         free(l.names[--l.n]);
     free(folder);

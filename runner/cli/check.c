@@ -66,6 +66,20 @@ static void tell(struct tally *t, const char *file, const struct scenario_result
     }
 }
 
+/* Where the runbook itself is missing, that is what is said. */
+static int no_scenarios(struct source *source, const char *file, struct err *e)
+{
+    struct runbook *book = NULL;
+    struct err missing = {0};
+
+    if (e->code == ERR_NOT_FOUND && source_load(source, file, &book, &missing) == ERR_NOT_FOUND)
+        return cli_fail(&missing);
+    book_free(book);
+    if (e->code == ERR_NOT_FOUND)
+        err_hint(e, "midwatch new NAME writes a runbook that has one");
+    return cli_fail(e);
+}
+
 static int test_file(struct tally *t, struct source *source, const char *file)
 {
     struct scenario_result result;
@@ -74,7 +88,7 @@ static int test_file(struct tally *t, struct source *source, const char *file)
     size_t i;
 
     if (scenarios_load(source, file, &scenarios, &e) < 0)
-        return cli_fail(&e);
+        return no_scenarios(source, file, &e);
     json_array_foreach(scenarios, i, scenario) {
         if (scenario_run(source, file, t->cli->config, scenario, t->gc_mode, &result, &e) < 0) {
             scenario_result_deinit(&result);

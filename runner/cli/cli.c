@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of verbs; it drives parsing, help and suggestions. */
+/* The table of verbs; it drives parsing, help, suggestions, completion and the man page. */
 #include "cli/cli.h"
 
 #include "base/str.h"
@@ -11,51 +11,85 @@
 
 #define COMMON (FLAG_CONFIG | FLAG_STATE)
 #define SOURCE (FLAG_AT | FLAG_REPO)
+#define PRINTS (COMMON | FLAG_OUTPUT)
 
+/* In the order in which help shows them. */
 static const struct verb verbs[] = {
-    {"run", "NAME|FILE.md [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
-     COMMON | FLAG_OUTPUT | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run},
-    {"resume", "RUN", "take a run up again where it stopped", COMMON | FLAG_OUTPUT, 1, 1, verb_resume},
-    {"settle", "RUN [EFFECT] applied|absent|release", "say what is true of an effect whose outcome is unknown",
-     COMMON, 2, 3, verb_settle},
-    {"cancel", "RUN", "end a run and undo what it changed", COMMON | FLAG_OUTPUT, 1, 1, verb_cancel},
-    {"undo", "RUN", "put back what an ended run changed", COMMON | FLAG_OUTPUT, 1, 1, verb_undo},
-    {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", COMMON, 1, 2, verb_approve},
-    {"deny", "RUN [QUESTION]", "say no to it", COMMON, 1, 2, verb_deny},
-    {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", COMMON, 2, 3, verb_answer},
-    {"list", "", "the runs of the journal, newest first", COMMON | FLAG_OUTPUT, 0, 0, verb_list},
-    {"show", "RUN", "what a run saw, decided and changed", COMMON | FLAG_OUTPUT, 1, 1, verb_show},
-    {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report},
-    {"lint", "FILE.md...", "check a runbook without running it", COMMON | FLAG_OUTPUT | SOURCE, 1, 16, verb_lint},
-    {"test", "FILE.md...", "run a runbook's scenarios over virtual time", COMMON | FLAG_OUTPUT | SOURCE, 1, 16,
-     verb_test},
-    {"replay", "RUN", "run a run again from its journal alone, and compare", COMMON, 1, 1, verb_replay},
-    {"halt", "[WHY] | --release", "stop all effects at once, or release the halt", COMMON | FLAG_RELEASE, 0, 1, verb_halt},
-    {"plugin", "test|describe PATH", "try a plugin against its contract, or print what it declares", 0, 2, 2, verb_plugin},
-    {"doctor", "", "what is configured, reachable and permitted here", COMMON | FLAG_OUTPUT, 0, 0, verb_doctor},
-    {"version", "", "print the version", 0, 0, 0, verb_version},
-    {"help", "[VERB]", "print this, or one verb's usage", 0, 0, 1, verb_help},
+    {"new", "NAME [--from RUNBOOK] [--uses INSTANCE]...", "write a runbook with its scenarios, to begin from",
+     FLAG_CONFIG | FLAG_OUTPUT | FLAG_FROM | FLAG_USES | FLAG_LUACATS, 1, 1, verb_new, GROUP_WRITE,
+     "Writes runbooks/NAME.md and runbooks/NAME.test.yaml, which pass lint and test as they are, and overwrites nothing. It "
+     "uses the instances of midwatch.yaml. --from copies another runbook: one of ./runbooks, or a shipped one (high-latency)."},
+    {"lint", "RUNBOOK...", "check a runbook without running it", PRINTS | SOURCE, 1, 16, verb_lint, GROUP_WRITE,
+     "Touches nothing. Each finding is file:line:column and what would be right."},
+    {"test", "RUNBOOK...", "run a runbook's scenarios over virtual time", PRINTS | SOURCE, 1, 16, verb_test, GROUP_WRITE,
+     "The scenarios stand in RUNBOOK.test.yaml. Touches nothing; hours of waiting take milliseconds."},
+    {"run", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
+     PRINTS | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run, GROUP_RUN,
+     "Ctrl-C asks whether to leave, go on, or cancel; a run that was left or killed is taken up again by resume. What a "
+     "person must decide is asked at the terminal, and may be answered from elsewhere."},
+    {"resume", "RUN", "take a run up again where it stopped", PRINTS, 1, 1, verb_resume, GROUP_RUN,
+     "It goes on from the journal, on the very sources it started with. An effect whose outcome is unknown is read back first."},
+    {"watch", "[RUN]", "follow a run of another terminal, read-only", PRINTS, 0, 1, verb_watch, GROUP_RUN,
+     "Prints the lines of live progress from the beginning and ends with the run, with its exit code. Ctrl-C ends the watching, "
+     "never the run. Without RUN: the newest run that has not ended."},
+    {"cancel", "RUN", "end a run and undo what it changed", PRINTS, 1, 1, verb_cancel, GROUP_RUN,
+     "What is on its way is waited for, then undone in reverse order. A run that nobody executes is taken up to be undone."},
+    {"undo", "RUN", "put back what an ended run changed", PRINTS, 1, 1, verb_undo, GROUP_RUN,
+     "Says what that would be, and asks where somebody can answer. Each undo is looked at first and refused if somebody else "
+     "has changed the target since."},
+    {"halt", "[WHY] | --release", "stop all effects at once, or release the halt", PRINTS | FLAG_RELEASE, 0, 1, verb_halt,
+     GROUP_RUN, "A file in the state directory; it works whatever state the journal is in."},
+    {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", PRINTS, 1, 2, verb_approve, GROUP_PEOPLE, ""},
+    {"deny", "RUN [QUESTION]", "say no to it", PRINTS, 1, 2, verb_deny, GROUP_PEOPLE, ""},
+    {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", PRINTS, 2, 3, verb_answer, GROUP_PEOPLE, ""},
+    {"settle", "RUN [EFFECT] applied|absent|release", "say what is true of an effect whose outcome is unknown", PRINTS, 2, 3,
+     verb_settle, GROUP_PEOPLE,
+     "Look at the target first. applied: it has happened. absent: it has not. release: nobody knows; the run ends escalated "
+     "and its targets are free."},
+    {"list", "", "the runs of the journal, newest first", PRINTS, 0, 0, verb_list, GROUP_LOOK,
+     "RUN is a number of this list or the beginning of a run's uuid."},
+    {"show", "RUN", "what a run saw, decided and changed", PRINTS, 1, 1, verb_show, GROUP_LOOK, ""},
+    {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report,
+     GROUP_LOOK, "-o escalation is the evidence for whoever takes over."},
+    {"replay", "RUN", "run a run again from its journal alone, and compare", PRINTS, 1, 1, verb_replay, GROUP_JOURNAL,
+     "Touches nothing. A difference means that the journal was changed or that the program contradicts it; exit 1."},
+    {"plugin", "test|describe PATH", "try a plugin against its contract, or print what it declares", FLAG_OUTPUT, 2, 2,
+     verb_plugin, GROUP_HERE, "PATH is a file plugin.lua or a declaration plugin.json. describe prints JSON in any case."},
+    {"doctor", "", "what is configured, reachable and permitted here", PRINTS, 0, 0, verb_doctor, GROUP_HERE,
+     "Exit 2 if something fails."},
+    {"completion", "bash|zsh|fish", "print what makes a shell complete these commands", 0, 1, 1, verb_completion, GROUP_HERE,
+     "For bash: eval \"$(midwatch completion bash)\". For zsh, after compinit: eval \"$(midwatch completion zsh)\". For fish: "
+     "midwatch completion fish | source."},
+    {"version", "", "print the version", FLAG_OUTPUT, 0, 0, verb_version, GROUP_HERE, ""},
+    {"help", "[VERB]", "print this, or all about one verb", FLAG_CONFIG | FLAG_OUTPUT | FLAG_MAN | FLAG_LUACATS, 0, 1, verb_help,
+     GROUP_HERE, ""},
+    {"complete", "WORD...", "what may come next, for the shells", 0, 0, 64, verb_complete, GROUP_HIDDEN, ""},
 };
-#define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-static const struct {
-    const char *name;
-    enum cli_flag flag;
-    bool has_value;
-    const char *help;
-} options[] = {
-    {"-p", FLAG_PARAM, true, "-p key=value   a parameter of the runbook; repeatable"},
-    {"--alert", FLAG_ALERT, true, "--alert FILE   an Alertmanager payload whose labels give parameters"},
-    {"--at", FLAG_AT, true, "--at REF       the runbook as a commit, tag or branch of its git repository has it"},
-    {"--repo", FLAG_REPO, true, "--repo REPO    that repository: a path, or an ssh:// or https:// address"},
-    {"--config", FLAG_CONFIG, true, "--config FILE  the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
-    {"--state", FLAG_STATE, true, "--state DIR    where the journal is"},
-    {"-o", FLAG_OUTPUT, true, "-o text|json   the form of what is printed"},
-    {"-o", FLAG_FORM, true, "-o FORM        md (default), html, json, text, or escalation: the evidence for who takes over"},
-    {"--out", FLAG_OUT, true, "--out FILE     write it there instead of to stdout"},
-    {"--release", FLAG_RELEASE, false, "--release      end the halt"},
+static const struct option options[] = {
+    {"-p", FLAG_PARAM, "key=value", "a parameter of the runbook; repeatable"},
+    {"--alert", FLAG_ALERT, "FILE", "an Alertmanager payload whose labels give parameters"},
+    {"--at", FLAG_AT, "REF", "the runbook as a commit, tag or branch of its git repository has it"},
+    {"--repo", FLAG_REPO, "REPO", "that repository: a path, or an ssh:// or https:// address"},
+    {"--from", FLAG_FROM, "RUNBOOK", "copy this runbook and its scenarios"},
+    {"--uses", FLAG_USES, "INSTANCE", "an instance of midwatch.yaml to use; repeatable"},
+    {"--release", FLAG_RELEASE, NULL, "end the halt"},
+    {"--out", FLAG_OUT, "FILE", "write it there instead of to stdout"},
+    {"--luacats", FLAG_LUACATS, NULL, "the types of the language for editors: help prints them, new writes .midwatch/types.lua"},
+    {"--man", FLAG_MAN, NULL, "print the manual page midwatch(1)"},
+    {"-o", FLAG_OUTPUT, "text|json", "the form of what is printed"},
+    {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},
+    {"--config", FLAG_CONFIG, "FILE", "the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
+    {"--state", FLAG_STATE, "DIR", "where the journal is"},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+
+static const struct exit_code exits[] = {
+    {0, "resolved or no_action"}, {1, "internal error"}, {2, "usage, invalid runbook or refused request"}, {3, "escalated"},
+    {4, "refused by policy"}, {5, "not ended: left, or waiting for a person"}, {6, "the outcome of an effect is unknown"},
+    {7, "cancelled"},
+};
+
+#define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
 const struct verb *cli_verbs(size_t *n)
 {
@@ -63,7 +97,27 @@ const struct verb *cli_verbs(size_t *n)
     return verbs;
 }
 
-static const struct verb *find_verb(const char *name)
+const struct option *cli_options(size_t *n)
+{
+    *n = sizeof(options) / sizeof(options[0]);
+    return options;
+}
+
+const struct exit_code *cli_exits(size_t *n)
+{
+    *n = sizeof(exits) / sizeof(exits[0]);
+    return exits;
+}
+
+const char *cli_group_title(enum cli_group g)
+{
+    static const char *const titles[] = {"Write a runbook", "Run it", "Decide, as a person", "Look at runs", "The journal",
+                                         "This machine", "For programs"};
+
+    return titles[g];
+}
+
+const struct verb *cli_find_verb(const char *name)
 {
     const char *names[NVERBS], *near;
     size_t i;
@@ -79,142 +133,6 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-static int usage(const struct verb *v)
-{
-    fprintf(stderr, "usage: midwatch %s %s\n", v->name, v->usage);
-    return EXIT_USAGE;
-}
-
-static int take_value(struct cli *c, enum cli_flag flag, const char *value)
-{
-    switch (flag) {
-    case FLAG_CONFIG:
-        c->config_file = value;
-        break;
-    case FLAG_STATE:
-        c->state_option = value;
-        break;
-    case FLAG_ALERT:
-        c->alert_file = value;
-        break;
-    case FLAG_FORM:
-        c->form = value;
-        break;
-    case FLAG_OUT:
-        c->out_file = value;
-        break;
-    case FLAG_AT:
-        c->at = value;
-        break;
-    case FLAG_REPO:
-        c->repo = value;
-        break;
-    case FLAG_RELEASE:
-        c->release = true;
-        break;
-    case FLAG_PARAM:
-        if (c->nparams == sizeof(c->params) / sizeof(c->params[0])) {
-            fprintf(stderr, "midwatch: too many -p\n");
-            return EXIT_USAGE;
-        }
-        c->params[c->nparams++] = value;
-        break;
-    case FLAG_OUTPUT:
-        c->json = strcmp(value, "json") == 0;
-        if (!c->json && strcmp(value, "text") != 0) {
-            fprintf(stderr, "midwatch: -o is text or json, not '%.60s'\n", value);
-            return EXIT_USAGE;
-        }
-        break;
-    }
-    return 0;
-}
-
-/* One option at argv[*i]. */
-static int take_option(struct cli *c, const struct verb *v, int argc, char **argv, int *i)
-{
-    const char *word = argv[*i], *names[NOPTIONS], *near;
-    size_t k;
-
-    for (k = 0; k < NOPTIONS; k++) {
-        size_t n = strlen(options[k].name);
-        const char *value = NULL;
-
-        names[k] = options[k].name;
-        if (strncmp(word, options[k].name, n) != 0 || (word[n] && word[n] != '=') || !(v->flags & options[k].flag))
-            continue;
-        if (options[k].has_value) {
-            value = word[n] == '=' ? word + n + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-            if (!value) {
-                fprintf(stderr, "midwatch: %s wants a value\n", options[k].name);
-                return EXIT_USAGE;
-            }
-        }
-        return take_value(c, options[k].flag, value);
-    }
-    near = str_nearest(str_of(word), names, NOPTIONS);
-    fprintf(stderr, "midwatch %s: no option '%.60s'%s%s%s\n", v->name, word, near ? " (did you mean '" : "",
-            near ? near : "", near ? "'?)" : "");
-    return EXIT_USAGE;
-}
-
-static int parse(struct cli *c, const struct verb *v, int argc, char **argv)
-{
-    bool only_words = false;
-    int i, rc;
-
-    for (i = 2; i < argc; i++) {
-        if (!only_words && strcmp(argv[i], "--") == 0) {
-            only_words = true;
-        } else if (!only_words && strcmp(argv[i], "--help") == 0) {
-            c->nargs = 0;
-            c->args[c->nargs++] = v->name;
-            return -1;
-        } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-            rc = take_option(c, v, argc, argv, &i);
-            if (rc)
-                return rc;
-        } else if (c->nargs == v->max_args || c->nargs == sizeof(c->args) / sizeof(c->args[0])) {
-            fprintf(stderr, "midwatch %s: '%.60s' is too much\n", v->name, argv[i]);
-            return usage(v);
-        } else {
-            c->args[c->nargs++] = argv[i];
-        }
-    }
-    return c->nargs < v->min_args ? usage(v) : 0;
-}
-
-int verb_help(struct cli *c)
-{
-    const struct verb *v;
-    size_t i;
-
-    if (c->nargs == 0) {
-        printf("usage: midwatch VERB ...\n\n");
-        for (i = 0; i < NVERBS; i++)
-            printf("  %-8s %-58s %s\n", verbs[i].name, verbs[i].usage, verbs[i].summary);
-        printf("\nExit codes: 0 resolved or no_action, 1 internal error, 2 usage or invalid, 3 escalated, 4 refused by policy,\n"
-               "5 not ended, 6 outcome of an effect unknown, 7 cancelled.\n");
-        return EXIT_OK;
-    }
-    v = find_verb(c->args[0]);
-    if (!v)
-        return EXIT_USAGE;
-    printf("usage: midwatch %s %s\n%s\n", v->name, v->usage, v->summary);
-    for (i = 0; i < NOPTIONS; i++) {
-        if (v->flags & options[i].flag)
-            printf("  %s\n", options[i].help);
-    }
-    return EXIT_OK;
-}
-
-int verb_version(struct cli *c)
-{
-    (void)c;
-    printf("midwatch %s\n", MIDWATCH_VERSION);
-    return EXIT_OK;
-}
-
 int cli_main(int argc, char **argv)
 {
     struct cli c = {0};
@@ -226,12 +144,12 @@ int cli_main(int argc, char **argv)
         verb_help(&c);
         return EXIT_USAGE;
     }
-    v = find_verb(strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help"
-                  : strcmp(argv[1], "--version") == 0                          ? "version"
-                                                                               : argv[1]);
+    v = cli_find_verb(strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help"
+                      : strcmp(argv[1], "--version") == 0                          ? "version"
+                                                                                   : argv[1]);
     if (!v)
         return EXIT_USAGE;
-    rc = parse(&c, v, argc, argv);
+    rc = cli_parse(&c, v, argc, argv);
     if (rc < 0)
         return verb_help(&c);
     if (rc == 0)

@@ -16,29 +16,65 @@ enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2 };
 
 enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
-    FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512,
+    FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
+    FLAG_LUACATS = 4096, FLAG_MAN = 8192,
 };
+/* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
+enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
 
 struct cli {
     const char *config_file, *state_option, *alert_file, *form, *out_file, *at, *repo;
     const char *params[64];
     size_t nparams;
-    const char *args[16];
+    const char *args[64];
     size_t nargs;
-    bool json, release;
+    const char *from, *uses[16];
+    size_t nuses;
+    bool json, release, luacats, man;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
 
+/* The words of usage say what completion offers: RUNBOOK, RUN, VERB, `a|b`; other capitals are free text. */
 struct verb {
     const char *name, *usage, *summary;
     unsigned flags;                 /* options it takes */
     size_t min_args, max_args;
     int (*exec)(struct cli *c);
+    enum cli_group group;
+    const char *more;               /* what else one must know; "" = nothing */
+};
+struct option {
+    const char *name;
+    enum cli_flag flag;
+    const char *value;              /* FILE, DIR, key=value, INSTANCE, RUNBOOK, a|b; NULL = it takes none */
+    const char *help;
+};
+struct exit_code {
+    int code;
+    const char *meaning;
 };
 
 int cli_main(int argc, char **argv);
+/* The tables (cli.c). */
 const struct verb *cli_verbs(size_t *n);
+const struct option *cli_options(size_t *n);
+const struct exit_code *cli_exits(size_t *n);
+const char *cli_group_title(enum cli_group g);
+/* The verb by name; NULL after printing the nearest. */
+const struct verb *cli_find_verb(const char *name);
+
+/* parse.c: the words after the verb. 0, an exit code after printing why, or -1: --help was among them. */
+int cli_parse(struct cli *c, const struct verb *v, int argc, char **argv);
+/* One option with its value (NULL if it takes none). 0, or an exit code after printing why. */
+int cli_take_option(struct cli *c, const struct option *o, const char *value);
+/* The option of this name that v takes, or NULL. `n` bytes of word count. */
+const struct option *cli_find_option(const struct verb *v, const char *word, size_t n);
+
+/* man.c: midwatch(1) as mdoc, from the tables. */
+void cli_man(struct buf *out);
+/* luacats.c: the types of the language and of the faces of all instances, for editors. */
+int cli_luacats(struct cli *c, struct buf *out, struct err *e);
 
 /* common.c */
 /* Prints "midwatch: error" on stderr and returns the exit code for it. */
@@ -52,10 +88,25 @@ int cli_source(struct cli *c, struct source **out);
 int cli_read_journal(struct cli *c, struct journal **out);
 /* The run that text names (id, or the beginning of its uuid). 0, or an exit code after printing why. */
 int cli_run_id(struct journal *j, const char *text, int64_t *out);
-/* One line per open run with what to type next; nothing if there is none. */
-void cli_open_runs(struct journal *j, int64_t but);
+/* How many effects of the run have an outcome that nobody knows. */
+size_t cli_unknown_effects(struct journal *j, int64_t run);
+
+/* How a run stands when a command is done with it. Borrowed. */
+struct standing {
+    int64_t id;
+    enum run_state state;
+    const char *runbook, *outcome, *reason, *text;
+    size_t unknown;                 /* effects */
+};
+/* The exit code, and for people what to do next on stderr and the last line on stdout; as_json: one object. */
+int cli_conclude(const struct standing *s, bool as_json);
+/* One line per open run on stderr with what to type next; nothing if there is none. `reader`: somebody else may be
+ * executing one; NULL in the journal's owner. */
+void cli_open_runs(struct journal *j, const struct cli *reader);
 /* What the terminal on stdout can show, from its size and the environment's locale. */
 struct view cli_view(void);
+/* What a verb did: one line, or under -o json `facts` with that line as "text". Takes facts, which may be NULL. */
+void cli_tell(const struct cli *c, json_t *facts, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* "name@host" of who runs this program. */
 const char *cli_who(void);
 
@@ -77,6 +128,10 @@ int verb_halt(struct cli *c);
 int verb_report(struct cli *c);
 int verb_plugin(struct cli *c);
 int verb_doctor(struct cli *c);
+int verb_new(struct cli *c);
+int verb_watch(struct cli *c);
+int verb_completion(struct cli *c);
+int verb_complete(struct cli *c);
 int verb_version(struct cli *c);
 int verb_help(struct cli *c);
 

@@ -73,7 +73,8 @@ int verb_halt(struct cli *c)
         rc = e.code == ERR_NOT_FOUND ? 0 : cli_fail(&e);
     if (rc == 0) {
         journal_it(c, h, !c->release, why);
-        printf(c->release ? "released: effects may be sent again\n" : "halted: nothing is sent until midwatch halt --release\n");
+        cli_tell(c, json_pack("{s:b}", "halted", !c->release), "%s",
+                 c->release ? "released: effects may be sent again" : "halted: nothing is sent until midwatch halt --release");
     }
     h->ops->free(h);
     return rc;

@@ -98,7 +98,7 @@ int verb_list(struct cli *c)
     if (rc == 0 && c->json)
         puts(buf_text(&l.json));
     else if (rc == 0 && l.n == 0)
-        puts("no runs yet");
+        puts("no runs yet; midwatch run RUNBOOK begins one, midwatch new NAME writes a runbook");
     buf_free(&l.json);
     j->ops->free(j);
     return rc;

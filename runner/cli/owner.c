@@ -69,10 +69,19 @@ static int take_cancel(struct session *s, const struct peer *who, const json_t *
     return 0;
 }
 
+/* The run that is being executed, as a number; 0 = none yet. */
+static int take_status(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
+{
+    (void)who, (void)request, (void)e;
+    buf_addf(text, "%lld", s->run ? (long long)run_id(s->run) : 0);
+    return 0;
+}
+
 static const struct {
     const char *verb;
     int (*take)(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
-} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"leave", take_leave}, {"settle", take_settle}};
+} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"leave", take_leave}, {"settle", take_settle},
+           {"status", take_status}};
 
 static int take(void *ctx, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
 {
@@ -94,16 +103,45 @@ void owner_open(struct session *s)
         fprintf(stderr, "midwatch: other commands cannot reach this run: %s\n", e.msg);
 }
 
+int64_t owner_run(const struct cli *c, struct err *e)
+{
+    json_t *request = json_pack("{s:s}", "verb", "status");
+    struct buf text = BUF_INIT(KIB);
+    int rc = socket_ask(c->state_dir, request, 1, &text, e);
+    int64_t run = rc == 0 ? strtoll(buf_text(&text), NULL, 10) : rc;
+
+    json_decref(request);
+    buf_free(&text);
+    return run;
+}
+
+bool owner_executes(const struct cli *c, int64_t run)
+{
+    struct err e = {0};
+    int64_t executed = owner_run(c, &e);
+
+    return executed != ERR_NOT_FOUND && (executed <= 0 || executed == run);
+}
+
 int owner_ask(struct cli *c, json_t *request, struct err *e)
 {
     struct buf text = BUF_INIT(64 * KIB);
-    int rc = socket_ask(c->state_dir, request, &text, e);
+    int rc = socket_ask(c->state_dir, request, 10, &text, e);
 
     if (rc == 0)
-        printf("%s\n", buf_text(&text));
+        cli_tell(c, json_pack("{s:O* s:O}", "answer", json_object_get(request, "answer"), "run", json_object_get(request, "run")),
+                 "%s", buf_text(&text));
     json_decref(request);
     buf_free(&text);
     return rc;
+}
+
+/* What is not there is most often a run that was mistyped. */
+static int fail(struct err *e)
+{
+    if (e->code == ERR_NOT_FOUND && !e->hint[0])
+        err_hint(e, "midwatch list shows the runs there are");
+    return cli_fail(e);
 }
 
 /* Nobody is there: the answer is written, and the run goes on when it is resumed. */
@@ -116,10 +154,11 @@ static int answer_left_run(struct cli *c, int64_t run, const char *path, const c
     int rc = session_open(&s, c, "midwatch answer");
 
     if (rc == 0 && answer_question(s.writer, s.host, run, path, &w, &more, &e) < 0)
-        rc = cli_fail(&e);
+        rc = fail(&e);
     if (rc == 0)
-        printf("run %lld: %s said %s; %s\n", (long long)run, w.by, answer,
-               more ? "more people must agree" : "go on with: midwatch resume");
+        cli_tell(c, json_pack("{s:s s:I}", "answer", answer, "run", (json_int_t)run), "run %lld: %s said %s; %s %lld",
+                 (long long)run, w.by, answer, more ? "more people must agree: midwatch show" : "go on with: midwatch resume",
+                 (long long)run);
     session_close(&s);
     return rc;
 }
@@ -164,7 +203,7 @@ static int cancel_left_run(struct cli *c, int64_t run)
     int rc = session_open(&s, c, "midwatch cancel");
 
     if (rc == 0 && engine_resume(s.engine, run, cli_who(), &s.run, &e) < 0)
-        rc = cli_fail(&e);
+        rc = fail(&e);
     else if (rc == 0) {
         engine_cancel(s.engine, cli_who());
         rc = session_run(&s);

@@ -10,5 +10,9 @@
 void owner_open(struct session *s);
 /* Asks the owner and prints what it says. ERR_NOT_FOUND: there is none. Takes the request. */
 int owner_ask(struct cli *c, json_t *request, struct err *e);
+/* The run that the owner executes; 0 = none yet. ERR_NOT_FOUND: nobody owns the journal; another error: it cannot be asked. */
+int64_t owner_run(const struct cli *c, struct err *e);
+/* True if the owner executes the run; also where there is an owner who cannot be asked. */
+bool owner_executes(const struct cli *c, int64_t run);
 
 #endif

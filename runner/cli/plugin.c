@@ -9,6 +9,7 @@
 
 struct count {
     size_t passed, failed;
+    json_t *cases;              /* of -o json; else NULL */
 };
 
 static void tell(void *ctx, const char *name, const char *why)
@@ -19,7 +20,10 @@ static void tell(void *ctx, const char *name, const char *why)
     n->passed += !why;
     n->failed += why != NULL;
     str_add_printable(&b, why ? why : "", why ? strnlen(why, 1500) : 0);
-    printf("%s - %s%s%s\n", why ? "not ok" : "ok", name, why ? ": " : "", buf_text(&b));
+    if (n->cases)
+        json_array_append_new(n->cases, json_pack("{s:s s:b s:s}", "name", name, "passed", !why, "why", buf_text(&b)));
+    else
+        printf("%s - %s%s%s\n", why ? "not ok" : "ok", name, why ? ": " : "", buf_text(&b));
     fflush(stdout);
     buf_free(&b);
 }
@@ -41,8 +45,11 @@ int verb_plugin(struct cli *c)
         fprintf(stderr, "midwatch plugin: '%.60s' is neither test nor describe\n", c->args[0]);
         return EXIT_USAGE;
     }
-    if (plugin_test(c->args[1], tell, &n, &e) < 0)
+    n.cases = c->json ? json_array() : NULL;
+    if (plugin_test(c->args[1], tell, &n, &e) < 0) {
+        json_decref(n.cases);
         return cli_fail(&e);
-    printf("%zu passed, %zu failed\n", n.passed, n.failed);
+    }
+    cli_tell(c, json_pack("{s:o*}", "cases", n.cases), "%zu passed, %zu failed", n.passed, n.failed);
     return n.failed ? EXIT_USAGE : EXIT_OK;
 }

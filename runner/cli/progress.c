@@ -23,6 +23,7 @@ struct progress {
     size_t nlooks;
     char looked[64];
     struct view view;
+    const char *hint;           /* what Ctrl-C does */
 };
 
 struct progress *progress_new(bool json)
@@ -31,11 +32,17 @@ struct progress *progress_new(bool json)
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
 
     p->json = json;
+    p->hint = "Ctrl-C to stop";
     p->terminal = isatty(1) && term && strcmp(term, "dumb") != 0;
     p->colour = p->terminal && !(no_colour && no_colour[0]);
     p->view = cli_view();
     buf_init(&p->last, 4 * KIB);
     return p;
+}
+
+void progress_hint(struct progress *p, const char *hint)
+{
+    p->hint = hint;
 }
 
 void progress_free(struct progress *p)
@@ -74,15 +81,15 @@ static void status(struct progress *p, const char *what)
     if (!p->terminal)
         return;
     progress_clear(p);
-    printf("  ... %.90s  (Ctrl-C to stop)", what);
+    printf("  ... %.90s  (%s)", what, p->hint);
     p->drawn = true;
 }
 
 /* A new heading of the runbook, once. */
-static void section(struct progress *p, const struct run *r, const struct row *row)
+static void section(struct progress *p, const struct runbook *book, const struct row *row)
 {
     int64_t line = json_slice_int(row->payload, "line", 0);
-    const char *title = line > 0 ? book_section(run_book(r), (int)line) : "";
+    const char *title = line > 0 && book ? book_section(book, (int)line) : "";
     struct buf b = BUF_INIT(KIB);
 
     if (title[0] == '\0' || strncmp(title, p->section, sizeof(p->section) - 1) == 0)
@@ -147,11 +154,20 @@ static bool look_again(struct progress *p, const struct row *row, const char *te
 void progress_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
 {
     struct progress *p = ctx;
+
+    if (!replayed)
+        progress_show(p, run_book(r), row);
+    else if (row->kind == ROW_START)
+        p->started = row->at;
+}
+
+void progress_show(struct progress *p, const struct runbook *book, const struct row *row)
+{
     struct buf b = BUF_INIT(4 * KIB);
 
     if (row->kind == ROW_START)
         p->started = row->at;
-    if (p->json || replayed || !sentence_of(row, &b)) {
+    if (p->json || !sentence_of(row, &b)) {
         buf_free(&b);
         return;
     }
@@ -170,7 +186,7 @@ void progress_row(void *ctx, const struct run *r, const struct row *row, bool re
     }
     if (!(p->waiting && row->kind == ROW_OBS && strcmp(buf_text(&b), buf_text(&p->last)) == 0)) {
         progress_clear(p);
-        section(p, r, row);
+        section(p, book, row);
         line(p, row, buf_text(&b));
     }
     if (row->kind == ROW_OBS) {

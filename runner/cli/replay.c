@@ -20,8 +20,9 @@ int verb_replay(struct cli *c)
     if (rc == 0 && (replay_run(c->config, j, id, 0, &rows, &e) < 0 || j->ops->get_run(j, id, &info, &e) < 0))
         rc = cli_fail(&e);
     if (rc == 0)
-        printf("run %lld: %zu rows, equal%s\n", (long long)id, rows,
-               info.state == RUN_ENDED ? "" : " so far (it has not ended)");
+        cli_tell(c, json_pack("{s:b s:I s:I}", "ended", info.state == RUN_ENDED, "rows", (json_int_t)rows, "run", (json_int_t)id),
+                 "run %lld: %zu rows, equal%s", (long long)id, rows,
+                 info.state == RUN_ENDED ? "" : " so far (it has not ended)");
     run_info_deinit(&info);
     j->ops->free(j);
     return rc;

@@ -4,7 +4,6 @@
  * interrupt does not. What was left can be resumed. */
 #include "cli/session.h"
 
-#include "base/json.h"
 #include "base/limits.h"
 #include "cli/owner.h"
 #include "cli/progress.h"
@@ -74,7 +73,7 @@ int session_open(struct session *s, struct cli *c, const char *what)
         return rc;
     if ((!s->host && host_real_new(&s->host, &e) < 0) || journal_sqlite_open(c->state_dir, what, NULL, &journal, &e) < 0)
         return cli_fail(&e);
-    cli_open_runs(journal, 0);
+    cli_open_runs(journal, NULL);
     if (writer_new(journal, true, wake, s->host, &s->writer, &e) < 0)
         return cli_fail(&e);
     ro = (struct registry_options){.host = s->host, .config = c->config};
@@ -114,58 +113,17 @@ static void write_evidence(struct session *s)
     buf_free(&path);
 }
 
-static void say_next(struct session *s)
-{
-    long long id = (long long)run_id(s->run);
-
-    if (run_state_of(s->run) == RUN_WAITING_PERSON)
-        fprintf(stderr, "Look at the target, then say what is true:\n"
-                        "  midwatch settle %lld applied     the effect has happened\n"
-                        "  midwatch settle %lld absent      it has not\n"
-                        "  midwatch settle %lld release     nobody knows; end the run and free its target\n"
-                        "then: midwatch resume %lld\n", id, id, id, id);
-    else if (run_state_of(s->run) != RUN_ENDED)
-        fprintf(stderr, "to go on: midwatch resume %lld\n", id);
-    else
-        fprintf(stderr, "details: midwatch show %lld\n", id);
-}
-
-static void print_json(struct session *s, int code)
-{
-    struct buf b = BUF_INIT(64 * KIB);
-    struct json_object o;
-
-    json_open(&o, &b);
-    json_put_int(&o, "exit", code);
-    json_put_int(&o, "id", run_id(s->run));
-    json_put_string(&o, "outcome", str_of(run_outcome(s->run)));
-    json_put_string(&o, "reason", str_of(run_reason(s->run)));
-    json_put_string(&o, "runbook", str_of(run_book(s->run)->name));
-    json_put_string(&o, "state", str_of(run_state_name(run_state_of(s->run))));
-    json_put_string(&o, "text", str_of(run_text(s->run)));
-    json_put_int(&o, "unknown_effects", (int64_t)run_unknown_effects(s->run));
-    json_close(&o);
-    puts(buf_text(&b));
-    buf_free(&b);
-}
-
 static int conclude(struct session *s)
 {
-    int code = outcome_exit_code(run_state_of(s->run), run_outcome(s->run), run_reason(s->run),
-                                 run_unknown_effects(s->run));
-    bool ended = run_state_of(s->run) == RUN_ENDED, escalated = strcmp(run_outcome(s->run), "escalated") == 0;
+    struct standing end = {.id = run_id(s->run), .state = run_state_of(s->run), .runbook = run_book(s->run)->name,
+                           .outcome = run_outcome(s->run), .reason = run_reason(s->run), .text = run_text(s->run),
+                           .unknown = run_unknown_effects(s->run)};
 
     progress_clear(s->progress);
     fflush(stdout);
-    if (escalated || run_state_of(s->run) == RUN_WAITING_PERSON)
+    if (end.state == RUN_WAITING_PERSON || strcmp(end.outcome, "escalated") == 0)
         write_evidence(s);
-    if (s->cli->json) {
-        print_json(s, code);
-        return code;
-    }
-    say_next(s);
-    printf("%s: %s\n", ended ? "outcome" : "state", ended ? run_outcome(s->run) : run_state_name(run_state_of(s->run)));
-    return code;
+    return cli_conclude(&end, s->cli->json);
 }
 
 int session_run(struct session *s)

@@ -5,6 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void tell(const struct cli *c, int64_t id, const char *verdict)
+{
+    json_t *facts = json_pack("{s:s s:I s:s}", "by", cli_who(), "run", (json_int_t)id, "verdict", verdict);
+
+    if (strcmp(verdict, "release") == 0)
+        cli_tell(c, facts, "run %lld: released; it has ended escalated, and its targets are free", (long long)id);
+    else
+        cli_tell(c, facts, "run %lld: settled as %s by %s; go on with: midwatch resume %lld", (long long)id, verdict, cli_who(),
+                 (long long)id);
+}
+
 int verb_settle(struct cli *c)
 {
     struct session s = {0};
@@ -17,11 +28,8 @@ int verb_settle(struct cli *c)
         rc = cli_run_id(writer_journal(s.writer), c->args[0], &id);
     if (rc == 0 && settle_effect(s.writer, s.host, id, path, verdict, cli_who(), &e) < 0)
         rc = cli_fail(&e);
-    if (rc == 0 && strcmp(verdict, "release") == 0)
-        printf("run %lld: released; it has ended escalated, and its targets are free\n", (long long)id);
-    else if (rc == 0)
-        printf("run %lld: settled as %s by %s; go on with: midwatch resume %lld\n", (long long)id, verdict, cli_who(),
-               (long long)id);
+    if (rc == 0)
+        tell(c, id, verdict);
     session_close(&s);
     return rc;
 }

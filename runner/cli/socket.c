@@ -17,7 +17,6 @@
 
 #define CLIENTS_MAX 16
 #define GROUPS_MAX 64
-#define WITHIN_S 10
 
 struct client {
     struct socket *socket;
@@ -222,9 +221,9 @@ static int exchange(int fd, const json_t *request, struct buf *line, struct err 
     return 0;
 }
 
-int socket_ask(const char *state_dir, const json_t *request, struct buf *text, struct err *e)
+int socket_ask(const char *state_dir, const json_t *request, int within_s, struct buf *text, struct err *e)
 {
-    struct timeval within = {.tv_sec = WITHIN_S};
+    struct timeval within = {.tv_sec = within_s};
     struct buf line = BUF_INIT(64 * KIB);
     struct sockaddr_un a;
     json_t *answer = NULL;

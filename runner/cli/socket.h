@@ -22,7 +22,7 @@ typedef int (*socket_fn)(void *ctx, const struct peer *who, const json_t *reques
 int socket_listen(struct host *h, const char *state_dir, socket_fn fn, void *ctx, struct socket **out, struct err *e);
 void socket_free(struct socket *s);
 
-/* Asks the owner of state_dir. ERR_NOT_FOUND: nobody owns it now. Blocks, at most 10 s. */
-int socket_ask(const char *state_dir, const json_t *request, struct buf *text, struct err *e);
+/* Asks the owner of state_dir. ERR_NOT_FOUND: nobody owns it now. Blocks, at most within_s seconds. */
+int socket_ask(const char *state_dir, const json_t *request, int within_s, struct buf *text, struct err *e);
 
 #endif

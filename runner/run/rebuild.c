@@ -156,7 +156,8 @@ int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_
         r->next_seq = info.next_seq;
         snprintf(r->uuid, sizeof(r->uuid), "%s", info.uuid);
         if (!replay_only && info.state == RUN_ENDED)
-            rc = err_set(e, ERR_INVALID, "run %lld has ended (%s, %s)", (long long)id, info.outcome, info.reason);
+            rc = err_set(e, ERR_INVALID, "run %lld has ended (%s, %s); see midwatch show %lld", (long long)id, info.outcome,
+                         info.reason, (long long)id);
     }
     if (rc == 0)
         rc = rebuild_sources(r, from, info.bundle, e);

@@ -132,7 +132,8 @@ int answer_question(struct writer *w, struct host *host, int64_t run, const char
     int rc = j->ops->get_run(j, run, &info, e);
 
     if (rc == 0 && info.state == RUN_ENDED)
-        rc = err_set(e, ERR_INVALID, "run %lld has ended (%s)", (long long)run, info.outcome);
+        rc = err_set(e, ERR_INVALID, "run %lld has ended (%s); see midwatch show %lld", (long long)run, info.outcome,
+                     (long long)run);
     if (rc == 0)
         rc = j->ops->rows(j, run, 1, look_at, &s, e);
     if (rc == 0)
