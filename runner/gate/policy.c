@@ -94,7 +94,7 @@ static const struct allow *operator_allows(const struct policy_effect *x, struct
     static const struct allow everything;
     const struct allow *a;
     struct buf effect = BUF_INIT(1024);
-    const char *dot = memchr(x->name.p, '.', x->name.n), *plugin;
+    const char *dot = x->name.n ? memchr(x->name.p, '.', x->name.n) : NULL, *plugin;
 
     if (!x->config || !x->config->has_allow)
         return &everything;
