@@ -71,7 +71,9 @@ class World:
         return {"status": status or 0, "body": body.decode()}
 
     def effects(self):
-        return [(e["method"], e["path"]) for e in self.production.world.effects()]
+        """What the cluster took, also where it found nothing to change: a change sent twice is two."""
+        return [(e["method"], e["path"]) for e in self.production.world.log
+                if e["method"] != "GET" and e["status"] is not None and e["status"] < 300 and not e["dry_run"]]
 
 
 class Flow:
