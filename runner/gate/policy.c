@@ -61,6 +61,8 @@ static bool one_more_fits(const struct may *m, const json_t *params, const struc
     int64_t n = 1;
     size_t i, k;
 
+    if ((int64_t)x->ntouched < m->at_most)      /* however many of them are the same */
+        return true;
     for (i = 0; m->at_most > 0 && i < x->ntouched; i++) {
         if (str_eq(x->touched[i], x->target))
             return true;

@@ -216,13 +216,15 @@ size_t part_touched(const struct part *p, bool planned, struct str **out)
 {
     const struct call *c = p->call;
     const struct effect *x;
-    size_t i, n = 0;
+    size_t i, n = c->nparts;
 
-    *out = xcalloc(c->nparts, sizeof(**out));
+    for (x = c->run->effects; x; x = x->next)
+        n++;
+    *out = xcalloc(n, sizeof(**out));
+    n = 0;
     for (x = c->run->effects; x; x = x->next) {
         if (!str_is(p->name, x->name) || !str_is(p->instance, x->instance))
             continue;
-        *out = xrealloc(*out, (n + 1 + c->nparts) * sizeof(**out));
         (*out)[n++] = str_of(x->target + strlen(x->instance) + 1);
     }
     for (i = 0; planned && i < p->index; i++) {
