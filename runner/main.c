@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@ int main(int argc, char **argv)
     if (fd > 2)
         close(fd);
     umask(077);
+    mallopt(M_ARENA_MAX, 1);    /* the journal thread allocates little: an arena of its own costs more than it saves */
     /* A full pipe or a file that may not grow is an error where it happens, not the end of the program. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

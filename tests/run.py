@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs everything that must hold before a change lands, part by part, and counts.
 
-Each part is a function that yields (name, None or what went wrong). The last line is `N passed, N failed`.
+Each part is a function that yields (name, None or what went wrong). Parts run in lanes beside each other, and are
+printed in their order. The last line is `N passed, N failed`.
 """
 import argparse
+import concurrent.futures
 import os
 import pathlib
+import queue
 import re
 import subprocess
 import sys
@@ -65,9 +68,11 @@ def part_determinism(build):
         yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"
 
 
-def scripts(build, pattern, word):
-    for script in sorted(ROOT.glob(pattern)):
-        p = command([sys.executable, script, "--build", build], timeout=900)
+def scripts(build, pattern, word, at_once=1):
+    files = sorted(ROOT.glob(pattern))
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        ended = list(pool.map(lambda script: command([sys.executable, script, "--build", build], timeout=900), files))
+    for script, p in zip(files, ended):
         results = re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M)
         for ok, name in results:
             yield f"{word} {name}", None if ok == "ok" else tail(p)
@@ -76,7 +81,7 @@ def scripts(build, pattern, word):
 
 
 def part_flow(build):
-    yield from scripts(build, "tests/flow/*_flow.py", "flow")
+    yield from scripts(build, "tests/flow/*_flow.py", "flow", 3)
 
 
 def part_e2e(build):
@@ -85,7 +90,7 @@ def part_e2e(build):
 
 
 def part_crash(build):
-    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--kills", "5"], timeout=1500)
+    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--quick", "--kills", "5"], timeout=1500)
     m = re.search(r"^crash: (\d+) passed, (\d+) failed$", p.stdout, re.M)
     yield f"crash ({m.group(1) if m else 0} kills)", None if m and m.group(2) == "0" and p.returncode == 0 else tail(p)
 
@@ -131,9 +136,23 @@ def part_valgrind(build):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
-         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "demo": part_demo,
-         "valgrind": part_valgrind, "e2e": part_e2e}
+         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "valgrind": part_valgrind,
+         "demo": part_demo, "e2e": part_e2e}
 ON_DEMAND = {"e2e"}
+# What works, one after the other, and beside it what mostly sleeps.
+LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "valgrind"], ["demo", "flow", "e2e"]]
+
+
+def run_lane(names, build, results):
+    """Runs parts one after the other; each result is put into its part's queue, then its seconds."""
+    for name in names:
+        begun = time.monotonic()
+        try:
+            for result in PARTS[name](build):
+                results[name].put(result)
+        except Exception as bad:  # pylint: disable=broad-except
+            results[name].put((name, f"{type(bad).__name__}: {bad}"))
+        results[name].put(time.monotonic() - begun)
 
 
 def main():
@@ -141,23 +160,23 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="parts by name, with commas: " + " ".join(PARTS))
     args = parser.parse_args()
-    build = (ROOT / args.build).resolve()
-    passed = failed = 0
-    failures = []
-    for name, part in PARTS.items():
-        if name not in (args.only.split(",") if args.only else PARTS.keys() - ON_DEMAND):
-            continue
-        begun = time.monotonic()
-        for case, wrong in part(build):
-            passed, failed = passed + (wrong is None), failed + (wrong is not None)
-            print(("ok      " if wrong is None else "NOT OK  ") + case, flush=True)
-            if wrong is not None:
-                failures.append((case, wrong))
-        print(f"        {name}: {time.monotonic() - begun:.1f} s", flush=True)
+    chosen = [name for name in PARTS if name in (args.only.split(",") if args.only else PARTS.keys() - ON_DEMAND)]
+    results = {name: queue.Queue() for name in chosen}
+    passed, failures, begun = 0, [], time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(len(LANES)) as pool:
+        for lane in LANES:
+            pool.submit(run_lane, [name for name in lane if name in chosen], (ROOT / args.build).resolve(), results)
+        for name in chosen:
+            while isinstance(result := results[name].get(), tuple):
+                case, wrong = result
+                print(("ok      " if wrong is None else "NOT OK  ") + case, flush=True)
+                passed += wrong is None
+                failures += [result] if wrong is not None else []
+            print(f"        {name}: {result:.1f} s", flush=True)
     for case, wrong in failures:
         print(f"\n--- {case}\n{wrong}")
-    print(f"\n{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    print(f"\nit took {time.monotonic() - begun:.0f} s\n{passed} passed, {len(failures)} failed")
+    return 1 if failures or not passed else 0
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ static int read_name(struct runbook *b, const struct yaml *y, struct err *e)
     base = base ? base + 1 : b->file;
     n = strlen(base);
     if (n > 3 && strcmp(base + n - 3, ".md") == 0 && (strlen(b->name) != n - 3 || strncmp(base, b->name, n - 3) != 0))
-        return FAIL(y, "runbook: '%s' is not the name of its file (%.*s)", b->name, (int)(n - 3), base);
+        return FAIL(y, "runbook: '%s' is not the name of its file, %s; one of them must change", b->name, base);
     return 0;
 }
 

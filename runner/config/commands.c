@@ -19,7 +19,7 @@ static int read_effect(struct config *c, const struct yaml *y, struct err *e)
 {
     static const char *const keys[] = {"class", "target", "check", "undo", "irreversible", "state", "sets", "refused", "ok"};
     static const char *const classes[] = {"ensure", "keyed", "never_twice"};
-    const struct yaml *kind;
+    const struct yaml *kind, *undo;
     size_t i;
 
     if (y->type != YAML_MAP)
@@ -28,6 +28,9 @@ static int read_effect(struct config *c, const struct yaml *y, struct err *e)
         return e->code;
     if (!yaml_get(y, "target") || yaml_get(y, "target")->type != YAML_STRING)
         return FAIL(y, "effect: the target is missing");
+    undo = yaml_get(y, "undo");
+    if (undo && !str_is(undo->text, "not needed"))
+        return FAIL(undo, "undo can only be: not needed (an effect that does not say it counts as irreversible)");
     kind = yaml_get(y, "class");
     for (i = 0; kind && i < 3; i++) {
         if (str_is(kind->text, classes[i]))
@@ -120,6 +123,17 @@ static int read_command(struct config *c, const struct yaml *key, const struct y
     return read ? read_answer(c, read, e) : read_effect(c, effect, e);
 }
 
+/* The command that looks whether an effect is there. */
+static int find_check(struct config *c, const struct yaml *commands, const struct yaml *command, struct err *e)
+{
+    const struct yaml *effect = yaml_get(command, "effect"), *check = effect ? yaml_get(effect, "check") : NULL;
+    const struct yaml *found = check && check->type == YAML_STRING ? yaml_get(commands, check->text.p) : NULL;
+
+    if (!check || (found && yaml_get(found, "read")))
+        return 0;
+    return FAIL(check, "check: there is no read command '%.*s'", (int)check->text.n, check->text.n ? check->text.p : "");
+}
+
 int commands_read_section(struct config *c, const struct yaml *y, struct err *e)
 {
     size_t i;
@@ -128,6 +142,10 @@ int commands_read_section(struct config *c, const struct yaml *y, struct err *e)
         return FAIL(y, "commands must be a map of names");
     for (i = 0; i < y->n; i++) {
         if (read_command(c, y->keys[i], y->items[i], e) < 0)
+            return e->code;
+    }
+    for (i = 0; i < y->n; i++) {
+        if (find_check(c, y, y->items[i], e) < 0)
             return e->code;
     }
     json_decref(c->commands);

@@ -141,7 +141,7 @@ static void answer_read(struct script *s, struct question *q, struct pending *p)
         answer_json(p, observation(v));
     } else {
         if (s->complaint.len == 0)
-            buf_addf(&s->complaint, "the scenario does not answer the read %s; add under given:  \"%s\": ...", text,
+            buf_addf(&s->complaint, "the scenario does not answer the read %s; add under given:  '%s': ...", text,
                      label ? label : text);
         answer_json(p, unknown("error", "the scenario does not answer this read"));
     }

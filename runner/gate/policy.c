@@ -61,6 +61,8 @@ static bool one_more_fits(const struct may *m, const json_t *params, const struc
     int64_t n = 1;
     size_t i, k;
 
+    if ((int64_t)x->ntouched < m->at_most)      /* however many of them are the same */
+        return true;
     for (i = 0; m->at_most > 0 && i < x->ntouched; i++) {
         if (str_eq(x->touched[i], x->target))
             return true;
@@ -94,7 +96,7 @@ static const struct allow *operator_allows(const struct policy_effect *x, struct
     static const struct allow everything;
     const struct allow *a;
     struct buf effect = BUF_INIT(1024);
-    const char *dot = memchr(x->name.p, '.', x->name.n), *plugin;
+    const char *dot = x->name.n ? memchr(x->name.p, '.', x->name.n) : NULL, *plugin;
 
     if (!x->config || !x->config->has_allow)
         return &everything;

@@ -166,6 +166,7 @@ static void add_intent(struct reader *r, const struct row *row, const json_t *ar
 {
     struct timeline *t = r->t;
     const char *path = keep(t, row->path.p, row->path.n), *undo_of = json_get_string(payload, "undo_of", NULL);
+    const json_t *to = json_object_get(args, "to");
     struct effect_view *x = effect_at(t, path);
 
     if (!x) {
@@ -175,8 +176,8 @@ static void add_intent(struct reader *r, const struct row *row, const json_t *ar
     *x = (struct effect_view){
         .path = path, .action = keep_printable(t, row->name), .intent_seq = row->seq, .intent_at = row->at,
         .target = keep_printable(t, str_of(json_get_string(args, "target", ""))), .state = EFFECT_INTENDED,
-        .before = fields(t, json_object_get(args, "from"), json_object_get(args, "to")),
-        .after = fields(t, json_object_get(args, "to"), json_object_get(args, "to")), .result = "", .proof = "",
+        .before = fields(t, json_object_get(args, "from"), to),
+        .after = json_object_size(to) ? fields(t, to, to) : "as asked", .result = "", .proof = "",
         .undo_of = undo_of ? keep_printable(t, str_of(undo_of)) : NULL};
 }
 

@@ -212,17 +212,34 @@ static void plan_state(void *part, struct str answer)
     json_decref(a);
 }
 
+/* Whether `n` targets are more than some entry of `may` takes. */
+static bool may_be_too_many(const struct runbook *b, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < b->nmay; i++) {
+        if (b->may[i].at_most > 0 && (int64_t)n > b->may[i].at_most)
+            return true;
+    }
+    return false;
+}
+
 size_t part_touched(const struct part *p, bool planned, struct str **out)
 {
     const struct call *c = p->call;
     const struct effect *x;
-    size_t i, n = 0;
+    size_t i, n = c->nparts;
 
-    *out = xcalloc(c->nparts, sizeof(**out));
+    for (x = c->run->effects; x; x = x->next)
+        n++;
+    *out = NULL;
+    if (!may_be_too_many(c->run->book, n))
+        return 0;
+    *out = xcalloc(n, sizeof(**out));
+    n = 0;
     for (x = c->run->effects; x; x = x->next) {
         if (!str_is(p->name, x->name) || !str_is(p->instance, x->instance))
             continue;
-        *out = xrealloc(*out, (n + 1 + c->nparts) * sizeof(**out));
         (*out)[n++] = str_of(x->target + strlen(x->instance) + 1);
     }
     for (i = 0; planned && i < p->index; i++) {

@@ -306,7 +306,8 @@ const json_t *part_effect(struct part *p, struct err *e);
 /* "instance:target" of the effect, from its declaration's template. */
 int part_target(struct part *p, const json_t *declared, const json_t *args, struct buf *out, struct err *e);
 /* The targets, without the instance, that effects of p's name and instance have been intended on in this run; planned:
- * and those of the call's parts before p. The list is the caller's, its texts are borrowed. */
+ * and those of the call's parts before p. None are given where no at_most could be exceeded. The list is the caller's,
+ * its texts are borrowed. */
 size_t part_touched(const struct part *p, bool planned, struct str **out);
 /* Canonical text of v (NULL: "null") added to out. */
 void add_json(struct buf *out, const json_t *v);

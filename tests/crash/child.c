@@ -83,7 +83,7 @@ static const char *const methods[] = {
 
 static int http(void *ctx, const struct http_request *r, struct buf *body, int64_t *delay_ms)
 {
-    struct buf line = BUF_INIT(4 * MIB), reply = BUF_INIT(16 * MIB);
+    struct buf line = BUF_INIT(4 * MIB), reply = BUF_INIT(32 * MIB);
     json_t *headers = json_object(), *message, *answer = NULL;
     struct err e = {0};
     int status = 0;
@@ -101,7 +101,7 @@ static int http(void *ctx, const struct http_request *r, struct buf *body, int64
         status = (int)json_get_int(answer, "status", 0);
         buf_adds(body, json_get_string(answer, "body", ""));
     }
-    *delay_ms = 20;
+    *delay_ms = answer ? json_get_int(answer, "delay_ms", 20) : 20;
     json_decref(answer);
     buf_free(&line);
     buf_free(&reply);

@@ -5,11 +5,14 @@
 The child (child.c) runs the real engine, plugins and SQLite journal on a simulated host; this parent owns the
 clock, the world and the child's life. For every point k the child is killed there, taken up again, and must end
 with the world and the outcome of the run that was never killed, or parked on a named unknown effect: never
-doubled, never silent. With --recovery every resume is killed once, too, at a point that moves on.
+doubled, never silent. Then the resume is killed, too: at all of its points for every --thorough'th k, for the
+others at one that moves on (--quick: for every third k at one, and that is all).
 """
 import argparse
 import copy
+import functools
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -68,7 +71,9 @@ class World:
         return {"status": status or 0, "body": body.decode()}
 
     def effects(self):
-        return [(e["method"], e["path"]) for e in self.production.world.effects()]
+        """What the cluster took, also where it found nothing to change: a change sent twice is two."""
+        return [(e["method"], e["path"]) for e in self.production.world.log
+                if e["method"] != "GET" and e["status"] is not None and e["status"] < 300 and not e["dry_run"]]
 
 
 class Flow:
@@ -76,14 +81,13 @@ class Flow:
 
     def __init__(self, build, name, scratch):
         fault, self.runbook = FLOWS[name]
-        self.child = build / "crash_child"
+        self.name, self.child = name, build / "crash_child"
         self.fresh = VirtualProduction(fault)
         self.scratch = scratch
         (scratch / "midwatch.yaml").write_text(CONFIG.format(dir=scratch))
         (scratch / "midwatch.yaml").chmod(0o600)
         (scratch / "kubeconfig").write_text(KUBECONFIG)
         (scratch / "kubeconfig").chmod(0o600)
-        self.fd_in = None
 
     def once(self, world, state, run, kill_at):
         """One child. kill_at counts points from 1; half points are after the world acted, before it answered.
@@ -138,37 +142,51 @@ class Flow:
         p = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         return None if p.returncode == 0 and "equal" in p.stdout else f"replay: {(p.stdout + p.stderr).strip()}"
 
-    def whole(self, name, kills):
-        """A run from start to end, killed at kills[i] in its i-th child. Returns (result, world, points of the first)."""
-        state = self.scratch / name
-        world = World(self.fresh)
-        first, where, run = None, [], None
-        for i in range(RUNS_MAX):
-            result, points, killed = self.once(world, state, run, kills[i] if i < len(kills) else 0)
-            first = points if first is None else first
-            world.wall_ms += 500
-            if result is None:
-                where.append(killed)
-                run = 1
+    def kill(self, attempt, point):
+        """Runs the attempt's next child and kills it at `point`. Returns where, or None: it was over before."""
+        result, points, killed = self.once(attempt.world, attempt.state, attempt.run, point)
+        attempt.points = points
+        attempt.world.wall_ms += 500
+        if result is None:
+            attempt.run, attempt.where = 1, attempt.where + [killed]
+            return killed
+        attempt.result = result
+        return None
+
+    def finish(self, attempt):
+        """Takes an attempt up again until it has ended, and replays it."""
+        for _ in range(RUNS_MAX):
+            if attempt.result is None:
+                self.kill(attempt, 0)
+            if "no run" in attempt.result.get("error", "") and attempt.run:
+                attempt.run = attempt.result = None     # nothing had become durable: the run never was
                 continue
-            if "error" in result and run and "no run" in result["error"]:
-                run = None      # nothing had become durable: the run never was
-                continue
-            over = re.search(r"run \d+ has ended \((\w+), (\w+)\)", result.get("error", ""))
-            if over:            # killed behind the commit of its end
-                result = {"state": "ended", "outcome": over.group(1), "reason": over.group(2), "unknown": 0}
+            over = re.search(r"run \d+ has ended \((\w+), (\w+)\)", attempt.result.get("error", ""))
+            if over:                    # killed behind the commit of its end
+                attempt.result = {"state": "ended", "outcome": over.group(1), "reason": over.group(2), "unknown": 0}
             break
-        if result and "error" not in result:
-            wrong = self.replay(state)
-            result = {"error": wrong} if wrong else result
-        shutil.rmtree(state, ignore_errors=True)
-        return result, world, first, where
+        attempt.result = attempt.result or {"error": "it never became durable"}
+        if "error" not in attempt.result:
+            wrong = self.replay(attempt.state)
+            attempt.result = {"error": wrong} if wrong else attempt.result
+        shutil.rmtree(attempt.state, ignore_errors=True)
+
+
+class Attempt:
+    """A run in its own world with its own journal, over all the children it takes."""
+
+    def __init__(self, flow, name, after=None):
+        self.state = flow.scratch / f"{flow.name}-{name}"
+        self.world = copy.deepcopy(after.world) if after else World(flow.fresh)
+        self.run = after.run if after else None
+        self.where = list(after.where) if after else []
+        self.result, self.points = None, 0
+        if after and after.state.exists():
+            shutil.copytree(after.state, self.state)
 
 
 def judge(result, world, reference, reference_world):
     """What is wrong with an ending, or None."""
-    if result is None:
-        return "it never ended"
     if "error" in result:
         return result["error"]
     if any(world.effects().count(x) > max(reference_world.effects().count(x), 1) for x in world.effects()):
@@ -182,39 +200,67 @@ def judge(result, world, reference, reference_world):
     return None
 
 
-def points_of(flow, fault, recovery):
-    """Kills at every point of one flow. Returns (tried, failures)."""
-    reference, reference_world, total, _ = flow.whole("reference", [])
-    print(f"crash: {fault}: {total} points, uncrashed {reference}, effects {reference_world.effects()}", flush=True)
-    if "error" in reference:
-        return 1, [f"{fault}: {reference['error']}"]
-    failures, parked = [], 0
-    for k in range(1, total + 1):
-        kills = [k, 1 + (k * 7) % 40] if recovery else [k]
-        result, world, _, where = flow.whole(f"k{k}", kills)
-        wrong = judge(result, world, reference, reference_world)
-        parked += result is not None and result.get("state") == "waiting: person"
+def killed_at(flow, reference, thorough, k):
+    """Kills the run at its point k, and then its resume. Returns (kills, parked, failures)."""
+    tried = parked = 0
+    failures = []
+
+    def ended(attempt):
+        nonlocal tried, parked
+        flow.finish(attempt)
+        tried += 1
+        parked += attempt.result["state"] == "waiting: person" if "state" in attempt.result else 0
+        wrong = judge(attempt.result, attempt.world, reference.result, reference.world)
         if wrong:
-            failures.append(f"{fault}: killed at {kills} ({'; '.join(where)}): {wrong}")
-    print(f"crash: {fault}: {total} kills{' and as many in recovery' if recovery else ''}, {parked} parked, "
-          f"{len(failures)} failures", flush=True)
-    return total, failures
+            failures.append(f"{flow.name}: killed at {k}: {'; '.join(attempt.where)}: {wrong}")
+
+    first = Attempt(flow, f"k{k}")
+    flow.kill(first, k)
+    once = Attempt(flow, f"k{k}-once", first)
+    flow.kill(once, 0)
+    resumed = once.points
+    ended(once)
+    points = range(1, resumed + 1)
+    if resumed and not (thorough and k % thorough == 0):
+        points = [points[k * 7 % resumed]] if thorough or k % 3 == 0 else []
+    for m in points:
+        again = Attempt(flow, f"k{k}-{m}", first)
+        flow.kill(again, m)
+        ended(again)
+    shutil.rmtree(first.state, ignore_errors=True)
+    return tried, parked, failures
+
+
+def points_of(flow, thorough):
+    """Kills at every point of one flow, two at a time. Returns (tried, failures)."""
+    reference = Attempt(flow, "reference")
+    flow.kill(reference, 0)
+    total = reference.points
+    flow.finish(reference)
+    if "error" in reference.result:
+        return 1, [f"{flow.name}: {reference.result['error']}"]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        seen = pool.map(functools.partial(killed_at, flow, reference, thorough), range(1, total + 1), chunksize=1)
+    tried, failures = sum(n for n, _, _ in seen), [line for _, _, bad in seen for line in bad]
+    print(f"crash: {flow.name}: {total} points, uncrashed {reference.result['outcome']} with {len(reference.world.effects())} "
+          f"effects; {tried} kills, {sum(n for _, n, _ in seen)} parked, {len(failures)} failures", flush=True)
+    return tried, failures
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--flows", default=",".join(FLOWS))
+    parser.add_argument("--thorough", type=int, default=6, help="every how many first kills the resume dies at all its points")
+    parser.add_argument("--quick", action="store_true", help="few kills in recovery")
     parser.add_argument("--kills", type=int, default=0, help="real processes killed at random as well (kills.py)")
     args = parser.parse_args()
     tried, failures = 0, []
     with tempfile.TemporaryDirectory(prefix="midwatch-crash-") as scratch:
         for name in args.flows.split(","):
             flow = Flow(pathlib.Path(args.build).resolve(), name, pathlib.Path(scratch))
-            for recovery in (False, True):
-                n, bad = points_of(flow, name, recovery)
-                tried += n
-                failures += bad
+            n, bad = points_of(flow, 0 if args.quick else args.thorough)
+            tried, failures = tried + n, failures + bad
     if args.kills:
         import kills
         n, bad = kills.loop(pathlib.Path(args.build).resolve(), args.kills)

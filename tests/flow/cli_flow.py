@@ -217,6 +217,7 @@ def journal_cases(box):
     yield "journal that is no database", expect(box.run("run", file, "--state", box.path / "text"), 1, r"not a Midwatch journal")
     got = box.run("run", file, "--state", "/proc/nowhere")
     yield "journal where nothing can be made", expect(got, 1, r"/proc/nowhere")
+    yield from read_only_cases(box, file)
     got = box.run("run", file, "--state", "full", preexec_fn=small_files)
     yield "disk full", expect(got, 1, r"journal")
     yield "after the disk was full", expect(box.run("run", file, "--state", "full"), 0, r"outcome: resolved")
@@ -226,6 +227,33 @@ def journal_cases(box):
     yield "reading beside the owner", expect(box.run("list", "--state", "s"), 0, r"running")
     holder.send_signal(signal.SIGTERM)
     holder.communicate(timeout=20)
+
+
+# Root may write everywhere; without these it may not.
+NO_OVERRIDE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def read_only_cases(box, file):
+    """A journal that can be read and not written: what only reads works, what writes says so and changes nothing."""
+    def run(*words):
+        p = subprocess.run([*NO_OVERRIDE, *box.argv(*words), "--state", "fixed"], cwd=box.path, text=True, capture_output=True,
+                           timeout=60, check=False, env={**os.environ, "HOME": str(box.path)})
+        return p.returncode, p.stdout, p.stderr
+
+    box.run("run", box.write(book("resolve 'x'")), "--state", "fixed")
+    state = box.path / "fixed"
+    for path, mode in [(path, 0o400) for path in state.glob("journal.db*")] + [(state, 0o500)]:
+        path.chmod(mode)
+    before = (state / "journal.db-wal").read_bytes()
+    for words, code, pattern in ((["run", file], 1, r"fixed/journal\.db: the file is read-only .*--state"),
+                                 (["resume", 1], 1, "read-only"), (["halt", "why"], 2, r"fixed/halt"),
+                                 (["list"], 0, "resolved"), (["show", 1], 0, "resolved"), (["replay", 1], 0, "equal"),
+                                 (["doctor"], 2, r"fail +state +fixed cannot be written")):
+        yield f"read-only journal: {words[0]}", expect(run(*words), code, pattern)
+    yield "read-only journal: unchanged", None if (state / "journal.db-wal").read_bytes() == before else "it changed"
+    state.chmod(0o700)
+    for path in state.glob("journal.db*"):
+        path.chmod(0o600)
 
 
 def wait_for(condition, within=10):

@@ -7,6 +7,7 @@ Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
 import json
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -25,12 +26,12 @@ def status(code, reason=None, times=1, **more):
             **({"reason": reason} if reason else {}), **more}
 
 
-def vector(*values):
+def vector(now, *values):
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": [
-        {"metric": {"series": str(i)}, "value": [0, v]} for i, v in enumerate(values)]}})
+        {"metric": {"series": str(i)}, "value": [now, v]} for i, v in enumerate(values)]}})
 
 
-# name, rules of the cluster, what the metrics answer instead (None = the truth), state, outcome, reason, effects
+# name, rules of the cluster, seconds that its answers take by method, state, outcome, reason, effects
 CASES = [
     ("no fault", [], None, "ended", "resolved", "verified", ROLLBACK),
     ("401 on the change", [status(401, "Unauthorized", 9)], None, "ended", "escalated", "error", []),
@@ -54,43 +55,74 @@ CASES = [
      "inconclusive_cause", []),
     ("the cluster answers HTML", [{"method": "GET", "do": "raw", "code": 200, "body": "<html>login</html>", "times": 999}], None,
      "ended", "escalated", "inconclusive_cause", []),
-    ("metrics: connection refused", [], (0, ""), "ended", "escalated", "no_data", []),
-    ("metrics: 503", [], (503, "unavailable"), "ended", "escalated", "no_data", []),
-    ("metrics: HTML", [], (200, "<html>login</html>"), "ended", "escalated", "no_data", []),
-    ("metrics: empty", [], (200, vector()), "ended", "escalated", "no_data", []),
-    ("metrics: NaN", [], (200, vector("NaN")), "ended", "escalated", "no_data", []),
-    ("metrics: infinity", [], (200, vector("+Inf")), "ended", "escalated", "no_data", []),
-    ("metrics: two series", [], (200, vector("3.1", "3.2")), "ended", "escalated", "no_data", []),
-    ("metrics: stale", [], (200, vector("3.1")), "ended", "escalated", "no_data", []),
-    ("metrics: warnings", [], (200, vector("3.1")[:-1] + ',"warnings":["partial data"]}'), "ended", "escalated", "no_data", []),
-    ("metrics: an error", [], (422, '{"status":"error","errorType":"execution","error":"boom"}'), "ended", "escalated",
-     "no_data", []),
-    ("metrics: 10,000 series", [], (200, vector(*["3.1"] * 10000)), "ended", "escalated", "no_data", []),
-    ("metrics: cut in the middle", [], (200, vector("3.1")[:40]), "ended", "escalated", "no_data", []),
-    ("metrics: deep JSON", [], (200, "[" * 100000), "ended", "escalated", "no_data", []),
+    ("the change is answered after its timeout", [], {"PATCH": 120}, "ended", "resolved", "verified", ROLLBACK),
+    ("the cluster is slow", [], {"GET": 120}, "ended", "escalated", "inconclusive_cause", []),
+]
+
+# What Prometheus answers instead: name, status, body at the time `now`, why p95 is unknown
+METRICS = [
+    ("connection closed", 0, lambda now: "", "connection closed"),
+    ("slow", -1, lambda now: vector(now, "3.1"), "no answer within 10000 ms"),
+    ("503", 503, lambda now: "unavailable", "HTTP 503"),
+    ("HTML", 200, lambda now: "<html>login</html>", "no JSON"),
+    ("empty", 200, vector, "no series"),
+    ("NaN", 200, lambda now: vector(now, "NaN"), "NaN"),
+    ("infinity", 200, lambda now: vector(now, "+Inf"), r"\+Inf"),
+    ("two series", 200, lambda now: vector(now, "3.1", "3.2"), r"\b2 series"),
+    ("stale", 200, lambda now: vector(now - 61, "3.1"), "old|stale"),
+    ("warnings", 200, lambda now: vector(now, "3.1")[:-1] + ',"warnings":["partial data"]}', "partial"),
+    ("an error", 422, lambda now: '{"status":"error","errorType":"execution","error":"boom"}', "boom"),
+    ("10,000 series", 200, lambda now: vector(now, *["3.1"] * 10000), "10000 series"),
+    ("more than is taken", 200, lambda now: vector(now, "3.1") + " " * (17 << 20), "larger than"),
+    ("cut in the middle", 200, lambda now: vector(now, "3.1")[:40], "no JSON"),
+    ("deep JSON", 200, lambda now: "[" * 100000, "no JSON"),
+    ("no fault", 200, lambda now: vector(now, "0.1"), None),
 ]
 
 
 class Faulty(crash.World):
-    """A world with planted faults, and metrics that may answer something else."""
+    """A world with planted faults, slow answers, and metrics that may answer something else."""
 
-    def __init__(self, fresh, rules, metrics):
+    def __init__(self, fresh, rules=(), slow=None, metrics=None):
         super().__init__(fresh)
         self.production.world.rules = [dict(rule) for rule in rules]
-        self.metrics = metrics
+        self.slow, self.metrics = slow or {}, metrics
 
     def request(self, message):
-        if self.metrics is not None and ":9090" in message["url"]:
-            return {"status": self.metrics[0], "body": self.metrics[1]}
-        return super().request(message)
+        if self.metrics and ":9090" in message["url"]:
+            status, body = self.metrics
+            return {"status": abs(status) and max(status, 200), "body": body(self.production.now),
+                    "delay_ms": 60000 if status < 0 else 20}
+        slow = self.slow.get(message["method"], 0) if ":6443" in message["url"] else 0
+        return {**super().request(message), **({"delay_ms": slow * 1000} if slow else {})}
 
 
-def one(flow, number, case):
-    """Runs one case; what is wrong, or None."""
-    _, rules, metrics, state, outcome, reason, effects = case
-    world = Faulty(flow.fresh, rules, metrics)
-    result, _, _ = flow.once(world, flow.scratch / f"case{number}", None, 0)
-    flow.replayed[case[0]] = flow.replay(flow.scratch / f"case{number}")
+def ended(flow, name, world):
+    """The run of one case in its world."""
+    state = flow.scratch / f"case{len(flow.replayed)}"
+    result, _, _ = flow.once(world, state, None, 0)
+    flow.replayed[name] = flow.replay(state)
+    return result
+
+
+def metrics_case(flow, case):
+    """Runs one case of METRICS; what is wrong, or None."""
+    name, status, body, why = case
+    world = Faulty(flow.fresh, metrics=(status, body))
+    result = ended(flow, "metrics: " + name, world)
+    got = tuple(result.get(key) for key in ("state", "outcome", "reason"))
+    if got != (("ended", "escalated", "no_data") if why else ("ended", "no_action", "runbook")):
+        return str(result)
+    if why and not re.search(r"p95 is unknown \(\w+\): .*" + why, result["text"]):
+        return f"no /{why}/ in: {result['text']}"
+    return f"effects {world.effects()}" if world.effects() else None
+
+
+def cluster_case(flow, case):
+    """Runs one case of CASES; what is wrong, or None."""
+    name, rules, slow, state, outcome, reason, effects = case
+    world = Faulty(flow.fresh, rules, slow)
+    result = ended(flow, name, world)
     if "error" in result:
         return result["error"]
     got = (result["state"], result["outcome"], result["reason"])
@@ -110,12 +142,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
         flow = crash.Flow(pathlib.Path(args.build).resolve(), "slow-model", pathlib.Path(scratch))
         flow.replayed = {}
-        for number, case in enumerate(CASES):
-            if args.only not in case[0]:
+        for run, case in [(cluster_case, case) for case in CASES] + [(metrics_case, case) for case in METRICS]:
+            name = ("metrics: " if run is metrics_case else "") + case[0]
+            if args.only not in name:
                 continue
-            wrong = one(flow, number, case)
+            wrong = run(flow, case)
             failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - {case[0]}{': ' + wrong if wrong else ''}", flush=True)
+            print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
         wrong = "; ".join(f"{name}: {why}" for name, why in flow.replayed.items() if why)
         failed += wrong != ""
         print(f"{'not ok' if wrong else 'ok'} - every one of {len(flow.replayed)} faulty runs replays"

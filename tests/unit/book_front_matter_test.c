@@ -143,7 +143,7 @@ static void test_names(void **state)
         {"summary: x", "t.md:2:1", "the key 'runbook' (its name) is missing"},
         {"runbook: T", "t.md:2:10", "is no name"},
         {"runbook: ../t", "t.md:2:10", "is no name"},
-        {"runbook: other", "t.md:2:10", "is not the name of its file (t)"},
+        {"runbook: other", "t.md:2:10", "is not the name of its file, t.md"},
         {"runbook: [t]", "t.md:2:10", "runbook must be a text, not a list"},
         {"runbook: t\nuses: kubernetes", "t.md:3:7", "uses must be a list of instances"},
         {"runbook: t\nuses: [prod-eu]", "t.md:3:8", "is no name for Lua"},
