@@ -17,9 +17,11 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-RUNBOOKS = sorted(ROOT.glob("runbooks/*.md"))
+RUNBOOKS = sorted(path for path in ROOT.glob("runbooks/*.md") if path.read_text(encoding="utf-8").startswith("---\n"))
 VERBS = sorted(ROOT.glob("tests/flow/verbs/*.md"))
-VERBS_CONFIG = ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"]
+CONFIG = {**{book: ["--config", ROOT / "runbooks/midwatch.example.yaml"] for book in RUNBOOKS},
+          **{book: ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"] for book in VERBS}}
+PLAIN = ROOT / "runbooks/high-latency.md"       # needs no configuration
 DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
         "metrics-down": ("escalated", 3), "cut": ("resolved", 0)}
 
@@ -50,10 +52,13 @@ def part_unit(build):
 def part_scenarios(build):
     for book in RUNBOOKS:
         for verb in ("lint", "test"):
-            p = command([build / "midwatch", verb, book])
+            p = command([build / "midwatch", verb, book, *CONFIG[book]])
             yield f"{verb} {book.name}", None if p.returncode == 0 else tail(p)
+    for verb in ("lint", "test"):
+        p = command([build / "midwatch", verb, PLAIN])
+        yield f"{verb} without a configuration", None if p.returncode == 0 else tail(p)
     for book in VERBS:
-        p = command([build / "midwatch", "test", book, *VERBS_CONFIG])
+        p = command([build / "midwatch", "test", book, *CONFIG[book]])
         yield f"test {book.name}", None if p.returncode == 0 else tail(p)
 
 
@@ -62,7 +67,8 @@ def part_determinism(build):
     for book in RUNBOOKS + VERBS:
         seen = []
         for env in ({}, {"MIDWATCH_TEST_GC": "1", "MALLOC_PERTURB_": "165", "PADDING": "x" * 5000}):
-            p = command([build / "midwatch", "test", book, "-o", "json", *(VERBS_CONFIG if book in VERBS else [])], env={**os.environ, **env})
+            p = command([build / "midwatch", "test", book, "-o", "json", *CONFIG[book]],
+                        env={**os.environ, **env})
             seen.append(p.stdout)
         same = seen[0] == seen[1] and '"chain"' in seen[0]
         yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"
@@ -129,7 +135,7 @@ def part_demo(build):
 
 
 def part_valgrind(build):
-    for argv in (["version"], ["lint", RUNBOOKS[0]], ["test", RUNBOOKS[0]]):
+    for argv in (["version"], ["lint", PLAIN], ["test", PLAIN]):
         p = command(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
                      build / "midwatch", *argv], timeout=600)
         yield "valgrind " + " ".join(str(a) for a in argv[:1]), None if p.returncode == 0 else tail(p)

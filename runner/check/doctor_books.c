@@ -150,6 +150,18 @@ static void check_book(struct doctor *d, const char *path, json_t *names)
     book_free(book);
 }
 
+/* What lies beside runbooks and has no front matter is a text for people. */
+static bool is_prose(const char *path)
+{
+    char first[4] = "";
+    FILE *f = fopen(path, "re");
+    bool read = f && fgets(first, sizeof(first), f);
+
+    if (f)
+        fclose(f);
+    return read && strcmp(first, "---") != 0;
+}
+
 void doctor_runbooks(struct doctor *d)
 {
     json_t *names = json_object();
@@ -159,7 +171,8 @@ void doctor_runbooks(struct doctor *d)
     if (glob("runbooks/*.md", 0, NULL, &g) != 0)
         doctor_found(d, FINDING_OK, "runbook", "there is no runbook in ./runbooks");
     for (i = 0; i < g.gl_pathc; i++)
-        check_book(d, g.gl_pathv[i], names);
+        if (!is_prose(g.gl_pathv[i]))
+            check_book(d, g.gl_pathv[i], names);
     for (i = 0; g.gl_pathc && i < d->config->nroutes; i++) {
         const struct route *r = &d->config->routes[i];
 

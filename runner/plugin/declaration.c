@@ -138,6 +138,27 @@ static int check_returns(const struct at *at, const json_t *returns)
     return 0;
 }
 
+/* The fields that are unknown, not nil, where an answer lacks them. */
+static int check_known(const struct at *up, const json_t *spec)
+{
+    const json_t *known = json_object_get(spec, "known"), *record = json_object_get(spec, "returns");
+    struct at at = below(up, "known");
+    char what[100];
+    json_t *v;
+    size_t i;
+
+    if (json_object_get(record, "list"))
+        record = json_object_get(record, "list");
+    if (known && !json_is_array(known))
+        return wrong(&at, "must be a list of fields that the answer may lack", NULL, NULL, 0);
+    json_array_foreach(known, i, v) {
+        snprintf(what, sizeof(what), "'%.60s' is no field of the answer", json_is_string(v) ? json_string_value(v) : "?");
+        if (!json_is_string(v) || !json_object_get(record, json_string_value(v)))
+            return wrong(&at, what, NULL, NULL, 0);
+    }
+    return 0;
+}
+
 /* The thing that a verb is made on, or NULL. */
 static const json_t *thing_of(const json_t *declared, const char *kind)
 {
@@ -166,13 +187,14 @@ static int check_on(const struct at *up, const json_t *declared, const json_t *s
 static int check_read(const struct at *at, const json_t *declared, const json_t *spec)
 {
     static const char *const keys[] = {"on", "args", "params", "returns", "max_age", "window", "unit", "rest", "named",
-                                       "timeout"};
+                                       "known", "timeout"};
     struct at returns = below(at, "returns");
 
     if (only_keys(at, spec, keys, COUNT(keys)) < 0 || check_on(at, declared, spec) < 0 ||
-        check_params(at, json_object_get(spec, "params")) < 0 || check_args(at, spec) < 0)
+        check_params(at, json_object_get(spec, "params")) < 0 || check_args(at, spec) < 0 ||
+        check_returns(&returns, json_object_get(spec, "returns")) < 0)
         return at->e->code;
-    return check_returns(&returns, json_object_get(spec, "returns"));
+    return check_known(at, spec);
 }
 
 static bool names_argument(const json_t *spec, const json_t *thing, const char *name)

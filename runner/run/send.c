@@ -90,7 +90,9 @@ static const char *refusal_now(struct part *p, struct buf *why)
     if (l->undo_of) {
         if (!json_get_bool(l->declared, "irreversible", false) && json_object_size(l->to) > 0)
             return NULL;
-        buf_adds(why, "the effect cannot be undone");
+        buf_adds(why, json_get_bool(l->declared, "irreversible", false)
+                          ? "the effect cannot be undone"
+                          : "what was there before is not known, so nothing can be put back (a scenario says it under state:)");
         return "not_allowed";
     }
     x.ntouched = part_touched(p, false, &touched);

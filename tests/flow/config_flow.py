@@ -218,12 +218,15 @@ def doctor_books(box):
     box.book()
     box.book(may='{ effect: web.set, target: "page/secret" }', name="other")
     (box.path / "runbooks/broken.md").write_text("---\nrunbok: broken\n---\n")
-    wrong = expect(box.doctor(), 2, r"^fail  runbook    runbooks/broken\.md:2:1.*did you mean 'runbook'",
+    (box.path / "runbooks/README.md").write_text("# For people\n")
+    got = box.doctor()
+    wrong = expect(got, 2, r"^fail  runbook    runbooks/broken\.md:2:1.*did you mean 'runbook'",
                    r"^ok    permitted  t: shell\.touch on sh:file/\* \(\./midwatch\.yaml:\d+\)", r"^ok    permitted  t: web\.set on web:page/home",
                    r"^fail  permitted  other: web refuses set on page/secret: set on page/secret is forbidden",
                    r'^ok    route      alert \{"alertname": "Down"\} would start t', r"^ok    route      the 1 trigger that other offers would",
                    r"^fail  route      .*names the runbook 'nothing'")
-    for name in ("broken", "other"):
+    wrong = wrong or (f"a text for people is taken for a runbook: {got[1]}" if "README" in got[1] else None)
+    for name in ("broken", "other", "README"):
         (box.path / f"runbooks/{name}.md").unlink()
     return wrong
 

@@ -57,6 +57,8 @@ static void test_bad(void **state)
         {"\"is\":\"flag\"", "\"is\":\"flags\"", "effects.put.on: no thing is a 'flag'"},
         {"\"returns\":{\"list\":{\"a\":\"integer\",\"b\":\"string?\"}}", "\"unit\":\"s\"", "reads.v.returns: must be a schema"},
         {"\"a\":\"integer\"", "\"a\":\"integer >\"", "reads.v.returns.list.a: 'integer >' is no schema"},
+        {"\"string?\"}}", "\"string?\"}},\"known\":[\"c\"]", "reads.v.known: 'c' is no field of the answer"},
+        {"\"string?\"}}", "\"string?\"}},\"known\":\"b\"", "reads.v.known: must be a list"},
         {"\"a\":\"integer\"", "\"a\":7", "reads.v.returns.list.a: must be a schema"},
         {"\"class\":\"ensure\"", "\"class\":\"once\"", "effects.put.class: must be ensure, keyed or never_twice"},
         {"\"class\":\"ensure\"", "\"class\":\"ensure\",\"state\":false", "effects.put.class: ensure states an end state"},
