@@ -78,8 +78,8 @@ local function names_node()
   return node
 end
 
--- A list of expressions; all but the last stay in registers while the rest is read.
-local function expressions()
+-- A list of expressions; each stays in a register while the rest is read, a single one where it is an argument.
+local function expressions(is_argument)
   local list, count = { expression() }, 1
   while token == "," do
     scope.reserve(1, from[i])
@@ -87,7 +87,8 @@ local function expressions()
     count = count + 1
     list[count] = expression()
   end
-  scope.release(count - 1)
+  if count > 1 or is_argument then scope.reserve(1, from[i]) else count = 0 end
+  scope.release(count)
   return list
 end
 
@@ -118,14 +119,14 @@ local function table_node()
   while token ~= "}" do
     local entry = item()
     items[#items + 1] = entry
-    if entry.k == "item" and pending == ITEMS_AT_ONCE then
-      scope.release(pending)
-      pending = 0
-    end
-    if not (accept(",") or accept(";")) then break end
     if entry.k == "item" then
       scope.reserve(1, at)
       pending = pending + 1
+    end
+    if not (accept(",") or accept(";")) then break end
+    if pending == ITEMS_AT_ONCE then
+      scope.release(pending)
+      pending = 0
     end
   end
   expect("}", "{", at)
@@ -145,7 +146,7 @@ local function arguments()
   local at = from[i]
   advance()
   if accept(")") then return {} end
-  local list = expressions()
+  local list = expressions(true)
   expect(")", "(", at)
   return list
 end

@@ -4,7 +4,7 @@
 
 local scope = {}
 
-local LOCALS_MAX, UPVALUES_MAX, REGISTERS_MAX, LEVELS_MAX = 200, 255, 255, 195
+local LOCALS_MAX, UPVALUES_MAX, REGISTERS_MAX, LEVELS_MAX = 200, 255, 255, 199
 
 local fail                  -- raises: fail(at, message)
 local bound                 -- name -> the variable it means now

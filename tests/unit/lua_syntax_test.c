@@ -58,6 +58,37 @@ static void add_folder(struct buf *list, const char *folder, const char *ending)
     closedir(d);
 }
 
+/* As a runbook is compiled, not from inside of Lua. */
+static void nested_texts(void **state)
+{
+    (void)state;
+    struct vm *vm = make(1);
+    char args[64], name[16];
+    int refused = 0, taken = 0;
+    for (int way = 1; way < 100; way++) {
+        for (int n = 190; n <= 205; n++) {
+            snprintf(args, sizeof args, "[%d,%d]", way, n);
+            struct outcome out = call_test(vm, "syntax_test", "nested", args);
+            json_t *result = json_loads(out.text, 0, NULL);
+            const char *text = json_string_value(json_array_get(result, 0));
+            struct err e = {0};
+            if (!text) {
+                json_decref(result);
+                assert_true(way > 10 && refused > 50 && taken > 50);
+                vm_free(vm);
+                return;
+            }
+            snprintf(name, sizeof name, "%d", n);
+            bool compiles = vm_check_chunk(vm, name, str_of(text), &e) == 0;
+            refused += !compiles;
+            taken += compiles;
+            if (compiles != (json_is_true(json_array_get(result, 1)) != 0))
+                fail_msg("way %d, %d deep: the compiler says %s", way, n, compiles ? "fine" : e.msg);
+            json_decref(result);
+        }
+    }
+}
+
 static struct buf all_texts(void)
 {
     struct buf list = BUF_INIT(4 * MIB);
@@ -120,10 +151,20 @@ static void generated_programs(void **state)
     }
 }
 
+static void limits_of_the_compiler(void **state)
+{
+    (void)state;
+    struct vm *vm = make(1);
+    expect_ok(vm, "limits", "[]", 0);
+    vm_free(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_of_the_repository),
+        cmocka_unit_test(limits_of_the_compiler),
+        cmocka_unit_test(nested_texts),
         cmocka_unit_test(mutated_texts),
         cmocka_unit_test(generated_programs),
     };
