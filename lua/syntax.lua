@@ -14,6 +14,8 @@
 local lexer = host.module("syntax_lexer")
 local scope = host.module("syntax_scope")
 
+local enter, leave = scope.enter, scope.leave
+
 local syntax = {}
 
 local kinds, from, to, values, starts       -- of the tokens
@@ -255,7 +257,7 @@ end
 
 function expression(limit)
   limit = limit or 0
-  scope.enter(from[i])
+  enter(from[i])
   local node
   if unary[token] then
     local at, op = from[i], token
@@ -270,13 +272,13 @@ function expression(limit)
   while (left_priority[op] or 0) > limit do
     local op_at, held = from[i], held_by(op, node)
     advance()
-    scope.reserve(held, op_at)
+    if held > 0 then scope.reserve(held, op_at) end
     local right = expression(right_priority[op])
-    scope.release(held)
+    if held > 0 then scope.release(held) end
     node = { k = "binary", at = node.at, to = right.to, op = op, op_at = op_at, left = node, right = right }
     op = token
   end
-  scope.leave()
+  leave()
   return node
 end
 

@@ -2,7 +2,7 @@
 -- The words of Lua 5.4, as the compiler of this program reads them. The whole text at once, into lists by
 -- number of the token; a text that ends in nonsense has a last token "error", which is raised when it is reached.
 
-local byte, find, sub = string.byte, string.find, string.sub
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 local concat, char = table.concat, string.char
 
 local lexer = {}
@@ -123,7 +123,7 @@ local function number(at)
   return value, e
 end
 
--- The last place of a comment at `at`.
+-- The last place of a comment at `at`; or nil, place and message.
 local function comment(at)
   local level = byte(text, at + 2) == 91 and long_level(at + 2)
   if level then
@@ -161,8 +161,22 @@ local function symbol(at, b)
   return sub(text, at, at), at
 end
 
-local is_letter = {}
+local is_letter, alone = {}, {}
 for b = 0, 255 do is_letter[b] = find(char(b), "^[%a_]") and true or false end
+for c in string.gmatch("(){},;]+*%^#&|", ".") do alone[byte(c)] = c end
+
+-- What is neither a word, a blank nor alone: a symbol, a text, a number; a comment has no kind. Kind, last place, value;
+-- or "error", place and message.
+local function other(at, b)
+  local kind, e, value
+  if b == 45 and byte(text, at + 1) == 45 then
+    e, kind, value = comment(at)
+    if e then return nil, e end
+    return "error", kind, value
+  end
+  kind, e, value = symbol(at, b)
+  return kind or "error", e, value
+end
 
 --- Returns { kinds, from, to, values, starts, n }: `kinds` are words and operators as they are written, "name", "string",
 -- "number", "eof" or, as the last one, "error" with its message as value. `starts` are the places where lines begin.
@@ -171,37 +185,38 @@ function lexer.read(source)
   local kinds, from, to, values = {}, {}, {}, {}
   local at, n, length = 1, 0, #source
   while true do
-    at = find(source, "[^ \t]", at) or length + 1
     local b = byte(source, at)
+    if b == 32 or b == 9 then
+      at = at + 1
+      b = byte(source, at)
+      if b == 32 or b == 9 then
+        at = find(source, "[^ \t]", at) or length + 1
+        b = byte(source, at)
+      end
+    end
     if not b then break end
     if is_letter[b] then
-      local _, e = find(source, "^[%w_]*", at + 1)
-      local word = sub(source, at, e)
+      local word = match(source, "^[%w_]*", at)
       n = n + 1
-      kinds[n], from[n], to[n], values[n] = reserved[word] or "name", at, e, word
-      at = e + 1
+      local e = at + #word
+      kinds[n], from[n], to[n], values[n] = reserved[word] or "name", at, e - 1, word
+      at = e
+    elseif alone[b] then
+      n = n + 1
+      kinds[n], from[n], to[n] = alone[b], at, at
+      at = at + 1
     elseif b == 10 or b == 13 then
       at = new_line(at)
     elseif b == 11 or b == 12 then
       at = at + 1
     else
-      local kind, e, value
-      if b == 45 and byte(source, at + 1) == 45 then
-        kind, e, value = comment(at)
-        if kind then at = kind + 1 end
-      else
-        kind, e, value = symbol(at, b)
-        if kind then
-          n = n + 1
-          kinds[n], from[n], to[n], values[n] = kind, at, e, value
-          at = e + 1
-        end
-      end
-      if not kind then
+      local kind, e, value = other(at, b)
+      if kind then
         n = n + 1
-        kinds[n], from[n], to[n], values[n] = "error", e, e, value
-        break
+        kinds[n], from[n], to[n], values[n] = kind, kind == "error" and e or at, e, value
+        if kind == "error" then break end
       end
+      at = e + 1
     end
   end
   if kinds[n] ~= "error" then

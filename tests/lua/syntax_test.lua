@@ -179,6 +179,14 @@ function test.limits()
   return #found == 0 and "ok" or table.concat(found, "\n")
 end
 
+--- Parses the text n times; for the clock outside.
+function test.parse(text, n)
+  for _ = 1, n do
+    if not syntax.parse(text) then return "refused" end
+  end
+  return "ok"
+end
+
 function test.agree(text) return differ(text) or "ok" end
 
 return test

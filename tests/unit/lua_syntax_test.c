@@ -159,12 +159,49 @@ static void limits_of_the_compiler(void **state)
     vm_free(vm);
 }
 
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* 1,000 lines of our own Lua, also under a sanitizer; `./dev fuzz` prints the number. */
+static void speed(void **state)
+{
+    (void)state;
+    struct vm *vm = make(1);
+    struct buf source = BUF_INIT(1 * MIB), args = BUF_INIT(1 * MIB);
+    size_t lines = 0, n;
+    for (int copy = 0; lines < 1000; copy++) {
+        char *text = file_text("lua/remedy.lua", &n);
+        char *end = strstr(text, "return { public");
+        buf_addf(&source, "do\n%.*s\nend\n", (int)(end - text), text);
+        for (const char *p = text; p < end; p++)
+            lines += *p == '\n';
+        free(text);
+    }
+    buf_addc(&args, '[');
+    json_add_string(&args, source.data, source.len);
+    buf_addf(&args, ",20]");
+    double begun = seconds();
+    expect_ok(vm, "parse", buf_text(&args), 0);
+    double ms = (seconds() - begun) * 1000 / 20 * 1000 / (double)lines;
+    if (effort())
+        printf("1,000 lines in %.2f ms\n", ms);
+    assert_true(ms < 200);
+    buf_free(&args);
+    buf_free(&source);
+    vm_free(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_of_the_repository),
         cmocka_unit_test(limits_of_the_compiler),
         cmocka_unit_test(nested_texts),
+        cmocka_unit_test(speed),
         cmocka_unit_test(mutated_texts),
         cmocka_unit_test(generated_programs),
     };
