@@ -58,17 +58,16 @@ local rules = {}
 
 -- Names
 
-rules.name = function(node)
-  if node.var or globals[node.name] then return end
+rules.name = function(node, parent)
+  if node.var or globals[node.name] or input.targets[node] or (parent and parent.k == "define") then return end
   found(node.at, "no_global", string.format("there is no '%s'", node.name),
     nearest(node.name, global_names) or "declare it: local " .. node.name)
 end
 
 local function assigned(target)
   if target.k ~= "name" or target.var then return end
-  found(target.at, "global_assigned",
-    string.format(globals[target.name] and "'%s' is part of the language and cannot be assigned" or "'%s' is assigned, but nowhere declared",
-      target.name), "use local")
+  local why = globals[target.name] and "is part of the language and cannot be assigned" or "is assigned, but nowhere declared"
+  found(target.at, "global_assigned", string.format("'%s' %s", target.name, why), "use local")
 end
 
 rules.assign = function(node)
@@ -149,10 +148,12 @@ local function compared(node)
   for _, pair in ipairs { { node.left, node.right }, { node.right, node.left } } do
     local one, other = walk.bare(pair[1]), walk.bare(pair[2])
     if one.k == "call" and walk.called(one) == "text.of" then
-      found(one.at, "text_compared", "text.of gives words for people (\"unknown (no data)\" among them); this compares words",
+      found(one.at, "text_compared",
+        "text.of gives words for people (\"unknown (no data)\" among them); this compares words",
         "compare the value itself, or ask known(group, name)")
     elseif other.k == "nil" and observed(one) then
-      found(node.op_at, "nil_compared", string.format("%s is never nil: where it is not known, looking at it raises", source(one)),
+      found(node.op_at, "nil_compared",
+        string.format("%s is never nil: where it is not known, looking at it raises", source(one)),
         "ask known(group, name), or give its read a default: { absent = ... }")
     end
   end
@@ -176,13 +177,15 @@ end
 local function either(node)
   local left = walk.bare(node.left)
   if left.k == "binary" and left.op == "and" and may_be_false(left.right) then
-    found(left.op_at, "and_or", string.format("`a and b or c` gives c also where a holds and b (%s) is false", source(left.right)),
+    found(left.op_at, "and_or",
+      string.format("`a and b or c` gives c also where a holds and b (%s) is false", source(left.right)),
       "write it with if and else")
   elseif observed(left) and not may_be_false(left) and types.of(left).is == "value" then
     local right = walk.bare(node.right)
     if right.k == "number" or right.k == "string" or right.k == "nil" or right.k == "false" then
       found(node.op_at, "default_unused",
-        string.format("%s is never nil: where it is not known, looking at it raises, and %s is never taken", source(left), source(right)),
+        string.format("%s is never nil: where it is not known, looking at it raises, and %s is never taken", source(left),
+          source(right)),
         "give its read a default: { absent = ... }")
     end
   end
@@ -206,7 +209,8 @@ end
 -- The table constructor behind an argument, if it can be told: written here, or in a local that is set once.
 local function constructor(node)
   node = node and walk.bare(node)
-  if node and node.k == "name" and node.var and node.var.made then return node.var.made.k == "table" and node.var.made, node.var end
+  local var = node and node.k == "name" and node.var
+  if var and var.made then return var.made.k == "table" and var.made, var end
   return node and node.k == "table" and node or nil
 end
 
@@ -266,8 +270,9 @@ local function observe(node)
     if item.k == "field" then
       local before = input.names[item.name]
       if before then
-        found(item.at, "name_twice", string.format("'%s' is observed in line %d already; scenarios and evidence tell them apart by name",
-          item.name, (tree.place(before))), "give it another name")
+        found(item.at, "name_twice",
+          string.format("'%s' is observed in line %d already; scenarios and evidence tell them apart by name", item.name,
+            (tree.place(before))), "give it another name")
       end
       input.names[item.name] = before or item.at
     end
@@ -323,6 +328,7 @@ end
 
 local function fills(node)
   for _, target in ipairs(node.targets) do
+    input.targets[target] = true
     appended(target)
     local object = target.k == "index" and walk.bare(target.object)
     if object and object.k == "name" and object.var then input.filled[object.var] = true end
@@ -396,7 +402,7 @@ end
 
 local function begin(given)
   input, findings, globals, global_names = given, {}, {}, {}
-  input.used, input.names, input.filled = {}, {}, {}
+  input.used, input.names, input.filled, input.targets = {}, {}, {}, {}
   for _, name in ipairs(given.templates) do input.used[name] = true end
   for _, names in ipairs { verbs, ambient, sorted_names(given.declared), given.unknown_uses } do
     for _, name in ipairs(names) do
@@ -422,7 +428,7 @@ function lint.check(given)
   walk.all(tree.body, function(node, parent)
     types.learn(node)
     whole_params(node, parent)
-    if rules[node.k] then rules[node.k](node) end
+    if rules[node.k] then rules[node.k](node, parent) end
   end)
   walk.bodies(tree.body, order)
   if not input.is_module then

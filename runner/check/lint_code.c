@@ -15,7 +15,8 @@
 
 static int load_rules(struct vm *vm, struct err *e)
 {
-    static const char *const modules[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "lint_types", "lint"};
+    static const char *const modules[] = {"prelude",     "syntax_lexer", "syntax_scope", "syntax",
+                                          "syntax_walk", "lint_types",   "lint"};
     const size_t last = sizeof(modules) / sizeof(modules[0]) - 1;
     char path[64];
     size_t i;
