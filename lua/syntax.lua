@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The parser of Lua 5.4: accepts and rejects what the compiler accepts and rejects, and gives a tree. One for lint
 -- and for the checked form (lua/instrument.lua). Every node has `k`, its kind, and `at` and `to`, the places of its first
--- and last byte; tree.place(at) is line and column. Names have `var`, the local that they mean (nil: a global).
+-- and last byte; tree.place(at) is line and column. Names have `var`, the local that they mean (nil: a global): name, at,
+-- what (local, parameter, self, loop, hidden), uses, sets (assignments), set_inside (by an inner function), constant.
 --
 -- Expressions: nil true false vararg | number string (value) | name (name, var) | index (object, key, dotted) |
 --   call (func, args) | method (object, name, name_at, args) | func (params, vararg, body) | paren (inner) |
 --   binary (op, op_at, left, right) | unary (op, operand) | table (items: item | pair (key) | field (name); value)
 -- Statements: local (vars, values) | assign (targets, values) | invoke (call) | block (body) | while (cond, body) |
---   repeat (body, cond) | if (clauses: {cond, body}, otherwise) | for (var, from.., step, body) | each (vars, values, body) |
---   define (target, func, receiver) | localfunc (var, func) | return (values) | break | goto label (name)
+--   repeat (body, cond) | if (clauses: {cond, then_at, body}, otherwise) | for (var, from, limit, step, body) |
+--   each (vars, values, body) | define (target, func, receiver) | localfunc (var, func) | return (values) | break |
+--   goto label (name)
 -- A body is a list of statements.
 
 local lexer = host.module("syntax_lexer")
@@ -373,6 +375,7 @@ local function assigned(target)
     if var then
       if var.attrib then fail(target.at, string.format("attempt to assign to const variable '%s'", var.name)) end
       var.uses, var.sets = var.uses - 1, var.sets + 1
+      if var.fs ~= scope.current() then var.set_inside = true end
     end
   elseif target.k ~= "index" then
     fail(from[i], "syntax error: only a variable or a field can be assigned")
@@ -411,9 +414,9 @@ read["if"] = function(at)
   local clauses, otherwise = {}, nil
   repeat
     advance()
-    local cond = expression()
+    local cond, then_at = expression(), from[i]
     expect("then")
-    clauses[#clauses + 1] = { cond = cond, body = block_until() }
+    clauses[#clauses + 1] = { cond = cond, then_at = then_at, body = block_until() }
   until token ~= "elseif"
   if accept("else") then otherwise = block_until() end
   expect("end", "if", at)

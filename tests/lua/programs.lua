@@ -108,6 +108,102 @@ function block(depth)
   return table.concat(parts, pick { "\n", " ", "; " })
 end
 
+-- Programs that run: they end, and what they say and the errors they make depends on all that they do.
+
+local values = { "0", "1", "2.5", "-3", "'x'", "'10'", "''", "nil", "true", "false", "n", "s", "t", "m", "z", "q", "f", "none",
+  "1e308 * 10", "9223372036854775807" }
+local keys = { "1", "'k'", "n", "s", "z", "q", "nil", "2.5", "#t", "'a' .. 1" }
+local calls = { "string.find(@, @)", "string.format('%s %q', @)", "string.format('%d', @)", "string.sub(@, @)",
+  "string.upper(@)", "string.len @", "math.max(@, @)", "math.floor(@)", "type(@)", "tostring(@)", "tonumber(@, @)",
+  "table.concat({ @, @ })", "string.gsub(@, 'x', @)", "string.gsub(@, '.', function(c) return c == @ end)",
+  "math.type(@)", "type()", "string.byte(@)", "f(@, @)", "f(@)", "m(@)", "n(@)", "t.k(@)", "t[1](@)", "bump()",
+  "s:upper(@)", "s:find(@)", "t:none(@)", "string.rep(@, 2)", "utf8.len(@)", "(string.match)(@, @)", "say(@)",
+  "string.format '%d'", "string.upper 'x'", "math.fmod(@, @)" }
+
+local value
+
+local function called(depth)
+  return (string.gsub(pick(calls), "@", function() return value(depth - 1) end))
+end
+
+function value(depth)
+  local way = depth <= 0 and 1 or math.random(12)
+  if way <= 2 then return pick(values) end
+  if way <= 5 then return value(depth - 1) .. " " .. pick { "<", "<=", ">", ">=", "==", "~=", "==" } .. " " .. value(depth - 1) end
+  if way == 6 then return value(depth - 1) .. " " .. pick { "+", "-", "*", "..", "%", "//" } .. " " .. value(depth - 1) end
+  if way == 7 then return value(depth - 1) .. pick { " and ", " or " } .. value(depth - 1) end
+  if way == 8 then return pick { "not ", "-", "#" } .. value(depth - 1) end
+  if way == 9 then return pick { "t", "s", "m", "n", "none", "f(t)" } .. pick { ".k", ".none.k", "[" .. pick(keys) .. "]" } end
+  if way == 10 then return "( " .. value(depth - 1) .. " )" end
+  if way == 11 then return "({ " .. value(depth - 1) .. ", [" .. pick(keys) .. "] = " .. value(depth - 1) .. " })[1]" end
+  return called(depth)
+end
+
+local acts
+
+local function some(depth)
+  local parts = {}
+  for i = 1, math.random(2) do parts[i] = pick(acts)(depth) end
+  return table.concat(parts, " ; ")
+end
+
+acts = {
+  function(d) return "say(" .. value(d) .. ")" end,
+  function(d) return "say(" .. value(d) .. ", " .. value(d) .. ")" end,
+  function(d) return pick { "n", "s", "z", "q", "t.k", "t[1]", "t[" .. pick(keys) .. "]" } .. " = " .. value(d) end,
+  function(d) return "local " .. pick { "n", "s", "w" } .. " = " .. value(d) end,
+  function(d)
+    return "if " .. value(d) .. " then " .. some(d - 1) .. " elseif " .. value(d) .. " then " .. some(d - 1) .. " else "
+      .. some(d - 1) .. " end"
+  end,
+  function(d) return "do local i = 0 while i < 2 and " .. value(d) .. " do i = i + 1 " .. some(d - 1) .. " end end" end,
+  function(d) return "do local i = 0 repeat i = i + 1 " .. some(d - 1) .. " until i > 1 or " .. value(d) .. " end" end,
+  function(d)
+    return "for i = " .. pick { "1", "2.5", "'x'", "z", "nil" } .. ", " .. pick { "2", "#t", "n and 2", "s" }
+      .. pick { "", "", ", 1", ", 0", ", -1" } .. " do say(i) " .. some(d - 1) .. " end"
+  end,
+  function(d) return "for k, v in pairs(t) do if k == " .. value(d) .. " then break end say(k) end" end,
+  function(d) return "for i = 1, 3 do if " .. value(d) .. " then goto next end say(i) ::next:: end" end,
+  function(d) return called(d) .. " " end,
+  function(d) return "do local function g(n) return n == " .. value(d) .. " end say(g(" .. value(d) .. ")) end" end,
+  function(d) return "do return " .. value(d) .. ", " .. value(d) .. " end" end,
+}
+
+local head = [[
+local out = {}
+local function say(...)
+  for i = 1, select("#", ...) do
+    local v = (select(i, ...))
+    out[#out + 1] = type(v) == "table" and "table" or type(v) == "function" and "function" or tostring(v)
+  end
+end
+local n, s, z, none = 5, "x10", 1
+local t = { 10, "b", k = "v" }
+local m = setmetatable({ k = 7 }, { __lt = function(a, b) say("lt", a, b) return true end, __le = function() return nil end,
+  __eq = function(a, b) say "eq" return true end, __index = function(_, k) say("index", k) return k end,
+  __concat = function() return "joined" end, __len = function() error "no length" end,
+  __call = function(_, ...) say("called", ...) return ... end })
+local q = setmetatable({}, { __eq = function() error("not to be compared") end, __lt = function(a, b) error "no order" end })
+local function f(...) return ... end
+local function bump() z = (tonumber(z) or 0) + 1 return z end
+]]
+
+-- Some blanks become ends of lines; no text of a program has a blank in it.
+local function broken_up(text)
+  return (string.gsub(text, " ", function() return chance(12) and "\n" or chance(60) and " -- x\n" or nil end))
+end
+
+--- A program that runs; `try` must be a global of it.
+function programs.runnable()
+  local parts = { head }
+  for i = 1, math.random(2, 12) do
+    parts[i + 1] = broken_up("say(try(function() " .. some(3) .. " end))")
+  end
+  parts[#parts + 1] = chance(3) and broken_up(some(3)) or ""
+  parts[#parts + 1] = "return table.concat(out, ' ')"
+  return table.concat(parts, "\n")
+end
+
 --- A text that is often a program.
 function programs.any() return block(4) end
 
