@@ -34,7 +34,9 @@ local checked_calls = { type = "type", tostring = "tostring", tonumber = "tonumb
 for _, name in ipairs { "byte", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub", "upper" } do
   checked_calls["string." .. name] = name
 end
-for _, name in ipairs { "abs", "ceil", "floor", "fmod", "max", "min", "sqrt", "tointeger" } do checked_calls["math." .. name] = name end
+for _, name in ipairs { "abs", "ceil", "floor", "fmod", "max", "min", "sqrt", "tointeger" } do
+  checked_calls["math." .. name] = name
+end
 
 local expression, body
 
