@@ -15,10 +15,9 @@ local verbs = {
   "manual", "notify", "note", "measure", "follow_up", "resolve", "no_action", "refuse", "escalate", "try", "any", "all", "none",
 }
 local ambient = {
-  "NONE", "params", "run", "trigger", "now", "list", "text", "ms", "seconds", "minutes", "hours", "days", "percent", "kib", "mib",
-  "gib", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "rawequal", "rawget", "rawlen", "rawset", "require",
-  "select",
-  "setmetatable", "tonumber", "tostring", "type", "string", "table", "math", "utf8", "_ENV",
+  "NONE", "params", "run", "trigger", "now", "list", "text", "ms", "seconds", "minutes", "hours", "days", "percent", "kib",
+  "mib", "gib", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "rawequal", "rawget", "rawlen",
+  "rawset", "require", "select", "setmetatable", "tonumber", "tostring", "type", "string", "table", "math", "utf8", "_ENV",
 }
 local endings = { resolve = true, no_action = true, refuse = true, escalate = true }
 local passes_gate = {

