@@ -13,8 +13,11 @@
 
 #include <jansson.h>
 
-/* `source` NULL: the working tree. Findings as "file:line:column: text\n" lines in out; returns their number. */
-size_t lint_runbook(struct source *source, const char *name, struct config *config, struct buf *out);
+/* `source` NULL: the working tree. Appends what is wrong with a runbook and its modules to a list, as {file, line,
+ * column, rule, why, mend}, and to notes what is worth saying and not wrong, as lines. */
+void lint_runbook(struct source *source, const char *name, struct config *config, json_t *findings, struct buf *notes);
+/* "file:line:column: why (mend)\n" */
+void lint_text(const json_t *finding, struct buf *out);
 
 struct scenario_result {
     char name[256];

@@ -11,27 +11,28 @@
 
 int verb_lint(struct cli *c)
 {
-    struct buf out = BUF_INIT(4 * MIB);
+    struct buf out = BUF_INIT(16 * MIB);
+    json_t *findings = json_array();
     struct source *source = NULL;
-    size_t i, n = 0;
+    size_t i, k, n = 0;
     int rc = cli_source(c, &source);
 
-    for (i = 0; rc == 0 && i < c->nargs; i++)
-        n += lint_runbook(source, c->args[i], c->config, &out);
+    for (i = 0; rc == 0 && i < c->nargs; i++) {
+        lint_runbook(source, c->args[i], c->config, findings, &out);
+        for (k = n, n = json_array_size(findings); k < n; k++)
+            lint_text(json_array_get(findings, k), &out);
+    }
     if (rc == 0 && c->json) {
-        struct buf json = BUF_INIT(16 * MIB);
-
-        buf_addf(&json, "{\"findings\":%zu,\"text\":", n);
-        json_add_string(&json, buf_text(&out), out.len);
-        puts(buf_text(&json));
-        puts("}");
-        buf_free(&json);
+        buf_reset(&out);
+        json_add_value(&out, findings);
+        puts(buf_text(&out));
     } else if (rc == 0) {
         fputs(buf_text(&out), stdout);
         if (n == 0)
             printf("%zu runbook%s: nothing to complain about\n", c->nargs, c->nargs == 1 ? "" : "s");
     }
     source_close(source);
+    json_decref(findings);
     buf_free(&out);
     return rc ? rc : n ? EXIT_USAGE : EXIT_OK;
 }

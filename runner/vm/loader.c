@@ -69,11 +69,9 @@ int vm_check_chunk(struct vm *vm, const char *chunk, struct str text, struct err
     return rc;
 }
 
-int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *branch, struct err *e)
+/* Starts a branch with the function at the top of the main stack. */
+static int start_function(struct vm *vm, const char *chunk, uint32_t *branch, struct err *e)
 {
-    int rc = compile_chunk(vm, chunk, text, e);
-    if (rc < 0)
-        return rc;
     snprintf(vm->main, sizeof vm->main, "@%s", chunk);
     struct branch *b = sched_new(vm, e);
     if (b) {
@@ -83,6 +81,32 @@ int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *
     }
     lua_settop(vm->L, 0);
     return b ? 0 : ERR_LIMIT;
+}
+
+int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *branch, struct err *e)
+{
+    int rc = compile_chunk(vm, chunk, text, e);
+    return rc < 0 ? rc : start_function(vm, chunk, branch, e);
+}
+
+int vm_start_checked(struct vm *vm, const char *chunk, struct str text, const char *module, uint32_t *branch, struct err *e)
+{
+    lua_State *L = vm->L;
+    int rc = compile_chunk(vm, chunk, text, e);
+    if (rc < 0)
+        return rc;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
+    if (lua_getfield(L, -1, module) != LUA_TTABLE || lua_getfield(L, -1, "ops") != LUA_TTABLE) {
+        lua_settop(L, 0);
+        return err_set(e, ERR_NOT_FOUND, "module %s has no table 'ops'", module);
+    }
+    lua_insert(L, 2);
+    lua_settop(L, 2);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK || !lua_isfunction(L, -1)) {
+        lua_settop(L, 0);
+        return err_set(e, ERR_INVALID, "%s: no checked form of a program", chunk);
+    }
+    return start_function(vm, chunk, branch, e);
 }
 
 /* Pushes the function of a trusted module, or an error message. Returns the status. */

@@ -61,6 +61,9 @@ int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *
 /* What `require(name)` gives: the value that the sandboxed text returns when it is first required. `file` is its name
  * in messages. Everything is borrowed for the life of the vm. ERR_INVALID with place for a syntax error. */
 int vm_offer_required(struct vm *vm, const char *name, const char *file, struct str text, struct err *e);
+/* The same with the checked form of a text (lua/instrument.lua): a chunk that takes the table `ops` of trusted module
+ * `module` and returns the program. The program itself cannot reach that table. */
+int vm_start_checked(struct vm *vm, const char *chunk, struct str text, const char *module, uint32_t *branch, struct err *e);
 /* Only compiles: for lint. */
 int vm_check_chunk(struct vm *vm, const char *chunk, struct str text, struct err *e);
 /* Starts a branch that calls function `function` of trusted module `module` with the decoded

@@ -1,0 +1,249 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The checked form of a program: comparisons, conditions, `and`, `or`, `not`, computed keys and calls of the libraries go
+-- through functions of lua/checked.lua, so that a symbol can fork there. What is not a symbol computes as before: lines,
+-- order of evaluation and the texts of errors are the same (but for error(text, 2) out of a metamethod, which has no place,
+-- and for how much fits on the stack). Arithmetic and constant keys stay as they are: metamethods
+-- of a symbol see those.
+--
+-- The checked form is a chunk that takes the functions and returns the program as a function. They are in a local
+-- whose name does not occur in the program, and no other chunk can see it.
+
+local syntax = host.module("syntax")
+local walk = host.module("syntax_walk")
+
+local instrument = {}
+
+local tree, parts, done     -- the text up to `done` is in parts
+local op                    -- the name of the local
+
+local function copy(to)
+  if to > done then parts[#parts + 1] = string.sub(tree.text, done + 1, to) end
+  done = math.max(done, to)
+end
+
+local function put(text) parts[#parts + 1] = text end
+
+local function line_of(at) return (tree.place(at)) end
+
+local comparison = { ["<"] = "lt", ["<="] = "le", [">"] = "gt", [">="] = "ge", ["=="] = "eq", ["~="] = "ne" }
+local literal = { number = true, string = true, ["nil"] = true, ["true"] = true, ["false"] = true, func = true, table = true }
+
+-- Library functions that look at a value and would take a symbol for a table.
+local checked_calls = { type = "type", tostring = "tostring", tonumber = "tonumber", ["math.type"] = "type",
+  ["table.concat"] = "concat", ["utf8.len"] = "len" }
+for _, name in ipairs { "byte", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub", "upper" } do
+  checked_calls["string." .. name] = name
+end
+for _, name in ipairs { "abs", "ceil", "floor", "fmod", "max", "min", "sqrt", "tointeger" } do
+  checked_calls["math." .. name] = name
+end
+
+local expression, body
+
+local function list(nodes)
+  for i = 1, #nodes do expression(nodes[i]) end
+end
+
+-- True for what gives a boolean and has forked already, or can be no symbol.
+local function is_plain(node)
+  node = walk.bare(node)
+  return literal[node.k] or (node.k == "binary" and comparison[node.op] ~= nil) or (node.k == "unary" and node.op == "not")
+end
+
+-- A value that is asked whether it is true. `stop`: where the closing parenthesis goes; the compiler notes the line of
+-- the token in front of which a value is taken, so it stands where that token was.
+local function condition(node, stop)
+  copy(node.at - 1)
+  local plain = is_plain(node)
+  if not plain then put(op .. ".t(") end
+  expression(node)
+  copy(stop or node.to)
+  if not plain then put(")") end
+end
+
+-- Constants that the compiler folds; errors name fields by them.
+local function is_folded(node)
+  node = walk.bare(node)
+  if node.k == "number" or node.k == "string" then return true end
+  if node.k == "name" then return node.var ~= nil and node.var.constant == true end
+  if node.k == "unary" then return node.op ~= "not" and is_folded(node.operand) end
+  return node.k == "binary" and not comparison[node.op] and is_folded(node.left) and is_folded(node.right)
+end
+
+-- A local that an inner function assigns is read when the instruction runs, not when an argument is passed.
+local function may_change(node)
+  node = walk.bare(node)
+  return node.k == "name" and node.var ~= nil and node.var.set_inside == true
+end
+
+local function wrapped(node, name)
+  copy(node.at - 1)
+  local plain = is_folded(node) or may_change(node)
+  if not plain then put(op .. "." .. name .. "(") end
+  expression(node)
+  copy(node.to)
+  if not plain then put(")") end
+end
+
+local function compare(node)
+  local right = walk.bare(node.right)
+  if may_change(node.left) and not literal[right.k] and right.k ~= "name" then
+    expression(node.left)
+    return expression(node.right)
+  end
+  copy(node.at - 1)
+  put("(" .. op .. "." .. comparison[node.op] .. "(")     -- in parentheses it is no tail call: errors need the place
+  expression(node.left)
+  copy(node.op_at - 1)
+  put(",")
+  done = done + #node.op
+  expression(node.right)
+  copy(node.to)
+  -- The line, where the call does not stand in it, or where the right side could give more than one value.
+  local line, last = line_of(node.to), node.right.k
+  local needed = line ~= line_of(node.at) or last == "call" or last == "method" or last == "vararg"
+  put(needed and ", " .. line .. "))" or "))")
+end
+
+local function binary(node)
+  if comparison[node.op] then return compare(node) end
+  if node.op == "and" or node.op == "or" then
+    condition(node.left, node.op_at - 1)
+  else
+    expression(node.left)
+  end
+  expression(node.right)
+end
+
+local function checked_name(node)
+  return node.k == "call" and #node.args > 0 and checked_calls[walk.called(node) or ""] or nil
+end
+
+local function call(node)
+  local name = checked_name(node)
+  if name then
+    copy(node.at - 1)
+    put(op .. ".call(")
+    copy(node.args_at - 1)
+    put(string.format(", %q,", name))
+    local opened = string.sub(tree.text, node.args_at, node.args_at) == "("
+    if opened then done = node.args_at end
+    list(node.args)
+    copy(node.to)
+    if not opened then put(")") end
+    return
+  end
+  expression(node.func)
+  list(node.args)
+end
+
+local write = {
+  binary = binary, call = call,
+  paren = function(node) expression(node.inner) end,
+  func = function(node) body(node.body) end,
+  unary = function(node) if node.op == "not" then condition(node.operand) else expression(node.operand) end end,
+  index = function(node)
+    expression(node.object)
+    if not node.dotted then wrapped(node.key, "key") end
+  end,
+  method = function(node)
+    expression(node.object)
+    list(node.args)
+  end,
+  table = function(node)
+    for _, item in ipairs(node.items) do
+      if item.k == "pair" then wrapped(item.key, "key") end
+      expression(item.value)
+    end
+  end,
+}
+
+function expression(node)
+  local f = write[node.k]
+  if f then f(node) end
+end
+
+local function conditional(node)
+  for _, clause in ipairs(node.clauses) do
+    condition(clause.cond, clause.then_at - 1)
+    body(clause.body)
+  end
+  if node.otherwise then body(node.otherwise) end
+end
+
+local function numeric(node)
+  wrapped(node.from, "bound")
+  wrapped(node.limit, "bound")
+  if node.step then wrapped(node.step, "bound") end
+  body(node.body)
+end
+
+local statements = {
+  ["local"] = function(node) list(node.values) end,
+  ["return"] = function(node)
+    local first = node.values[1]
+    local tail = #node.values == 1 and checked_name(first)
+    if tail then
+      copy(first.at - 1)
+      put(op .. ".all(")
+    end
+    list(node.values)
+    if tail then
+      copy(first.to)
+      put(")")
+    end
+  end,
+  assign = function(node)
+    list(node.targets)
+    list(node.values)
+  end,
+  invoke = function(node) expression(node.call) end,
+  block = function(node) body(node.body) end,
+  ["while"] = function(node)
+    condition(node.cond)
+    body(node.body)
+  end,
+  ["repeat"] = function(node)
+    body(node.body)
+    condition(node.cond)
+  end,
+  ["if"] = conditional, ["for"] = numeric,
+  each = function(node)
+    list(node.values)
+    body(node.body)
+  end,
+  define = function(node) expression(node.func) end,
+  localfunc = function(node) expression(node.func) end,
+}
+
+function body(nodes)
+  for _, node in ipairs(nodes) do
+    local f = statements[node.k]
+    if f then f(node) end
+  end
+end
+
+-- A name that the program does not have.
+local function fresh_name(text)
+  local name, n = "__op", 0
+  while string.find(text, name, 1, true) do
+    n = n + 1
+    name = "__op" .. n
+  end
+  return name
+end
+
+--- The checked form of a program: text, or nil and { line, column, message }. For vm_start_checked.
+function instrument.text(source)
+  local wrong
+  tree, wrong = syntax.parse(source)
+  if not tree then return nil, wrong end
+  op, parts, done = fresh_name(source), {}, 0
+  put("local " .. op .. " = ... return function(...) ")
+  body(tree.body)
+  copy(#source)
+  put("\nend")
+  return table.concat(parts)
+end
+
+return instrument
