@@ -280,9 +280,26 @@ static int write_types(struct cli *c, struct err *e)
     return rc;
 }
 
+/* What the runbook still lacks here: instances that are not configured, say. */
+static void say_findings(struct newbook *w, const char *md)
+{
+    struct buf out = BUF_INIT(MIB), notes = BUF_INIT(MIB);
+    json_t *findings = json_array();
+    size_t i;
+
+    lint_runbook(NULL, md, w->cli->config, findings, &notes);
+    for (i = 0; i < json_array_size(findings); i++)
+        lint_text(json_array_get(findings, i), &out);
+    if (out.len)
+        fprintf(stderr, "to be adapted:\n%s", buf_text(&out));
+    json_decref(findings);
+    buf_free(&notes);
+    buf_free(&out);
+}
+
 static int write_files(struct newbook *w, struct err *e)
 {
-    struct buf text = BUF_INIT(2 * MIB), scenarios = BUF_INIT(2 * MIB), findings = BUF_INIT(MIB);
+    struct buf text = BUF_INIT(2 * MIB), scenarios = BUF_INIT(2 * MIB);
     char md[300], yaml[300];
     int rc;
 
@@ -300,8 +317,8 @@ static int write_files(struct newbook *w, struct err *e)
     }
     if (rc == 0 && w->cli->luacats)
         rc = write_types(w->cli, e);
-    if (rc == 0 && lint_runbook(NULL, md, w->cli->config, &findings))
-        fprintf(stderr, "to be adapted:\n%s", buf_text(&findings));
+    if (rc == 0)
+        say_findings(w, md);
     if (rc == 0)
         cli_tell(w->cli, json_pack("{s:s s:s s:s s:s}", "from", buf_text(&w->source), "name", w->name, "runbook", md,
                                    "scenarios", yaml),
@@ -309,7 +326,6 @@ static int write_files(struct newbook *w, struct err *e)
                  w->cli->luacats ? ", and .midwatch/types.lua" : "", w->name, w->name, w->name);
     buf_free(&text);
     buf_free(&scenarios);
-    buf_free(&findings);
     return rc;
 }
 
