@@ -53,9 +53,12 @@ local function worker(state)
     local i = state.next
     state.next = i + 1
     local ok, result = host.pcall(state.fn, state.list[i], i)
-    state.results[i] = { item = state.list[i], ok = ok, value = ok and result or nil,
-      error = not ok and prelude.message(result) or nil }
-    if not ok then
+    local outcome = { item = state.list[i], ok = ok }
+    state.results[i] = outcome
+    if ok then
+      outcome.value = result
+    else
+      outcome.error = prelude.message(result)
       state.errors = state.errors + 1
       state.first_error = state.first_error or { value = result }
     end

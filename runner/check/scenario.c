@@ -94,6 +94,21 @@ static void judge(struct scenario_result *out, const json_t *expect, const struc
     buf_free(&got);
 }
 
+/* A value as the command line would have it: texts bare, lists with commas. */
+static void add_param(struct buf *b, const json_t *v)
+{
+    size_t i;
+
+    if (json_is_string(v))
+        buf_adds(b, json_string_value(v));
+    else if (!json_is_array(v))
+        json_add_value(b, v);
+    for (i = 0; i < json_array_size(v); i++) {
+        buf_adds(b, i ? "," : "");
+        add_param(b, json_array_get(v, i));
+    }
+}
+
 static int resolve_params(const struct runbook *book, const json_t *given, json_t **out, struct err *e)
 {
     char *pairs[64];
@@ -108,10 +123,7 @@ static int resolve_params(const struct runbook *book, const json_t *given, json_
         if (n == 64)
             break;
         buf_addf(&b, "%s=", key);
-        if (json_is_string(v))
-            buf_adds(&b, json_string_value(v));
-        else
-            json_add_value(&b, v);
+        add_param(&b, v);
         pairs[n++] = buf_take(&b, NULL);
     }
     rc = params_resolve(book->params, book->nparams, (const char *const *)pairs, n, NULL, out, e);

@@ -141,8 +141,8 @@ static void answer_read(struct script *s, struct question *q, struct pending *p)
         answer_json(p, observation(v));
     } else {
         if (s->complaint.len == 0)
-            buf_addf(&s->complaint, "the scenario does not answer the read %s; add under given:  '%s': ...", text,
-                     label ? label : text);
+            buf_addf(&s->complaint, "the scenario does not answer the read %s; add under given:  %s%s%s: ...", text,
+                     label ? "" : "'", label ? label : text, label ? "" : "'");
         answer_json(p, unknown("error", "the scenario does not answer this read"));
     }
     free(text);

@@ -95,7 +95,10 @@ def main():
     failed, tried = [], 0
     with tempfile.TemporaryDirectory(prefix="midwatch-cancel-") as scratch:
         flow = crash.Flow(pathlib.Path(args.build).resolve(), "for-a-while", pathlib.Path(scratch))
-        _, _, total, _ = flow.whole("reference", [])
+        reference = crash.Attempt(flow, "reference")
+        flow.kill(reference, 0)
+        total = reference.points
+        flow.finish(reference)
         for k in range(1, total + 1):
             wrong = one(flow, k)
             tried += 1

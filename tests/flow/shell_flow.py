@@ -86,7 +86,7 @@ BAD = [
     ("an unknown name", "{ argv: [echo, '{{b}}'], params: { a: {} }, read: true }", r"\{\{b\}\} is no parameter"),
     ("an unknown key of a parameter", "{ argv: [echo], params: { a: { mtch: x } }, read: true }", "mtch.*did you mean 'match'"),
     ("a bad default", "{ argv: [echo], params: { a: { type: integer, default: x } }, read: true }", "default must be a number"),
-    ("a check that is none", "{ argv: [echo], effect: { class: ensure, target: t, check: nope } }", "no read 'nope'"),
+    ("a check that is none", "{ argv: [echo], effect: { class: ensure, target: t, check: nope } }", "no read (command )?'nope'"),
     ("sets what is no parameter", "{ argv: [echo], effect: { class: ensure, target: t, state: x, sets: n } }",
      "'n' is no parameter"),
 ]
