@@ -89,11 +89,11 @@ static bool offer_run(void *ctx, const struct run_info *r)
     return ++x->nruns < RUNS_MAX;
 }
 
-/* What acts on a run wants one that has not ended. */
+/* What acts on a run wants one that has not ended, but for undo. */
 static void offer_runs(struct completing *x)
 {
     struct journal_options o = {.read_only = true};
-    bool open_only = x->verb->group == GROUP_RUN || x->verb->group == GROUP_PEOPLE;
+    bool acts = x->verb->group == GROUP_RUN || x->verb->group == GROUP_PEOPLE, open_only = acts && x->verb->exec != verb_undo;
     struct journal *j;
     struct err e = {0};
 

@@ -222,7 +222,7 @@ def completion_cases(box):
     hostile = FRONT.replace(" t\n", " hostile\n", 1) + "params: { a: { type: string, one_of: [ok, \"$(touch hacked)\"] } }\n"
     (box.path / "runbooks/hostile.md").write_text(book("resolve 'x'", hostile))
     for words, wanted in ((["run", ""], {"web-down", "hostile", ":files"}), (["run", "hostile", "-p", "a="], {"a=ok"}),
-                          (["show", ""], {"1"}), (["resume", ""], set()), (["answer", "1", ""], set()),
+                          (["show", ""], {"1"}), (["resume", ""], set()), (["undo", ""], {"1"}), (["answer", "1", ""], set()),
                           (["settle", "1", ""], {"applied", "absent", "release"}), (["lint", "web-down", "ho"], {"hostile", ":files"}),
                           (["new", "x", "--uses=m"], {"--uses=metrics"}), (["nonsense", ""], set()), (["report", "1", "--out", ""], {":files"}),
                           (["list", "--state", ""], {":dirs"}), (["help", "ver"], {"version"}), (["halt", ""], set())):
