@@ -30,7 +30,7 @@ static int read_effect(struct config *c, const struct yaml *y, struct err *e)
         return FAIL(y, "effect: the target is missing");
     undo = yaml_get(y, "undo");
     if (undo && !str_is(undo->text, "not needed"))
-        return FAIL(undo, "undo can only be: not needed (an effect that does not say it counts as irreversible)");
+        return FAIL(undo, "undo can only be: not needed; without it, it is derived from state and sets, or there is none");
     kind = yaml_get(y, "class");
     for (i = 0; kind && i < 3; i++) {
         if (str_is(kind->text, classes[i]))
@@ -131,7 +131,7 @@ static int find_check(struct config *c, const struct yaml *commands, const struc
 
     if (!check || (found && yaml_get(found, "read")))
         return 0;
-    return FAIL(check, "check: there is no read command '%.*s'", (int)check->text.n, check->text.n ? check->text.p : "");
+    return FAIL(check, "check: there is no read '%.*s' among the commands", (int)check->text.n, check->text.n ? check->text.p : "");
 }
 
 int commands_read_section(struct config *c, const struct yaml *y, struct err *e)

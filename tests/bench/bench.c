@@ -149,7 +149,7 @@ static void measure_state(double *us, size_t *bytes)
 {
     static const char *const modules[] = {"prelude", "options", "units", "face", "observe", "ending", "diagnose",
         "wait", "record", "people", "branches", "effects", "approve", "remedy", "temporarily", "list", "text",
-        "language",};
+        "language"};
     static const char setup[] = "{\"param_names\":{},\"params\":{},\"run\":{\"id\":1,\"requester\":\"\",\"started\":0.5},"
                                 "\"trigger\":{\"kind\":\"command line\"},\"uses\":[]}";
     struct vm_options o = {.seed = 1};
