@@ -131,7 +131,8 @@ static int find_check(struct config *c, const struct yaml *commands, const struc
 
     if (!check || (found && yaml_get(found, "read")))
         return 0;
-    return FAIL(check, "check: there is no read '%.*s' among the commands", (int)check->text.n, check->text.n ? check->text.p : "");
+    return FAIL(check, "check: there is no read '%.*s' among the commands", (int)check->text.n,
+                check->text.n ? check->text.p : "");
 }
 
 int commands_read_section(struct config *c, const struct yaml *y, struct err *e)
