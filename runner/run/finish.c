@@ -27,7 +27,7 @@ static bool keeps_lock(enum effect_state s)
     }
 }
 
-/* Frees the target of x unless some effect on it is unknown or not verified. */
+/* Frees the target of x unless some effect on it is unknown, not verified, or could not be put back. */
 static void free_target(struct run *r, const struct effect *x)
 {
     const struct effect *y;
@@ -37,7 +37,7 @@ static void free_target(struct run *r, const struct effect *x)
     for (y = r->effects; y; y = y->next) {
         if (strcmp(y->target, x->target) != 0)
             continue;
-        if (keeps_lock(y->state))
+        if (keeps_lock(y->state) || (y->undo_tried && y->state != EFFECT_UNDONE && y->state != EFFECT_ABSENT))
             return;
         touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE;
     }
