@@ -86,4 +86,7 @@ end
 --- escalate "text": hand over to a person, with the evidence.
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
-return { public = verbs, finish = finish, still_in_force = still_in_force, unless_begun = unless_begun, before_the_end = before_the_end, state = state }
+return {
+  public = verbs, finish = finish, still_in_force = still_in_force, unless_begun = unless_begun, before_the_end = before_the_end,
+  state = state,
+}
