@@ -4,6 +4,7 @@
 local state = { verified = 0, skipped = 0, sent = 0, unverified = 0, in_flight = 0, remedies = 0 }
 local before = {}               -- what has to be done first, the latest last
 local begun = false
+local problems = {}             -- what other branches could not put back meanwhile
 
 --- Has fn called before the run ends, the latest first. It may return a problem { reason, text }. Returns the
 -- function that takes it back.
@@ -31,13 +32,20 @@ local function finish(outcome, reason, text)
   unless_begun()
   begun = true
   while #before > 0 do
-    local problem = table.remove(before)()
-    if problem then
-      if outcome ~= "escalated" then outcome, reason = "escalated", problem.reason end
-      text = (text and text ~= "" and text .. "; " or "") .. problem.text
-    end
+    local problem = table.remove(before)()      -- other branches may add theirs before it returns
+    problems[#problems + 1] = problem
+  end
+  for _, problem in ipairs(problems) do
+    if outcome ~= "escalated" then outcome, reason = "escalated", problem.reason end
+    text = (text and text ~= "" and text .. "; " or "") .. problem.text
   end
   host.finish("end", { { name = outcome, args = { reason = reason, text = text or "" } } })
+end
+
+--- Ends the run because something could not be put back; if it ends already, its end says so.
+local function still_in_force(problem)
+  if begun then problems[#problems + 1] = problem end
+  finish("escalated", problem.reason, problem.text)
 end
 
 local function words(verb, text)
@@ -78,4 +86,7 @@ end
 --- escalate "text": hand over to a person, with the evidence.
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
-return { public = verbs, finish = finish, unless_begun = unless_begun, before_the_end = before_the_end, state = state }
+return {
+  public = verbs, finish = finish, still_in_force = still_in_force, unless_begun = unless_begun, before_the_end = before_the_end,
+  state = state,
+}

@@ -57,7 +57,7 @@ local function temporarily(title, what, opts, fn)
   local ok, result = host.pcall(fn)
   forget()
   local problem = back(title, applied)
-  if problem then ending.finish("escalated", problem.reason, problem.text) end
+  if problem then ending.still_in_force(problem) end
   if not ok then host.error(result) end
   return result
 end

@@ -27,7 +27,7 @@ static bool keeps_lock(enum effect_state s)
     }
 }
 
-/* Frees the target of x unless some effect on it is unknown or not verified. */
+/* Frees the target of x unless some effect on it is unknown, not verified, or could not be put back. */
 static void free_target(struct run *r, const struct effect *x)
 {
     const struct effect *y;
@@ -37,7 +37,7 @@ static void free_target(struct run *r, const struct effect *x)
     for (y = r->effects; y; y = y->next) {
         if (strcmp(y->target, x->target) != 0)
             continue;
-        if (keeps_lock(y->state))
+        if (keeps_lock(y->state) || (y->undo_tried && y->state != EFFECT_UNDONE && y->state != EFFECT_ABSENT))
             return;
         touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE;
     }
@@ -334,6 +334,11 @@ void run_park(struct run *r, struct part *p, const char *why)
     buf_free(&payload);
 }
 
+static bool is_for_a_while(const struct effect *x)
+{
+    return x->temporary && !x->undo_tried && x->state != EFFECT_UNDONE;
+}
+
 /* The earliest end of a change for a while is the run's, if its code has not put it back by then. */
 static void temporary_is_over(void *ctx)
 {
@@ -342,7 +347,7 @@ static void temporary_is_over(void *ctx)
 
     r->temporary_timer = NULL;
     for (x = r->effects; x; x = x->next) {
-        if (x->temporary && !x->undo_tried && x->state != EFFECT_UNDONE && x->until <= run_now(r)) {
+        if (is_for_a_while(x) && x->until <= run_now(r)) {
             interrupt(r, "escalated", "deadline", "%s on %s was to be put back by now", x->name, x->target);
             return;
         }
@@ -360,7 +365,7 @@ void run_arm_temporary(struct run *r)
     if (r->phase != PHASE_LIVE || r->ending)
         return;
     for (x = r->effects; x; x = x->next) {
-        if (x->temporary && x->state != EFFECT_UNDONE && (!first || x->until < first->until))
+        if (is_for_a_while(x) && (!first || x->until < first->until))
             first = x;
     }
     if (r->temporary_timer)

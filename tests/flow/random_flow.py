@@ -160,7 +160,7 @@ def one(program, path, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--seeds", type=int, default=150)
+    parser.add_argument("--seeds", type=int, default=120)
     parser.add_argument("--from", type=int, default=1, dest="first")
     parser.add_argument("--keep", help="directory for the files of failing seeds")
     args = parser.parse_args()
