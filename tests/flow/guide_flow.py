@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The language guide: it explains every word that a runbook sees, its Lua is Lua that lint takes, what it quotes stands in
+the runbook it names, and its first runbook passes its scenarios. Prints `ok - name` or `not ok - name: why`."""
+import argparse
+import pathlib
+import re
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BOOKS = ROOT / "runbooks"
+GUIDE = (BOOKS / "GUIDE.md").read_text(encoding="utf-8")
+LANGUAGE = (ROOT / "lua/language.lua").read_text(encoding="utf-8")
+ENDING = (ROOT / "lua/ending.lua").read_text(encoding="utf-8")
+FRONT = """---
+runbook: extract
+summary: an extract
+uses: { kubernetes: prod-eu, prometheus: metrics, alertmanager: alerts, postgres: orders-db, ssh: hosts, gateway: gateway }
+---
+"""
+
+
+def words():
+    """Every name that lua/language.lua publishes, and the helpers of list and text."""
+    table = re.search(r"^local globals = \{(.*?)^\}", LANGUAGE, re.S | re.M).group(1)
+    later = re.search(r"^local later = \{(.*?)^\}", LANGUAGE, re.S | re.M).group(1)
+    found = set(re.findall(r"(\w+) =", table)) | set(re.findall(r'"(\w+)"', later))
+    found |= set(re.findall(r"^globals\.(\w+) =", LANGUAGE, re.M)) | set(re.findall(r"^function verbs\.(\w+)", ENDING, re.M))
+    for module in ("list", "text"):
+        functions = re.findall(rf"^function ({module}\.\w+)", (ROOT / f"lua/{module}.lua").read_text(encoding="utf-8"), re.M)
+        found |= set(functions)
+    return sorted(found - {"list", "text"})
+
+
+def blocks(language):
+    """(first line, code, the text before, the text behind) of each fenced block."""
+    for m in re.finditer(rf"^```{language}\n(.*?)^```$", GUIDE, re.S | re.M):
+        yield GUIDE[:m.start()].count("\n") + 1, m.group(1), GUIDE[:m.start()], GUIDE[m.end():]
+
+
+def in_code(word):
+    return re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", " ".join(re.findall(r"`[^`\n]+`", GUIDE)))
+
+
+def explained(build):
+    del build
+    all_words = words()
+    missing = [w for w in all_words if not in_code(w)]
+    if len(all_words) < 40:
+        return f"only {len(all_words)} words were found in lua/language.lua"
+    return f"GUIDE.md does not explain {missing}" if missing else None
+
+
+def closed(code):
+    """A block that shows the beginning of something, closed, so that it can be read alone."""
+    opened = []
+    for token in re.findall(r"\b(?:function|then|do|end)\b|[(){}]", re.sub(r'"[^"\n]*"|\'[^\'\n]*\'', "", code)):
+        if token in ("end", ")", "}"):
+            if opened:
+                opened.pop()
+        else:
+            opened.append({"(": ")", "{": "}"}.get(token, "end"))
+    return code + " ".join(reversed(opened))
+
+
+def valid(build):
+    with tempfile.TemporaryDirectory(prefix="midwatch-guide-") as scratch:
+        book = pathlib.Path(scratch) / "extract.md"
+        for line, code, _, _ in blocks("lua"):
+            book.write_text(f"{FRONT}# Extract\n```lua\nlocal function extract()\n{closed(code)}\nend\n```\n", encoding="utf-8")
+            p = subprocess.run([build / "midwatch", "lint", book, "--config", BOOKS / "midwatch.example.yaml"], text=True,
+                               capture_output=True, check=False, timeout=60)
+            if p.returncode:
+                return f"GUIDE.md:{line}: {p.stdout}{p.stderr}"
+    return None
+
+
+def quoted(build):
+    """An extract stands, line by line and in this order, in one of the runbooks that the text around it names."""
+    del build
+    shipped = {p.name: p.read_text(encoding="utf-8") for p in BOOKS.glob("*.md") if p.name != "GUIDE.md"}
+    own = GUIDE.index("## The front matter")
+    for line, code, before, behind in blocks("lua"):
+        if len(before) < own:
+            continue
+        around = "\n".join(re.sub(r"^```lua\n.*?^```$", "", part, flags=re.S | re.M) for part in (before[-2500:], behind[:700]))
+        named = [text for name, text in shipped.items() if f"`{name}`" in around]
+        for text in named:
+            at, lines = 0, [x.strip() for x in text.splitlines()]
+            for wanted in (x.strip() for x in code.splitlines() if x.strip()):
+                at = lines.index(wanted, at) + 1 if wanted in lines[at:] else None
+                if at is None:
+                    break
+            if at is not None:
+                break
+        else:
+            return f"GUIDE.md:{line}: no runbook that is named here has this extract"
+    return None
+
+
+def first_runbook(build):
+    front = next(code for _, code, _, _ in blocks("yaml") if "runbook: too-few-replicas" in code)
+    scenarios = next(code for _, code, _, _ in blocks("yaml") if "scenarios:" in code)
+    lua = [code for _, code, before, _ in blocks("lua") if len(before) < GUIDE.index("## The front matter")]
+    with tempfile.TemporaryDirectory(prefix="midwatch-guide-") as scratch:
+        book = pathlib.Path(scratch) / "too-few-replicas.md"
+        book.write_text(front + "# T\n" + "".join(f"\n```lua\n{code}```\n" for code in lua), encoding="utf-8")
+        book.with_suffix(".test.yaml").write_text(scenarios, encoding="utf-8")
+        for verb in ("lint", "test"):
+            p = subprocess.run([build / "midwatch", verb, book], cwd=scratch, text=True, capture_output=True, check=False,
+                               timeout=60)
+            if p.returncode:
+                return f"{verb}: {p.stdout}{p.stderr}"
+    return None
+
+
+CASES = {"guide: every word is explained": explained, "guide: its Lua is valid": valid,
+         "guide: what it quotes stands in the runbooks": quoted, "guide: the first runbook passes": first_runbook}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build")
+    build = (ROOT / parser.parse_args().build).resolve()
+    for name, case in CASES.items():
+        why = case(build)
+        print(f"not ok - {name}: {why}" if why else f"ok - {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
