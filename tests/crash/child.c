@@ -4,7 +4,7 @@
  * the child goes on only when the parent answers. The parent kills it wherever it
  * likes; the journal file and the world stay.
  *
- * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it; CRASH_CANCEL: and cancel it;
+ * child STATE CONFIG RUNBOOK WALL_MS [RUN]     RUN: resume it; CRASH_CANCEL: and cancel it; CRASH_PARAMS: "name=value ...";
  * CRASH_UNDO: undo it, once it has ended */
 #include "run/engine.h"
 
@@ -141,11 +141,19 @@ static void report(const struct run *r)
 static int start(struct engine *n, const char *file, struct run **r, struct err *e)
 {
     struct run_request q = {.command = "run", .requester = "crash test", .seed = 1};
+    char *given = xstrdup(getenv("CRASH_PARAMS") ? getenv("CRASH_PARAMS") : ""), *rest = given;
+    const char *pairs[16], *pair;
     json_t *params = NULL;
+    size_t npairs = 0;
     int rc = source_load(NULL, file, &q.book, e);
 
+    while (npairs < 16 && (pair = strsep(&rest, " ")) != NULL) {
+        if (*pair)
+            pairs[npairs++] = pair;
+    }
     if (rc == 0)
-        rc = params_resolve(q.book->params, q.book->nparams, NULL, 0, NULL, &params, e);
+        rc = params_resolve(q.book->params, q.book->nparams, pairs, npairs, NULL, &params, e);
+    free(given);
     q.params = params;
     if (rc == 0)
         rc = engine_start(n, &q, r, e);
