@@ -17,6 +17,7 @@ FRONT = """---
 runbook: extract
 summary: an extract
 uses: { kubernetes: prod-eu, prometheus: metrics, alertmanager: alerts, postgres: orders-db, ssh: hosts, gateway: gateway }
+params: {%s}
 ---
 """
 
@@ -40,7 +41,8 @@ def blocks(language):
 
 
 def in_code(word):
-    return re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", " ".join(re.findall(r"`[^`\n]+`", GUIDE)))
+    prose = re.sub(r"^```\w+\n.*?^```$", "", GUIDE, flags=re.S | re.M)
+    return re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", " ".join(re.findall(r"`[^`]+`", prose)))
 
 
 def explained(build):
@@ -64,15 +66,27 @@ def closed(code):
     return code + " ".join(reversed(opened))
 
 
+def locals_of(text):
+    """The names that code declares: an extract may use what stands elsewhere in its runbook."""
+    names = set()
+    for line in re.findall(r"\blocal (?:function )?([\w, ]+)", text):
+        names |= {name.strip() for name in line.split(",")}
+    return {name for name in names if re.fullmatch(r"[A-Za-z_]\w*", name)}
+
+
 def valid(build):
+    elsewhere = locals_of(GUIDE + "".join(p.read_text(encoding="utf-8") for p in BOOKS.glob("*.md")))
     with tempfile.TemporaryDirectory(prefix="midwatch-guide-") as scratch:
         book = pathlib.Path(scratch) / "extract.md"
         for line, code, _, _ in blocks("lua"):
-            book.write_text(f"{FRONT}# Extract\n```lua\nlocal function extract()\n{closed(code)}\nend\n```\n", encoding="utf-8")
+            params = ", ".join(f"{name}: {{ type: string }}" for name in sorted(set(re.findall(r"params\.(\w+)", code))))
+            book.write_text(f"{FRONT % params}# Extract\n```lua\nlocal function extract()\n{closed(code)}\nend\n```\n", encoding="utf-8")
             p = subprocess.run([build / "midwatch", "lint", book, "--config", BOOKS / "midwatch.example.yaml"], text=True,
                                capture_output=True, check=False, timeout=60)
-            if p.returncode:
-                return f"GUIDE.md:{line}: {p.stdout}{p.stderr}"
+            wrong = [finding for finding in (p.stdout + p.stderr).splitlines() if p.returncode and finding
+                     and not set(re.findall(r": (?:there is no )?'(\w+)'", finding)) & elsewhere]
+            if wrong:
+                return f"GUIDE.md:{line}: " + "\n".join(wrong)
     return None
 
 
