@@ -28,7 +28,7 @@ static void add_type(struct buf *out, const char *schema)
 }
 
 /* What a declaration says of its answer, in words: "number in s", "a list of { name, ready }". */
-static void add_answer(struct buf *out, const json_t *spec)
+void cli_add_answer(struct buf *out, const json_t *spec)
 {
     const json_t *returns = json_object_get(spec, "returns"), *list = json_object_get(returns, "list"), *value;
     const json_t *fields = list ? list : returns;
@@ -128,7 +128,7 @@ static void add_verb(struct buf *out, const char *name, const json_t *spec, cons
         add_options(out, spec, is_read, begin);
     buf_addf(out, "): %s ", is_read ? "midwatch.Read" : "midwatch.Effect");
     if (is_read)
-        add_answer(out, spec);
+        cli_add_answer(out, spec);
     else
         buf_addf(out, "changes something (%s)", json_get_string(spec, "class", "never_twice"));
     buf_addc(out, '\n');
