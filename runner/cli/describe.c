@@ -33,24 +33,12 @@ static void add_call(struct buf *out, const json_t *spec, bool always)
         buf_addc(out, ')');
 }
 
-static bool is_on(const json_t *on, const char *kind, const char *thing)
-{
-    const json_t *one;
-    size_t i;
-
-    if (json_is_string(on))
-        return strcmp(json_string_value(on), kind) == 0 || strcmp(json_string_value(on), thing) == 0;
-    json_array_foreach((json_t *)on, i, one) {
-        if (is_on(one, kind, thing))
-            return true;
-    }
-    return false;
-}
-
-static void add_verb(struct buf *out, const char *prefix, const char *name, const char *thing, const json_t *spec, bool is_read)
+static void add_verb(struct buf *out, const char *prefix, const char *name, const char *thing, const json_t *spec,
+                     bool is_read)
 {
     const char *target = json_get_string(spec, "target", "?"), *rest = strncmp(target, "{{kind}}", 8) == 0 ? target + 8 : NULL;
     bool gone = json_is_true(json_object_get(spec, "irreversible"));
+    bool fleeting = strcmp(json_get_string(spec, "undo", ""), "not needed") == 0;
 
     buf_addf(out, "  %s%s%s", is_read ? "" : "! ", prefix, json_get_string(spec, "called", name));
     add_call(out, spec, false);
@@ -58,8 +46,8 @@ static void add_verb(struct buf *out, const char *prefix, const char *name, cons
     if (is_read)
         cli_add_answer(out, spec);
     else
-        buf_addf(out, "changes %s%s%s%s", rest && thing ? thing : "", rest && thing ? rest : target, gone ? "; cannot be undone" : "",
-                 strcmp(json_get_string(spec, "undo", ""), "not needed") == 0 ? "; needs no undo" : "");
+        buf_addf(out, "changes %s%s%s%s", rest && thing ? thing : "", rest && thing ? rest : target,
+                 gone ? "; cannot be undone" : "", fleeting ? "; needs no undo" : "");
     buf_addc(out, '\n');
 }
 
@@ -74,7 +62,7 @@ static void add_verbs(struct buf *out, const json_t *declared, const char *kind,
     for (i = 0; i < 2; i++) {
         json_object_foreach(json_object_get(declared, groups[i]), name, spec) {
             on = json_object_get(spec, "on");
-            if (thing ? on && is_on(on, kind, thing) : !on)
+            if (thing ? on && cli_is_on(on, kind, thing) : !on)
                 add_verb(out, prefix, name, thing, spec, i == 0);
         }
     }
