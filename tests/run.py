@@ -19,7 +19,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RUNBOOKS = sorted(path for path in ROOT.glob("runbooks/*.md") if path.read_text(encoding="utf-8").startswith("---\n"))
 VERBS = sorted(ROOT.glob("tests/flow/verbs/*.md"))
-CONFIG = {**{book: ["--config", ROOT / "runbooks/midwatch.example.yaml"] for book in RUNBOOKS},
+CORPUS = sorted(ROOT.glob("tests/flow/corpus/*.md"))
+CONFIG = {**{book: ["--config", ROOT / "runbooks/midwatch.example.yaml"] for book in RUNBOOKS + CORPUS},
           **{book: ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"] for book in VERBS}}
 PLAIN = ROOT / "runbooks/high-latency.md"       # needs no configuration
 DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
@@ -50,7 +51,7 @@ def part_unit(build):
 
 
 def part_scenarios(build):
-    for book in RUNBOOKS:
+    for book in RUNBOOKS + CORPUS:
         for verb in ("lint", "test"):
             p = command([build / "midwatch", verb, book, *CONFIG[book]])
             yield f"{verb} {book.name}", None if p.returncode == 0 else tail(p)

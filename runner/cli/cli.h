@@ -75,6 +75,13 @@ const struct option *cli_find_option(const struct verb *v, const char *word, siz
 void cli_man(struct buf *out);
 /* luacats.c: the types of the language and of the faces of all instances, for editors. */
 int cli_luacats(struct cli *c, struct buf *out, struct err *e);
+/* What a declaration says of its answer: "number in s", "a list of { name: string }". */
+void cli_add_answer(struct buf *out, const json_t *spec);
+/* `on` of a declaration (a kind of things, one thing, or a list of those) means this thing. */
+bool cli_is_on(const json_t *on, const char *kind, const char *thing);
+
+/* describe.c: the reads and effects of an instance or a plugin, for people (-o json: as it declares them). */
+int cli_describe(struct cli *c, const char *name, struct buf *out, struct err *e);
 
 /* common.c */
 /* Prints "midwatch: error" on stderr and returns the exit code for it. */

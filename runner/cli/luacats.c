@@ -28,7 +28,7 @@ static void add_type(struct buf *out, const char *schema)
 }
 
 /* What a declaration says of its answer, in words: "number in s", "a list of { name, ready }". */
-static void add_answer(struct buf *out, const json_t *spec)
+void cli_add_answer(struct buf *out, const json_t *spec)
 {
     const json_t *returns = json_object_get(spec, "returns"), *list = json_object_get(returns, "list"), *value;
     const json_t *fields = list ? list : returns;
@@ -128,14 +128,14 @@ static void add_verb(struct buf *out, const char *name, const json_t *spec, cons
         add_options(out, spec, is_read, begin);
     buf_addf(out, "): %s ", is_read ? "midwatch.Read" : "midwatch.Effect");
     if (is_read)
-        add_answer(out, spec);
+        cli_add_answer(out, spec);
     else
         buf_addf(out, "changes something (%s)", json_get_string(spec, "class", "never_twice"));
     buf_addc(out, '\n');
 }
 
 /* `on` is a kind of things, one thing, or a list of those. */
-static bool is_on(const json_t *on, const char *kind, const char *thing)
+bool cli_is_on(const json_t *on, const char *kind, const char *thing)
 {
     const json_t *one;
     size_t i;
@@ -143,7 +143,7 @@ static bool is_on(const json_t *on, const char *kind, const char *thing)
     if (json_is_string(on))
         return strcmp(json_string_value(on), kind) == 0 || strcmp(json_string_value(on), thing) == 0;
     json_array_foreach((json_t *)on, i, one) {
-        if (is_on(one, kind, thing))
+        if (cli_is_on(one, kind, thing))
             return true;
     }
     return false;
@@ -160,7 +160,7 @@ static void add_verbs(struct buf *out, const json_t *declared, const char *kind,
     for (i = 0; i < 2; i++) {
         json_object_foreach(json_object_get(declared, groups[i]), name, spec) {
             on = json_object_get(spec, "on");
-            if (thing ? on && is_on(on, kind, thing) : !on)
+            if (thing ? on && cli_is_on(on, kind, thing) : !on)
                 add_verb(out, name, spec, self, i == 0);
         }
     }

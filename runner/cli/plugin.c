@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plugin test PATH, plugin describe PATH: for those who write plugins. */
+/* plugin test PATH, for those who write plugins; plugin describe NAME, for those who write runbooks. */
 #include "check/plugin_test.h"
 
 #include "base/limits.h"
@@ -35,7 +35,7 @@ int verb_plugin(struct cli *c)
     struct err e = {0};
 
     if (strcmp(c->args[0], "describe") == 0) {
-        if (plugin_describe(c->args[1], &out, &e) < 0)
+        if ((strpbrk(c->args[1], "./") ? plugin_describe(c->args[1], &out, &e) : cli_describe(c, c->args[1], &out, &e)) < 0)
             return cli_fail(&e);
         fputs(buf_text(&out), stdout);
         buf_free(&out);

@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped Kubernetes runbooks, run for real against the stand-in of the cluster and of Prometheus, in virtual time: the
-engine, the plugins and the journal are the real ones; a pod really loops, and a volume really fills up.
+"""The shipped Kubernetes runbooks and those of corpus/, run for real against the stand-in of the cluster and of Prometheus, in
+virtual time: the engine, the plugins and the journal are the real ones; a pod really loops, and a volume really fills up.
 
 Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
 import copy
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 import kubernetes_flow
 from kubernetes_flow import CRASHING, NOW, Cluster, rule
 
 import crash
 import fleet
+from controllers import NEVER
 
 GIB = 1 << 30
 DEPLOYMENT = "/apis/apps/v1/namespaces/prod/deployments/api-service"
@@ -32,17 +35,23 @@ def image(world):
 
 
 class Looping(Cluster):
-    """The pods of api-service loop; those of release v1.0 do not, if `heals`."""
+    """The pods of api-service loop, or wait for something else; those of release v1.0 do not, if `heals`."""
 
-    def __init__(self, fresh, rules=(), heals=True, said=PANIC, owner=None):
+    def __init__(self, fresh, rules=(), heals=True, said=PANIC, owner=None, waiting="CrashLoopBackOff", short=False):
         super().__init__(fresh, rules)
         world, self.heals, self.shown = self.cluster, heals, image(self.cluster)
         for pod in world.all("pods", "prod"):
             if pod["metadata"]["labels"].get("app") == "api-service":
                 world.remove("pods", pod)
-        owner = owner or ("ReplicaSet", next(o["metadata"]["name"] for o in world.all("replicasets") if image_of(o) == self.shown))
+        current = next(o["metadata"] for o in world.all("replicasets") if image_of(o) == self.shown)
+        owner = owner or ("ReplicaSet", current["name"])
+        if short:                   # two of its three pods never become ready
+            world.pods[current["uid"]][1:] = [NEVER, NEVER]
+            world.call_at(world.now, "deployments", world.get("deployments", "prod", "api-service"))
+            world.tick()
         status = {**copy.deepcopy(CRASHING), "previousLogs": said}
         status["containerStatuses"][0]["lastState"]["terminated"] = {"exitCode": 2, "reason": "Error"}
+        status["containerStatuses"][0]["state"]["waiting"]["reason"] = waiting
         fleet.pod(world, "api-service-loops", owner=owner, status=status)
 
     def tick(self, wall_ms):
@@ -92,6 +101,29 @@ class Filling(Cluster):
                     **claim["status"], "capacity": {"storage": f"{int(wanted) // GIB}Gi"}}})
         if now >= self.scraped + SCRAPE_EVERY_S:
             self.scrape()
+
+
+class Answering(Cluster):
+    """A cluster whose Prometheus answers what a function of the world says, by a word of the query."""
+
+    def __init__(self, fresh, rules=(), change=None, numbers=None, later=None):
+        super().__init__(fresh, rules, change)
+        self.numbers, self.later = numbers or {}, later
+
+    def tick(self, wall_ms):
+        super().tick(wall_ms)
+        if self.later and self.production.now > NOW + self.later[0]:
+            self.later[1](self.cluster)
+            self.later = None
+
+    def request(self, message):
+        url = urllib.parse.urlsplit(message["url"])
+        if url.port == 6443:
+            return super().request(message)
+        form = urllib.parse.parse_qs(url.query or message["body"])
+        value = next(number for word, number in self.numbers.items() if word in form["query"][0])
+        result = [{"metric": {}, "value": [self.production.now, str(value(self.cluster))]}]
+        return {"status": 200, "body": json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})}
 
 
 class Cases:
@@ -162,6 +194,59 @@ def filling(cases):
     case("nothing is known of the volume", ("escalated", "no_data"), [], "free is unknown", used=float("nan"))
 
 
+def node(cases):
+    def case(name, expected, effects, *says, params="node-3", **world):
+        cases.case("node not ready: " + name, "tests/flow/corpus/kube-node-not-ready.md", Answering(cases.flow.fresh, **world),
+                   "node=" + params, expected, effects, *says)
+
+    def ready(world):
+        old = world.get("nodes", "", "node-3")
+        world.store("nodes", {**old, "status": world.get("nodes", "", "node-1")["status"]})
+
+    cordon = [("PATCH", "/api/v1/nodes/node-3")]
+    case("it is cordoned and handed over", ("escalated", "runbook"), cordon, "must be repaired", "1 of 3 nodes")
+    case("the connection is cut after the cordon", ("escalated", "runbook"), cordon, rules=[
+        {"method": "PATCH", "do": "cut", "times": 1}])
+    case("it may not be cordoned", ("escalated", "error"), [], rules=[{**rule("PATCH", 403, "Forbidden", 9), "path": "nodes"}])
+    case("it comes back after four minutes", ("resolved", "runbook"), [], "came back by itself", later=(240, ready))
+    case("another node is well", ("no_action", "runbook"), [], params="node-1")
+
+
+def mismatch(cases):
+    def case(name, expected, effects, *says, **world):
+        cases.case("replicas mismatch: " + name, "tests/flow/corpus/kube-deployment-replicas-mismatch.md",
+                   Looping(cases.flow.fresh, said="", **world), "namespace=prod deployment=api-service", expected, effects, *says)
+    roll_back, patch = [("PATCH", DEPLOYMENT)], {"method": "PATCH", "path": "deployments/api-service$"}
+    case("the pods are all there", ("no_action", "runbook"), [])
+    short = {"short": True, "waiting": "ImagePullBackOff"}
+    case("no image, so it is rolled back", ("resolved", "verified"), roll_back, "the image of the new release cannot be had", **short)
+    case("the connection is cut", ("resolved", "verified"), roll_back, rules=[{**patch, "do": "cut", "times": 1}], **short)
+    case("the rollback is refused", ("escalated", "error"), [], rules=[{**rule("PATCH", 403, "Forbidden", 9), **patch}], **short)
+    case("no known cause", ("escalated", "runbook"), [], "updated", short=True)
+
+
+def maxed(cases):
+    def bound(world):
+        return world.get("horizontalpodautoscalers", "prod", "web")["spec"]["maxReplicas"]
+    numbers = {"container_cpu": lambda world: 0.95 if bound(world) == 4 else 0.6, "container_memory": lambda _: 1e9,
+               "[5m]": lambda _: 300, "[6h]": lambda _: 120}
+    change = [("PATCH", "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers/web")]
+
+    def case(name, expected, effects, *says, rules=(), **more):
+        world = Answering(cases.flow.fresh, rules, numbers={**numbers, **more})
+        cases.case("autoscaler maxed out: " + name, "tests/flow/corpus/kube-hpa-maxed-out.md", world,
+                   "namespace=prod autoscaler=web", expected, effects, *says)
+        if cases.only in name and bound(world.cluster) != 4:
+            cases.failed += 1
+            print(f"not ok - {name}: its bound is {bound(world.cluster)} in the end")
+    case("an hour with more pods", ("resolved", "verified"), change * 2, "the old bound is back")
+    case("the connection is cut both times", ("resolved", "verified"), change * 2,
+         rules=[{"method": "PATCH", "path": "autoscalers", "do": "cut", "times": 2}])
+    case("more pods do not help", ("escalated", "runbook"), change * 2, "did not make them less busy",
+         container_cpu=lambda _: 0.95)
+    case("a quota refuses it", ("escalated", "error"), [], rules=[{**rule("PATCH", 403, "Forbidden", 9), "path": "autoscalers"}])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
@@ -171,6 +256,9 @@ def main():
         cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), args.only)
         looping(cases)
         filling(cases)
+        node(cases)
+        mismatch(cases)
+        maxed(cases)
     return 1 if cases.failed else 0
 
 

@@ -161,6 +161,19 @@ def lines_of(text):
     return [line for line in text.split("\n") if re.match(r" *\d+\.\ds  ", line)]
 
 
+def describe_cases(box):
+    (box.path / "midwatch.yaml").write_text(f"instances: {{ {CLUSTER}, {METRICS}, sh: {{ plugin: shell }} }}\ncommands: {{ up: "
+                                            "{ argv: [uptime], read: true } }\n")
+    for name in ("prod-eu", "kubernetes"):
+        yield f"describe {name}", expect(
+            box.run("plugin", "describe", name), 0, r"kubernetes\.pod\(namespace, name\)", r":logs \{ container, lines",
+            r"restarts: integer", r"! :scale\(replicas\)\n +changes deployment/\{\{namespace\}\}", r"cannot be undone")
+    yield "describe metrics", expect(box.run("plugin", "describe", "metrics"), 0, r"prometheus\.value\(query, \.\.\.\)\n +number")
+    yield "describe a declared command", expect(box.run("plugin", "describe", "sh"), 0, r"shell\.up")
+    yield "describe as JSON", expect(box.run("plugin", "describe", "metrics", "-o", "json"), 0, r'"quantile"')
+    yield "describe nothing", expect(box.run("plugin", "describe", "kubernets"), 2, r"did you mean 'kubernetes'")
+
+
 def watch_cases(box):
     slow = box.write(book(SLOW))
     run = box.start("run", slow, "--state", "s", stdin=subprocess.DEVNULL)
@@ -347,6 +360,6 @@ class Box(cli_flow.Box):
 
 if __name__ == "__main__":
     cli_flow.Box = Box
-    cli_flow.GROUPS = {"help": help_cases, "new": new_cases, "luacats": luacats_cases, "watch": watch_cases,
+    cli_flow.GROUPS = {"help": help_cases, "new": new_cases, "luacats": luacats_cases, "describe": describe_cases, "watch": watch_cases,
                        "completion": completion_cases, "messages": message_cases, "json": json_cases}
     sys.exit(cli_flow.main())

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a runbook can look at and change through an instance or a plugin: its declarations, for people. */
+#include "cli/cli.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "plugin/plugin.h"
+
+#include <stdlib.h>
+
+/* "(namespace, name)", "{ queue, limit }": how it is called; options are a table behind it. */
+static void add_call(struct buf *out, const json_t *spec, bool always)
+{
+    const json_t *args = json_object_get(spec, "args"), *fields = json_object_get(spec, "options"), *arg;
+    const char *key;
+    size_t i, n = 0;
+
+    if (json_is_true(json_object_get(spec, "named")))
+        fields = json_object_get(spec, "params");
+    else if (always || json_array_size(args) || json_object_size(fields) == 0)
+        buf_addc(out, '(');
+    json_array_foreach(args, i, arg)
+        buf_addf(out, "%s%s", i ? ", " : "", json_string_value(arg));
+    if (json_is_string(json_object_get(spec, "rest")))
+        buf_adds(out, ", ...");
+    if (json_object_size(fields)) {
+        buf_adds(out, json_array_size(args) ? ", { " : out->data[out->len - 1] == '(' ? "{ " : " { ");
+        json_object_foreach((json_t *)fields, key, arg)
+            buf_addf(out, "%s%s", n++ ? ", " : "", key);
+        buf_adds(out, " }");
+    }
+    if (!json_is_true(json_object_get(spec, "named")) && (always || json_array_size(args) || json_object_size(fields) == 0))
+        buf_addc(out, ')');
+}
+
+static void add_verb(struct buf *out, const char *prefix, const char *name, const char *thing, const json_t *spec,
+                     bool is_read)
+{
+    const char *target = json_get_string(spec, "target", "?"), *rest = strncmp(target, "{{kind}}", 8) == 0 ? target + 8 : NULL;
+    bool gone = json_is_true(json_object_get(spec, "irreversible"));
+    bool fleeting = strcmp(json_get_string(spec, "undo", ""), "not needed") == 0;
+
+    buf_addf(out, "  %s%s%s", is_read ? "" : "! ", prefix, json_get_string(spec, "called", name));
+    add_call(out, spec, false);
+    buf_adds(out, "\n      ");
+    if (is_read)
+        cli_add_answer(out, spec);
+    else
+        buf_addf(out, "changes %s%s%s%s", rest && thing ? thing : "", rest && thing ? rest : target,
+                 gone ? "; cannot be undone" : "", fleeting ? "; needs no undo" : "");
+    buf_addc(out, '\n');
+}
+
+/* Reads and effects on a thing; thing NULL: those on nothing. */
+static void add_verbs(struct buf *out, const json_t *declared, const char *kind, const char *thing, const char *prefix)
+{
+    static const char *const groups[] = {"reads", "effects"};
+    const json_t *spec, *on;
+    const char *name;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        json_object_foreach(json_object_get(declared, groups[i]), name, spec) {
+            on = json_object_get(spec, "on");
+            if (thing ? on && cli_is_on(on, kind, thing) : !on)
+                add_verb(out, prefix, name, thing, spec, i == 0);
+        }
+    }
+}
+
+static void add_text(struct buf *out, const char *alias, const json_t *declared)
+{
+    const json_t *thing;
+    const char *name;
+    char prefix[100];
+
+    json_object_foreach(json_object_get(declared, "things"), name, thing) {
+        buf_addf(out, "%s.%s", alias, name);
+        add_call(out, thing, true);
+        buf_addc(out, '\n');
+        add_verbs(out, declared, json_get_string(thing, "is", name), name, ":");
+        buf_addc(out, '\n');
+    }
+    snprintf(prefix, sizeof(prefix), "%.90s.", alias);
+    add_verbs(out, declared, NULL, NULL, prefix);
+    buf_adds(out, "\nEvery read also takes { absent = VALUE, max_age = \"1m\" }. ! changes something: write it in `may`.\n");
+}
+
+/* An instance of the configuration, or a plugin. */
+static int describe(struct cli *c, const char *name, struct buf *out, struct err *e)
+{
+    struct registry_options o = {.sealed = true, .config = c->config};
+    const json_t *declared = NULL;
+    struct registry *r = NULL;
+    const char *plugin = name;
+    char *text;
+    size_t i;
+    int rc = host_real_new(&o.host, e);
+
+    for (i = 0; i < c->config->ninstances; i++) {
+        if (strcmp(c->config->instances[i].name, name) == 0)
+            plugin = c->config->instances[i].plugin;
+    }
+    o.plugin_dir = c->config->plugin_dir;
+    if (rc == 0)
+        rc = registry_new(&o, &r, e);
+    if (rc == 0)
+        rc = registry_describe(r, name, plugin == name ? name : NULL, &declared, e);
+    if (rc == 0 && c->json) {
+        text = json_dumps(declared, JSON_INDENT(2));
+        buf_addf(out, "%s\n", text);
+        free(text);
+    } else if (rc == 0) {
+        add_text(out, plugin, declared);
+    }
+    registry_free(r);
+    if (o.host)
+        o.host->ops->free(o.host);
+    return rc;
+}
+
+int cli_describe(struct cli *c, const char *name, struct buf *out, struct err *e)
+{
+    int rc = config_load(c->config_file, &c->config, e);
+
+    return rc == 0 ? describe(c, name, out, e) : rc;
+}
