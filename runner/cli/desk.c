@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 struct seat {                       /* one open question */
@@ -84,6 +85,9 @@ static void print_question(struct desk *d)
     int64_t left = q->deadline - d->host->ops->wall_ms(d->host);
     size_t i;
 
+    /* What was typed before the question was seen is no answer to it. */
+    tcflush(d->tty, TCIFLUSH);
+    buf_reset(&d->line);
     progress_clear(d->progress);
     printf("\n%s: ", strcmp(json_get_string(q->args, "kind", ""), "approval") == 0 ? "APPROVAL" : "QUESTION");
     say(q->title);

@@ -176,6 +176,9 @@ static struct effect *next_to_undo(struct run *r)
 {
     struct effect *x;
 
+    /* The instance is not what it was: nothing more is done there, and the locks stay. */
+    if (r->elsewhere)
+        return NULL;
     for (x = r->effects; x; x = x->next) {
         if ((x->temporary || (r->finish.everything && !x->is_undo)) && !x->undo_tried &&
             (x->state == EFFECT_APPLIED || x->state == EFFECT_VERIFIED || x->state == EFFECT_UNVERIFIED))
@@ -429,7 +432,7 @@ void run_after_barrier(struct run *r)
         c->op->live(c);
     } else if (r->leaving && !run_sending(r)) {
         leave(r);
-    } else if (r->ending && r->finish.text && !run_unsettled(r) && !is_undoing(r)) {
+    } else if (r->ending && r->finish.text && (!run_unsettled(r) || r->elsewhere) && !is_undoing(r)) {
         end_by_host(r);
     }
 }

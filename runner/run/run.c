@@ -199,13 +199,27 @@ static void on_event(struct run *r, const struct vm_event *ev)
     }
 }
 
+/* The instances are not those that the run started with: it ends, and touches nothing any more. */
+static void end_elsewhere(struct run *r)
+{
+    struct buf more = BUF_INIT(16 * KIB);
+    const struct effect *x;
+
+    for (x = r->effects; x; x = x->next) {
+        if (x->temporary && x->state != EFFECT_UNDONE && x->state != EFFECT_ABSENT)
+            buf_addf(&more, "; %s on %s was for a while and may still be in force", x->name, x->target);
+    }
+    run_finish(r, "escalated", "error", "%s%s", r->elsewhere, buf_text(&more));
+    buf_free(&more);
+}
+
 static void take_up_live(struct run *r)
 {
     struct call *c, *next;
 
     r->phase = PHASE_LIVE;
     if (r->elsewhere) {
-        run_finish(r, "escalated", "error", "%s", r->elsewhere);
+        end_elsewhere(r);
         return;
     }
     if (r->undoes)

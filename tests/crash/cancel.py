@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Cancels a run after it was killed at each of its points, and undoes one that has ended, killed at each point of the
-undo: whatever it had changed is put back, or the run waits for a person with a named unknown effect. Prints `cancel: N passed, M failed`."""
+undo: whatever it had changed is put back, or the run waits for a person with a named unknown effect. A run whose
+instance was changed meanwhile is ended and touches nothing. Prints `cancel: N passed, M failed`."""
 import argparse
 import copy
 import json
@@ -88,6 +89,24 @@ def undone(flow):
         yield k, undo(flow, ended, state, k)[0]
 
 
+def elsewhere(flow, k):
+    """Killed at k; before it is taken up again the operator changes the instance: nothing is sent there any more."""
+    state, world = flow.scratch / f"e{k}", crash.World(flow.fresh)
+    if flow.once(world, state, None, k)[0] is not None:
+        return None
+    config, effects = flow.scratch / "midwatch.yaml", len(world.effects())
+    before = config.read_text()
+    config.write_text(before.replace("context: demo", "context: demo, timeout: 9s"))
+    world.wall_ms += 500
+    result, _, _ = flow.once(world, state, 1, 0)
+    config.write_text(before)
+    if "error" in result:
+        return None if re.search("no run|has ended", result["error"]) else result["error"]
+    if (result["outcome"], result["reason"]) != ("escalated", "error") or "settings" not in result["text"]:
+        return f"{result}"
+    return flow.replay(state) or (None if len(world.effects()) == effects else f"sent {world.effects()[effects:]}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
@@ -104,6 +123,11 @@ def main():
             tried += 1
             if wrong:
                 failed.append(f"killed at {k}, cancelled: {wrong}")
+        for k in range(1, total + 1, 3):
+            wrong = elsewhere(flow, k)
+            tried += 1
+            if wrong:
+                failed.append(f"killed at {k}, elsewhere: {wrong}")
         for k, wrong in undone(flow):
             tried += 1
             if wrong:
