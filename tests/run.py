@@ -145,7 +145,6 @@ def part_valgrind(build):
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
          "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "valgrind": part_valgrind,
          "demo": part_demo, "e2e": part_e2e}
-ON_DEMAND = {"e2e"}
 # What works, one after the other, and beside it what mostly sleeps.
 LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "valgrind"], ["demo", "flow", "e2e"]]
 
@@ -167,7 +166,7 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="parts by name, with commas: " + " ".join(PARTS))
     args = parser.parse_args()
-    chosen = [name for name in PARTS if name in (args.only.split(",") if args.only else PARTS.keys() - ON_DEMAND)]
+    chosen = [name for name in PARTS if name in (args.only.split(",") if args.only else PARTS)]
     results = {name: queue.Queue() for name in chosen}
     passed, failures, begun = 0, [], time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(len(LANES)) as pool:
