@@ -53,10 +53,10 @@ static const struct verb verbs[] = {
      GROUP_LOOK, "-o escalation is the evidence for whoever takes over."},
     {"replay", "RUN", "run a run again from its journal alone, and compare", PRINTS, 1, 1, verb_replay, GROUP_JOURNAL,
      "Touches nothing. A difference means that the journal was changed or that the program contradicts it; exit 1."},
-    {"plugin", "describe NAME|PATH, test PATH", "what a plugin can look at and change; try one against its contract",
+    {"plugin", "describe|test PLUGIN", "say what a plugin looks at and changes, or try its contract",
      FLAG_CONFIG | FLAG_OUTPUT, 2, 2, verb_plugin, GROUP_HERE,
-     "NAME is an instance of midwatch.yaml or a plugin. PATH is a file plugin.lua or a declaration plugin.json, which\n"
-     "describe prints as JSON."},
+     "describe takes an instance of midwatch.yaml, a plugin's name, or the file of a program; "
+     "test takes a file plugin.lua or a declaration plugin.json."},
     {"doctor", "", "what is configured, reachable and permitted here", PRINTS, 0, 0, verb_doctor, GROUP_HERE,
      "Exit 2 if something fails."},
     {"completion", "bash|zsh|fish", "print what makes a shell complete these commands", 0, 1, 1, verb_completion, GROUP_HERE,
