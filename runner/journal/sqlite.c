@@ -199,7 +199,9 @@ static int open_owned(struct sqlite *s, struct err *e)
         err_set(e, ERR_DISK, "journal %s: the file is read-only", s->path);
         return err_hint(e, "give write access, or use another journal with --state DIR");
     }
-    if (use_log(s, e) < 0 || run_sql(s, "pragma synchronous = full; pragma temp_store = memory", e) < 0)
+    /* Small pages (of a new file; others keep theirs): a commit writes about ten, each whole. */
+    if (run_sql(s, "pragma page_size = 1024", e) < 0 || use_log(s, e) < 0 ||
+        run_sql(s, "pragma synchronous = full; pragma temp_store = memory", e) < 0)
         return e->code;
     sqlite3_wal_hook(s->db, log_grew, s);
     if (is_new && create(s, e) < 0)

@@ -108,7 +108,7 @@ def main():
     build = (ROOT / args.build).resolve()
     missed = 0
     print("| what | number | limit | measured | command |\n|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory(prefix="midwatch-bench-", dir=build) as scratch:
+    with tempfile.TemporaryDirectory(prefix="midwatch-bench-", dir="/var/tmp") as scratch:
         directory = pathlib.Path(scratch)
         for rows in (processes(build / "midwatch", build / "bench", directory, args.rounds),
                      inside(build / "bench", directory, args.rounds // 8 or 1)):
