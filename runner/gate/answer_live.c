@@ -30,12 +30,13 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     struct live *l = (struct live *)a;
     char instance[256], verb[128];
     struct str v = gate_verb(q->name);
-    struct body_request r = {.kind = kinds[q->kind], .instance = instance, .verb = verb, .args = q->args,
-                             .extra = q->extra, .timeout_ms = q->timeout_ms};
+    struct body_request r = {.instance = instance, .verb = verb, .args = q->args, .extra = q->extra,
+                             .timeout_ms = q->timeout_ms};
     struct body_call *call;
 
     if (q->kind == ASK_NOTIFY)
         return message_send(registry_host(l->registry), registry_config(l->registry), q, e);
+    r.kind = kinds[q->kind];
     if (q->instance.n == 0)
         return err_set(e, ERR_NOT_FOUND, "nothing tells here whether it is %.*s", (int)q->name.n, q->name.p);
     snprintf(instance, sizeof(instance), "%.*s", (int)q->instance.n, q->instance.p);
