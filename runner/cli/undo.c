@@ -13,7 +13,7 @@ static bool list_effect(void *ctx, const struct effect_info *x)
     size_t *n = ctx;
     struct buf b = BUF_INIT(4 * KIB);
 
-    if (x->state != EFFECT_APPLIED && x->state != EFFECT_VERIFIED && x->state != EFFECT_UNVERIFIED)
+    if (!effect_in_force(x->state))
         return true;
     str_add_printable(&b, x->target, strlen(x->target));
     printf("  %s on %s (%s)\n", x->action, buf_text(&b), effect_state_name(x->state));

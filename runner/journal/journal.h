@@ -96,6 +96,8 @@ enum effect_state {
     EFFECT_VERIFIED, EFFECT_UNVERIFIED, EFFECT_UNDONE,
 };
 const char *effect_state_name(enum effect_state s);
+/* True if the change is known to be there, proven or not: it can be put back. */
+bool effect_in_force(enum effect_state s);
 
 /* Changes to projections that go with an item's rows. */
 enum change_kind {

@@ -60,6 +60,11 @@ const char *effect_state_name(enum effect_state s)
     return names[s];
 }
 
+bool effect_in_force(enum effect_state s)
+{
+    return s == EFFECT_APPLIED || s == EFFECT_VERIFIED || s == EFFECT_UNVERIFIED;
+}
+
 void run_info_deinit(struct run_info *r)
 {
     free(r->params);

@@ -181,7 +181,7 @@ static struct effect *next_to_undo(struct run *r)
         return NULL;
     for (x = r->effects; x; x = x->next) {
         if ((x->temporary || (r->finish.everything && !x->is_undo)) && !x->undo_tried &&
-            (x->state == EFFECT_APPLIED || x->state == EFFECT_VERIFIED || x->state == EFFECT_UNVERIFIED))
+            effect_in_force(x->state))
             return x;
     }
     return NULL;

@@ -13,16 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct seed {
-    struct run *run;
-    struct err *e;
-};
-
-static bool in_force(enum effect_state s)
-{
-    return s == EFFECT_APPLIED || s == EFFECT_VERIFIED || s == EFFECT_UNVERIFIED;
-}
-
 static void intended(struct run *r, const struct row *row)
 {
     json_t *args = NULL;
@@ -76,7 +66,7 @@ static bool see_state(void *ctx, const struct effect_info *i)
 {
     struct effect *x = effect_find(ctx, i->path);
 
-    if (x && in_force(i->state))
+    if (x && effect_in_force(i->state))
         x->state = i->state;
     return true;
 }
@@ -121,7 +111,7 @@ bool undo_has_work(const struct run *r)
     const struct effect *x;
 
     for (x = r->effects; x; x = x->next) {
-        if (in_force(x->state))
+        if (effect_in_force(x->state))
             return true;
     }
     return false;
