@@ -77,8 +77,9 @@ void cli_man(struct buf *out);
 int cli_luacats(struct cli *c, struct buf *out, struct err *e);
 /* What a declaration says of its answer: "number in s", "a list of { name: string }". */
 void cli_add_answer(struct buf *out, const json_t *spec);
-/* `on` of a declaration (a kind of things, one thing, or a list of those) means this thing. */
-bool cli_is_on(const json_t *on, const char *kind, const char *thing);
+/* Calls fn for the reads, then the effects, on a thing of this kind; thing NULL: those on nothing. */
+typedef void (*cli_verb_fn)(void *ctx, const char *name, const json_t *spec, bool is_read);
+void cli_each_verb(const json_t *declared, const char *kind, const char *thing, cli_verb_fn fn, void *ctx);
 
 /* describe.c: the reads and effects of an instance or a plugin, for people (-o json: as it declares them). */
 int cli_describe(struct cli *c, const char *name, struct buf *out, struct err *e);

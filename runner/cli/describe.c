@@ -51,21 +51,17 @@ static void add_verb(struct buf *out, const char *prefix, const char *name, cons
     buf_addc(out, '\n');
 }
 
-/* Reads and effects on a thing; thing NULL: those on nothing. */
-static void add_verbs(struct buf *out, const json_t *declared, const char *kind, const char *thing, const char *prefix)
-{
-    static const char *const groups[] = {"reads", "effects"};
-    const json_t *spec, *on;
-    const char *name;
-    size_t i;
+/* Where the verbs of one thing go. */
+struct listed {
+    struct buf *out;
+    const char *prefix, *thing;
+};
 
-    for (i = 0; i < 2; i++) {
-        json_object_foreach(json_object_get(declared, groups[i]), name, spec) {
-            on = json_object_get(spec, "on");
-            if (thing ? on && cli_is_on(on, kind, thing) : !on)
-                add_verb(out, prefix, name, thing, spec, i == 0);
-        }
-    }
+static void add_one(void *ctx, const char *name, const json_t *spec, bool is_read)
+{
+    const struct listed *l = ctx;
+
+    add_verb(l->out, l->prefix, name, l->thing, spec, is_read);
 }
 
 static void add_text(struct buf *out, const char *alias, const json_t *declared)
@@ -78,11 +74,11 @@ static void add_text(struct buf *out, const char *alias, const json_t *declared)
         buf_addf(out, "%s.%s", alias, name);
         add_call(out, thing, true);
         buf_addc(out, '\n');
-        add_verbs(out, declared, json_get_string(thing, "is", name), name, ":");
+        cli_each_verb(declared, json_get_string(thing, "is", name), name, add_one, &(struct listed){out, ":", name});
         buf_addc(out, '\n');
     }
     snprintf(prefix, sizeof(prefix), "%.90s.", alias);
-    add_verbs(out, declared, NULL, NULL, prefix);
+    cli_each_verb(declared, NULL, NULL, add_one, &(struct listed){out, prefix, NULL});
     buf_adds(out, "\nEvery read also takes { absent = VALUE, max_age = \"1m\" }. ! changes something: write it in `may`.\n");
 }
 

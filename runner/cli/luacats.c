@@ -135,7 +135,8 @@ static void add_verb(struct buf *out, const char *name, const json_t *spec, cons
 }
 
 /* `on` is a kind of things, one thing, or a list of those. */
-bool cli_is_on(const json_t *on, const char *kind, const char *thing)
+/* `on` of a declaration (a kind of things, one thing, or a list of those) means this thing. */
+static bool is_on(const json_t *on, const char *kind, const char *thing)
 {
     const json_t *one;
     size_t i;
@@ -143,14 +144,13 @@ bool cli_is_on(const json_t *on, const char *kind, const char *thing)
     if (json_is_string(on))
         return strcmp(json_string_value(on), kind) == 0 || strcmp(json_string_value(on), thing) == 0;
     json_array_foreach((json_t *)on, i, one) {
-        if (cli_is_on(one, kind, thing))
+        if (is_on(one, kind, thing))
             return true;
     }
     return false;
 }
 
-/* Reads and effects on a thing; thing NULL: those on nothing. */
-static void add_verbs(struct buf *out, const json_t *declared, const char *kind, const char *thing, const char *self)
+void cli_each_verb(const json_t *declared, const char *kind, const char *thing, cli_verb_fn fn, void *ctx)
 {
     static const char *const groups[] = {"reads", "effects"};
     const json_t *spec, *on;
@@ -160,10 +160,23 @@ static void add_verbs(struct buf *out, const json_t *declared, const char *kind,
     for (i = 0; i < 2; i++) {
         json_object_foreach(json_object_get(declared, groups[i]), name, spec) {
             on = json_object_get(spec, "on");
-            if (thing ? on && cli_is_on(on, kind, thing) : !on)
-                add_verb(out, name, spec, self, i == 0);
+            if (thing ? on && is_on(on, kind, thing) : !on)
+                fn(ctx, name, spec, i == 0);
         }
     }
+}
+
+/* Where the fields of one class go. */
+struct class_of {
+    struct buf *out;
+    const char *self;
+};
+
+static void add_one(void *ctx, const char *name, const json_t *spec, bool is_read)
+{
+    const struct class_of *c = ctx;
+
+    add_verb(c->out, name, spec, c->self, is_read);
 }
 
 static void add_things(struct buf *out, const char *global, const json_t *declared)
@@ -175,7 +188,7 @@ static void add_things(struct buf *out, const char *global, const json_t *declar
     json_object_foreach(json_object_get(declared, "things"), name, thing) {
         snprintf(self, sizeof(self), "%.90s.%.90s", global, name);
         buf_addf(out, "---@class %s\n", self);
-        add_verbs(out, declared, json_get_string(thing, "is", name), name, self);
+        cli_each_verb(declared, json_get_string(thing, "is", name), name, add_one, &(struct class_of){out, self});
         buf_addc(out, '\n');
     }
 }
@@ -192,7 +205,7 @@ static void add_face(struct buf *out, const char *plugin, const char *instances,
         add_params(out, thing, NULL);
         buf_addf(out, "): %s.%s\n", plugin, name);
     }
-    add_verbs(out, declared, NULL, NULL, NULL);
+    cli_each_verb(declared, NULL, NULL, add_one, &(struct class_of){out, NULL});
     buf_addf(out, "%s = {}\n\n", plugin);
 }
 
