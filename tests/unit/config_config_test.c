@@ -1,37 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* midwatch.yaml: every section read and refused where it stands; which file counts; what the operator allows. */
-#include "config/config.h"
+#include "config_test.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static struct config *good(const char *text)
-{
-    struct config *c = NULL;
-    struct err e = {0};
-    char why[1400];
-
-    if (config_read(str_of(text), "/etc/m/midwatch.yaml", &c, &e) < 0)
-        fail_msg("%s: %s", text, err_text(&e, why, sizeof(why)));
-    return c;
-}
-
-static void bad(const char *text, const char *where, const char *what, const char *hint)
-{
-    struct config *c = NULL;
-    struct err e = {0};
-
-    if (config_read(str_of(text), "f", &c, &e) == 0)
-        fail_msg("accepted: %s", text);
-    if (strcmp(e.where, where) != 0 || !strstr(e.msg, what) || !strstr(e.hint, hint))
-        fail_msg("%s: got %s: %s (%s)", text, e.where, e.msg, e.hint);
-}
 
 static void test_the_whole(void **state)
 {
