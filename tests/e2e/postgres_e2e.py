@@ -67,9 +67,10 @@ def free_port():
 
 
 class Server:
-    """One cluster in a directory of its own, as a user that is not root."""
+    """One cluster in a directory of its own, as a user that is not root. fsync "on": for what must survive, and be measured."""
 
-    def __init__(self, path):
+    def __init__(self, path, fsync="off"):
+        self.fsync = fsync
         self.bin, self.data, self.port = BINARIES[-1], path / "data", free_port()
         self.socket_dir = path
         self.who = {}
@@ -92,7 +93,7 @@ class Server:
                   "-c", "fast")
 
     def start(self):
-        settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.socket_dir, "fsync": "off",
+        settings = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.socket_dir, "fsync": self.fsync,
                     "shared_preload_libraries": "pg_stat_statements", "max_connections": 30, "logging_collector": "off",
                     "wal_level": "replica", "hot_standby": "on", "jit": "off"}
         words = [w for k, v in settings.items() for w in ("-c", f"{k}={v}")]
