@@ -290,6 +290,10 @@ void undo_begin(struct run *r);
 /* effect.c */
 struct effect *effect_find(struct run *r, const char *path);
 struct effect *effect_add(struct run *r, const char *path);
+void effect_free(struct effect *x);
+/* `by`, an effect or an undo, has been applied: what else the run changed of its target is looked for, when it is undone,
+ * as `by` left it. Only where `by` found it as it was left: what somebody else did in between is still seen. */
+void effect_follow(struct run *r, const struct effect *by);
 void effect_free_all(struct run *r);
 void life_free(struct part *p);
 int op_apply_begin(struct call *c, struct err *e);

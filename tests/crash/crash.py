@@ -32,7 +32,7 @@ from virtual import VirtualProduction  # noqa: E402
 
 # A flow: the fault of its world, and its runbook.
 FLOWS = {"slow-model": ("slow-model", "runbooks/high-latency.md"), "cut": ("cut", "runbooks/high-latency.md"),
-         "for-a-while": ("none", "tests/crash/for-a-while.md")}
+         "for-a-while": ("none", "tests/crash/for-a-while.md"), "one-on-another": ("none", "tests/crash/one-on-another.md")}
 RUNS_MAX = 12       # starts and resumes of one run before it counts as never ending
 CONFIG = """instances:
   prod-eu: {{ plugin: kubernetes, kubeconfig: {dir}/kubeconfig, context: demo }}
