@@ -65,6 +65,19 @@ void effect_free(struct effect *x)
     free(x);
 }
 
+/* What the code does not hear of any more, the end tries again. */
+void effect_heard(struct run *r, uint32_t branch)
+{
+    struct effect *x;
+
+    for (x = r->effects; x; x = x->next) {
+        if (x->undo_telling != branch)
+            continue;
+        x->undo_tried = true;
+        x->undo_telling = 0;
+    }
+}
+
 void effect_free_all(struct run *r)
 {
     struct effect *x, *next;
@@ -354,9 +367,8 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
             l->undo_of->state = EFFECT_UNDONE;
         break;
     }
-    /* What the code does not hear of any more, the end tries again. */
-    if (next == LIFE_DONE && l->undo_of && !c->run->ending)
-        l->undo_of->undo_tried = true;
+    if (next == LIFE_DONE && l->undo_of)
+        l->undo_of->undo_telling = c->branch;
     if (next == LIFE_DONE)
         answer_lua(p, row, payload);
     json_decref(payload);

@@ -167,6 +167,7 @@ static void on_event(struct run *r, const struct vm_event *ev)
     struct err e = {0};
     json_t *value = NULL;
 
+    effect_heard(r, ev->branch);
     switch (ev->outcome) {
     case VM_PARKED:
         if (call_begin(r, &ev->request, &e) < 0)

@@ -77,7 +77,9 @@ struct effect {
     enum effect_state state;
     int64_t intent_seq;
     int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
-    bool temporary, undo_tried;
+    bool temporary;
+    bool undo_tried;                /* and the code has heard what came of it, or nobody will try again */
+    uint32_t undo_telling;          /* the branch that is to hear it next, 0 = none */
     bool is_undo;                   /* of another effect */
     struct effect *next;
 };
@@ -294,6 +296,8 @@ void effect_free(struct effect *x);
 /* `by`, an effect or an undo, has been applied: what else the run changed of its target is looked for, when it is undone,
  * as `by` left it. Only where `by` found it as it was left: what somebody else did in between is still seen. */
 void effect_follow(struct run *r, const struct effect *by);
+/* The branch goes on: it has heard what it was told. */
+void effect_heard(struct run *r, uint32_t branch);
 void effect_free_all(struct run *r);
 void life_free(struct part *p);
 int op_apply_begin(struct call *c, struct err *e);
