@@ -5,6 +5,7 @@
 #include "gate/gate.h"
 
 #include "base/json.h"
+#include "base/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,12 +119,10 @@ static const char *label_of(const struct script *s, const struct hash *h)
 /* The printed text of a read arrives as JSON, quotes and all. */
 static char *plain(struct str json)
 {
-    json_error_t error;
-    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
-    char *text = xstrdup(json_is_string(v) ? json_string_value(v) : "");
+    struct buf text = BUF_INIT(VALUE_BYTES_MAX);
 
-    json_decref(v);
-    return text;
+    json_add_text(&text, json);
+    return buf_take(&text, NULL);
 }
 
 static void answer_read(struct script *s, struct question *q, struct pending *p)

@@ -88,7 +88,8 @@ size_t run_vm_bytes(const struct run *r);
 int outcome_exit_code(enum run_state state, const char *outcome, const char *reason, size_t unknown_effects);
 
 /* A person says what is true of an unknown effect. verdict: "applied", "absent" or "release" (ends the run as
- * escalated and frees its locks). effect_path NULL = the only unknown one. The journal must be owned by the caller. */
+ * escalated and frees its locks; one that has ended is only freed). effect_path NULL = the only unknown one. The journal
+ * must be owned by the caller. */
 int settle_effect(struct writer *w, struct host *host, int64_t run, const char *effect_path, const char *verdict,
                   const char *who, struct err *e);
 

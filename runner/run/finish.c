@@ -46,16 +46,6 @@ static void free_target(struct run *r, const struct effect *x)
     c->n = touched ? run_now(r) + r->book->cooldown_ms : 0;
 }
 
-static void plain_text(struct str json, struct buf *out)
-{
-    json_error_t error;
-    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
-
-    if (json_is_string(v))
-        buf_add(out, json_string_value(v), json_string_length(v));
-    json_decref(v);
-}
-
 void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text)
 {
     struct buf b = BUF_INIT(KIB);
@@ -64,7 +54,7 @@ void run_end_changes(struct run *r, struct str outcome, struct str reason, struc
 
     for (x = r->effects; x; x = x->next)
         free_target(r, x);
-    plain_text(reason, &b);
+    json_add_text(&b, reason);
     c = run_change(r, CHANGE_RUN_END);
     c->outcome = run_keep(r, outcome);
     c->reason = run_keep(r, str_of(buf_text(&b)));
@@ -81,10 +71,10 @@ void run_end_consumed(struct run *r, const struct row *row)
     struct buf text = BUF_INIT(VALUE_BYTES_MAX);
 
     snprintf(r->outcome, sizeof(r->outcome), "%.*s", (int)row->name.n, row->name.p);
-    plain_text(json_slice(row->args, "reason"), &text);
+    json_add_text(&text, json_slice(row->args, "reason"));
     snprintf(r->reason, sizeof(r->reason), "%s", buf_text(&text));
     buf_reset(&text);
-    plain_text(json_slice(row->args, "text"), &text);
+    json_add_text(&text, json_slice(row->args, "text"));
     free(r->text);
     r->text = buf_take(&text, NULL);
     r->ended = true;
@@ -214,8 +204,8 @@ bool finish_takes_over(struct run *r, struct str outcome, struct str reason, str
     if (!next_to_undo(r))
         return false;
     snprintf(name, sizeof(name), "%.*s", (int)outcome.n, outcome.p);
-    plain_text(reason, &why);
-    plain_text(text, &words);
+    json_add_text(&why, reason);
+    json_add_text(&words, text);
     decide(r, name, buf_text(&why), buf_text(&words));
     buf_free(&why);
     buf_free(&words);
@@ -280,8 +270,8 @@ void finish_announced(struct run *r, const struct row *row)
     char outcome[24];
 
     snprintf(outcome, sizeof(outcome), "%.*s", (int)row->name.n, row->name.p);
-    plain_text(json_slice(row->args, "reason"), &reason);
-    plain_text(json_slice(row->args, "text"), &text);
+    json_add_text(&reason, json_slice(row->args, "reason"));
+    json_add_text(&text, json_slice(row->args, "text"));
     decide(r, outcome, buf_text(&reason), buf_text(&text));
     r->ending = r->finish.announced = true;
     r->finish.everything = strcmp(outcome, "cancelled") == 0 || r->undoes;
