@@ -155,7 +155,7 @@ end
 --- Puts applied effects back, last first. Returns a text for people that begins with `lead`, and whether all is as
 -- before; if not, the refusal's name, and the caller ends the run with the text.
 function effects.undo(title, lead, applied, were_proven)
-  local text, problem = lead, nil
+  local text, left = lead, nil
   for i = #applied, 1, -1 do
     local a = applied[i]
     local answer = host.gate("undo", { { name = a.effect.name, instance = a.effect.instance,
@@ -165,17 +165,17 @@ function effects.undo(title, lead, applied, were_proven)
       text = text .. a.effect.text .. (answer.outcome == "not_needed" and " needs no undo" or " was undone")
     else
       text = string.format("%s%s could NOT be undone (%s: %s)", text, a.effect.text, answer.outcome, answer.why or "")
-      if not problem then
-        problem = {}
-        ending.report(problem)
+      if not left then
+        left = {}
+        ending.report(left)
       end
-      problem.reason = answer.refused or (answer.outcome == "moved" and "moved") or "error"
+      left.reason = answer.refused or (answer.outcome == "moved" and "moved") or "error"
     end
-    if problem then problem.text = text end
+    if left then left.text = text end
     text = i > 1 and text .. "; " or text
   end
-  if problem then ending.retract(problem) end
-  return text, problem == nil, problem and problem.reason
+  if left then ending.retract(left) end
+  return text, left == nil, left and left.reason
 end
 
 --- Ends the run because of an answer that stopped a set.

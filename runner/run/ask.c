@@ -105,6 +105,7 @@ static void answer_row(struct call *c, const struct reply *w, const char *why, b
     buf_free(&b);
 }
 
+/* Whole names only: anna of another machine or service is somebody else. */
 static bool is_named(const struct reply *w, const json_t *by)
 {
     const json_t *name;
@@ -112,11 +113,10 @@ static bool is_named(const struct reply *w, const json_t *by)
 
     json_array_foreach((json_t *)by, i, name) {
         const char *s = json_string_value(name);
-        size_t n = s ? strlen(s) : 0;
 
-        if (n && strncmp(w->by, s, n) == 0 && (w->by[n] == '\0' || w->by[n] == '@'))
+        if (s && strcmp(w->by, s) == 0)
             return true;
-        for (g = 0; n && w->groups && w->groups[g]; g++) {
+        for (g = 0; s && w->groups && w->groups[g]; g++) {
             if (strcmp(w->groups[g], s) == 0)
                 return true;
         }

@@ -3,10 +3,13 @@
 """People at a real terminal and people elsewhere: approvals, questions, nobody, and a run that was left while it
 asked. Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
+import grp
 import os
 import pathlib
 import pty
+import pwd
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -101,6 +104,26 @@ def elsewhere_cases(box):
         yield "the second of two", outcome(t, 0, "outcome: resolved")
     else:
         box.run("deny", 2, "--state", "s")
+        t.end()
+    if os.getuid() == 0:
+        yield from named_cases(box)
+
+
+def named_cases(box):
+    """Who is named in approve.by, and who only looks so."""
+    groups = {g.gr_gid: g.gr_name for g in grp.getgrall()}
+    user = next(u for u in pwd.getpwall() if u.pw_uid and groups.get(u.pw_gid, u.pw_name) != u.pw_name)
+    name, host, group = user.pw_name, socket.gethostname(), groups[user.pw_gid]
+    for number, (by, counts) in enumerate(((f"{name}@{host}", True), (group, True), (f"{name}@elsewhere", False),
+                                           (name, False), (name[:-1], False), (f"@{host}", False)), 3):
+        t = Terminal(box, "run", touching(box, f"n{number}", f'{{ by = "{by}" }}'), "--state", "s")
+        wrong = t.expect(f"midwatch approve {number}".encode())
+        p = subprocess.run(["setpriv", f"--reuid={user.pw_uid}", "--clear-groups", *box.argv("approve", str(number), "--state", "s")],
+                           cwd=box.path, text=True, capture_output=True, check=False, timeout=30)
+        yield f"approve.by: {'' if counts else 'not '}{by.replace(host, 'HOST')}", wrong or (
+            None if (p.returncode == 0) == counts and (counts or "named in approve.by" in p.stderr) else p.stdout + p.stderr)
+        if not counts:
+            box.run("cancel", number, "--state", "s")
         t.end()
 
 
