@@ -91,8 +91,16 @@ def elsewhere_cases(box):
     yield "approved by a command", expect(box.run("approve", 1, "--state", "s"), 0, r"said yes")
     yield "and it goes on", outcome(t, 0, "outcome: resolved")
     run = touching(box, "b", "{ of = 2 }")
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(40)]
     t = Terminal(box, "run", run, "--state", "s")
     yield "two must agree", t.expect(b"midwatch approve 2")
+    for client in silent:
+        client.connect(str(box.path / "s/owner.sock"))
+        client.settimeout(20)
+    silent[-1].send(b'{"verb"')
+    yield "silent clients keep nobody out", expect(box.run("approve", 2, "--state", "s"), 2, r"somebody else")
+    begun = time.monotonic()
+    yield "and are hung up on", None if all(c.recv(1) == b"" for c in silent) and time.monotonic() - begun > 1 else "at once"
     yield "who started it does not count", expect(box.run("approve", 2, "--state", "s"), 2, r"somebody else")
     yield "a run that asks nothing", expect(box.run("approve", 1, "--state", "s"), 2, r"run 1")
     if os.getuid() == 0:
