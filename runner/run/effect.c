@@ -362,6 +362,10 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
     case ROW_RESULT:
         remember_result(p, payload);
         break;
+    case ROW_REFUSED:
+        if (l->effect)
+            l->effect->state = EFFECT_ABSENT;
+        break;
     default:
         if (row->kind == ROW_SKIP && l->undo_of)
             l->undo_of->state = EFFECT_UNDONE;

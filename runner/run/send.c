@@ -69,9 +69,23 @@ void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, 
              str_of(buf_text(&l->target)), l->timeout_ms, done);
 }
 
+static void change_effect(struct run *r, const struct effect *x, int64_t result_seq)
+{
+    struct change *c = run_change(r, CHANGE_EFFECT_STATE);
+
+    c->path = run_keep(r, str_of(x->path));
+    c->effect_state = x->state;
+    c->seq = result_seq;
+}
+
 static void refuse(struct part *p, const char *refusal, const char *why)
 {
+    struct run *r = p->call->run;
+    struct effect *x = p->life->effect;     /* of an earlier attempt, which is known to be absent; the row ends the call */
+
     life_row(p, ROW_REFUSED, refusal, json_pack("{s:s s:s}", "target", buf_text(&p->life->target), "why", why));
+    if (x)
+        change_effect(r, x, 0);
 }
 
 /* What the gate decides just before the intent, in the order of DESIGN section 6. */
@@ -167,15 +181,6 @@ void life_look(struct part *p)
     else
         life_intend(p, 1);
     buf_free(&why);
-}
-
-static void change_effect(struct run *r, const struct effect *x, int64_t result_seq)
-{
-    struct change *c = run_change(r, CHANGE_EFFECT_STATE);
-
-    c->path = run_keep(r, str_of(x->path));
-    c->effect_state = x->state;
-    c->seq = result_seq;
 }
 
 void life_result(struct part *p, const char *outcome, const char *how, const json_t *state, const char *why)

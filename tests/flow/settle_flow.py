@@ -65,7 +65,10 @@ class Desk:
         return p.returncode, p.stdout + p.stderr
 
     def run(self):
-        return json.loads(self.mid("list", "-o", "json")[1])[0]
+        """The newest run as the list has it, or None."""
+        code, out = self.mid("list", "-o", "json")
+        runs = json.JSONDecoder().raw_decode(out)[0] if code == 0 and out.startswith("[") else None
+        return runs[0] if runs else None
 
     def locked(self):
         return "prod-eu:deployment/prod/api-service" in self.mid("list")[1]
@@ -142,13 +145,34 @@ def crash_cases(cases):
     yield "settled as applied after a crash", wrong or (None if taken > 2 else f"taken at {taken} points")
 
 
+def refused_cases(cases):
+    """Lost at first; killed at every point and halted: what was read back as absent may not be sent again."""
+    refused, wrong = 0, None
+    begin(cases, Cluster(cases.flow.fresh), STAYS)
+    for point in range(1, 200):
+        desk = Desk(cases, Cluster(cases.flow.fresh, [{"method": "PATCH", "do": IS_LOST, "times": 1}]), cases.scratch / f"halted{point}")
+        if desk.take_up(None, point) is not None or wrong:
+            break
+        if desk.run() is None or desk.mid("halt", "enough")[0]:
+            continue
+        result = desk.take_up(1)
+        _, said = desk.mid("show", 1)
+        if "read back: absent" not in said or result.get("reason") != "halted":
+            continue
+        refused += 1
+        wrong = desk.wrong("escalated", "halted") or (None if result["unknown"] == 0 and not desk.locked() else f"{result}") or \
+            (None if "; absent" in desk.mid("report", 1)[1] else desk.mid("report", 1)[1])
+        wrong = wrong and f"killed at {point}: {wrong}"
+    yield "absent, and then refused", wrong or (None if refused > 2 else f"refused at {refused} points")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
         cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), "")
-        for group in (parked_cases, ended_cases, crash_cases):
+        for group in (parked_cases, ended_cases, crash_cases, refused_cases):
             for name, wrong in group(cases):
                 cases.say(name, wrong)
     return 1 if cases.failed else 0
