@@ -5,6 +5,7 @@
 local syntax = host.module("syntax")
 local walk = host.module("syntax_walk")
 local types = host.module("lint_types")
+local calls = host.module("lint_calls")
 local sort = host.module("prelude").sort
 
 local lint = {}
@@ -57,10 +58,17 @@ local rules = {}
 
 -- Names
 
+-- What people look for under another name.
+local instead = {
+  print = "note(text)", log = "note(text)", warn = "note(text)", pcall = "try(fn)", xpcall = "try(fn)",
+  os = "now(); programs are commands: of midwatch.yaml", io = "files and programs are commands: of midwatch.yaml",
+  dofile = "require \"name\"", coroutine = "parallel { f, ... }", debug = "note(text)", exit = "resolve or escalate",
+}
+
 rules.name = function(node, parent)
   if node.var or globals[node.name] or input.targets[node] or (parent and parent.k == "define") then return end
   found(node.at, "no_global", string.format("there is no '%s'", node.name),
-    nearest(node.name, global_names) or "declare it: local " .. node.name)
+    instead[node.name] or nearest(node.name, global_names) or "declare it: local " .. node.name)
 end
 
 local function assigned(target)
@@ -123,12 +131,16 @@ rules.index = function(node)
     field(at, "the group " .. plain_name(node.object), t.fields, name)
   elseif t.is == "record" then
     field(at, "a record of " .. plain_name(node.object), t.fields, name)
+  elseif t.is == "read" then
+    found(at, "not_observed", string.format("%s only says what to look up; it has no '%s' before it is observed",
+      source(node.object), name), string.format("observe(...).%s, or name it in a group", name))
   end
 end
 
 rules.method = function(node)
   local t = types.of(node.object)
   if t and t.is == "thing" then member(node.name_at, "a " .. t.name, t, node.name) end
+  calls.check(node)
 end
 
 -- Conditions and what is not known
@@ -205,14 +217,6 @@ local function option(node, name)
   return nil
 end
 
--- The table constructor behind an argument, if it can be told: written here, or in a local that is set once.
-local function constructor(node)
-  node = node and walk.bare(node)
-  local var = node and node.k == "name" and node.var
-  if var and var.made then return var.made.k == "table" and var.made, var end
-  return node and node.k == "table" and node or nil
-end
-
 local function is_filled_later(var)
   return var ~= nil and input.filled[var] == true
 end
@@ -220,7 +224,7 @@ end
 local function remedy(node)
   if not node.args[2] then return end
   local last = node.args[#node.args].k
-  local opts, var = constructor(node.args[3])
+  local opts, var = calls.constructor(node.args[3])
   if (node.args[3] == nil and last ~= "call" and last ~= "vararg" and last ~= "method")
     or (opts and not option(opts, "verify") and not is_filled_later(var)) then
     found(node.at, "no_verify", "this remedy has no verify: nothing would prove that it helped",
@@ -229,7 +233,7 @@ local function remedy(node)
 end
 
 local function wait_until(node)
-  local opts, var = constructor(node.args[2])
+  local opts, var = calls.constructor(node.args[2])
   if opts and not option(opts, "within") and not is_filled_later(var) then
     found(node.at, "no_bound", "this wait has no end", "say how long: { within = \"10m\" }")
   end
@@ -283,6 +287,7 @@ local checked_calls = { remedy = remedy, wait_until = wait_until, ["table.sort"]
 rules.call = function(node)
   local check = checked_calls[walk.called(node) or ""]
   if check then check(node) end
+  calls.check(node)
 end
 
 rules.invoke = function(node)
@@ -410,6 +415,7 @@ local function begin(given)
     end
   end
   types.begin(given.declared)
+  calls.begin(found, nearest, given)
 end
 
 --- What is wrong with the code of a runbook: a list of { line, column, rule, why, mend } by place.
