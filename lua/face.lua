@@ -102,18 +102,18 @@ local function checked(what, name, schema, v)
   return v
 end
 
--- One table of arguments by name, as `named` verbs take them.
+-- One table of arguments by name, as `named` verbs take them; what stands behind it is left over.
 local function bind_named(what, spec, first, given)
   local values, args = given[1] or {}, {}
   for k, v in pairs(first) do args[k] = v end
-  if type(values) ~= "table" or face.is_value(values) or given.n > 1 then
-    host.fail(what .. " takes one table: " .. what .. " { name = value }")
+  if type(values) ~= "table" or face.is_value(values) or given.n > 2 then
+    host.fail(what .. " takes a table: " .. what .. " { name = value }; its options are a second one")
   end
   for name in pairs(values) do
     if not spec.params[name] then unknown_name(what .. ": the parameters", name, list_of(spec.params)) end
   end
   for name, schema in pairs(spec.params) do args[name] = checked(what, name, schema, values[name]) end
-  return args, {}
+  return args, { given[2] }
 end
 
 -- Positional arguments -> a table by name; what is left over comes back as a list.

@@ -19,7 +19,7 @@ local function row_of(r, fields)
   local name, found = r.name, nil
   r.name = nil
   client.list(client.path(r), fields, { fields = "metadata.name=" .. name }, function(row) found = row end)
-  return found or unknown("no_data", string.format("there is no %s %s", r.plural, name))
+  return found or unknown("no_data", string.format("there is no %s %s/%s", string.gsub(r.plural, "s$", ""), r.namespace, name))
 end
 
 -- events

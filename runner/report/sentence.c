@@ -122,11 +122,16 @@ static bool say_start(struct words *w)
 
 static bool say_obs(struct words *w)
 {
-    const json_t *o = json_object_get(w->payload, "o");
+    const json_t *o = json_object_get(w->payload, "o"), *absent = json_object_get(w->args, "absent");
 
     say_str(w->out, sentence_name(w->row, w->args));
     buf_adds(w->out, " = ");
-    if (json_object_get(o, "unknown")) {
+    if (absent && strcmp(text(o, "unknown"), "no_data") == 0) {
+        sentence_value(absent, text(w->args, "unit"), w->out);
+        buf_adds(w->out, " (its default, for no_data: ");
+        say(w->out, text(o, "why"));
+        buf_addc(w->out, ')');
+    } else if (json_object_get(o, "unknown")) {
         buf_adds(w->out, "unknown (");
         say(w->out, text(o, "unknown"));
         buf_adds(w->out, "): ");

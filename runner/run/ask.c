@@ -195,7 +195,7 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
     if (left <= 0) {
         answer_row(c, NULL, "expired", false);
     } else if (!people || people->ops->ask(people, &a->q, &e) < 0) {
-        answer_row(c, NULL, "nobody can be asked", false);
+        answer_row(c, NULL, people ? e.msg : "nobody can be asked", false);
     } else {
         a->is_open = true;
         if (h->ops->timer(h, left, expired, c, &c->timer, &e) < 0)
