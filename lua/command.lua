@@ -51,7 +51,11 @@ function command.check(commands)
     local more = c.effect and { key = true, from = c.effect.sets } or nil
     for _, part in ipairs { "argv", "env", "input" } do declared.check_names(what .. ": " .. part, c[part], c.params, more) end
     check_shell_line(what, c)
-    if c.read then declared.check_read(what, c.read, { no = "table" }) else declared.check_effect(what, c.effect, c.params, commands) end
+    if c.read then
+      declared.check_read(what, c.read, { no = "table" })
+    else
+      declared.check_effect(what, c.effect, c.params, commands)
+    end
   end
 end
 
