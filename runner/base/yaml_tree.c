@@ -117,7 +117,9 @@ int yaml_only_keys(const struct yaml *map, const char *file, const char *const *
         if (k < nknown)
             continue;
         yaml_err(e, file, key, "unknown key '%.100s'", key->text.p);
-        if (e)
+        if (e && map->items[i]->type == YAML_NULL && memchr(key->text.p, ' ', key->text.n))
+            err_hint(e, "a text with a comma is written in quotes; known are %s, ...", known[0]);
+        else if (e)
             hint_known(e, key->text, known, nknown);
         return ERR_INVALID;
     }
