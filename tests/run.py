@@ -142,11 +142,20 @@ def part_valgrind(build):
         yield "valgrind " + " ".join(str(a) for a in argv[:1]), None if p.returncode == 0 else tail(p)
 
 
+def part_fuzz(_):
+    """Shortly: what was found before, and new inputs from the corpora. ./dev fuzz is the long one."""
+    p = command([sys.executable, "tests/fuzz/run.py", "--seconds", "33"], timeout=900)
+    yield from ((name.split(":")[0], None if ok == "ok" else name)
+                for ok, name in re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M))
+    if p.returncode and "not ok" not in p.stdout:
+        yield "fuzz", tail(p)
+
+
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
          "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "valgrind": part_valgrind,
-         "demo": part_demo, "e2e": part_e2e}
+         "fuzz": part_fuzz, "demo": part_demo, "e2e": part_e2e}
 # What works, one after the other, and beside it what mostly sleeps.
-LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "valgrind"], ["demo", "flow", "e2e"]]
+LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "valgrind", "fuzz"], ["demo", "flow", "e2e"]]
 
 
 def run_lane(names, build, results):
