@@ -336,14 +336,27 @@ local function unknown_fields(copy, value, known, what)
   end })
 end
 
+-- Only a scenario leaves out what a read always has: the gate lets no such answer in.
+local function missing_fields(copy, missing, what)
+  return setmetatable(copy, { __index = function(_, key)
+    if missing[key] then host.fail(string.format("%s has no '%s' here: the scenario must give it", what, key)) end
+  end })
+end
+
+local function is_optional(kind) return type(kind) == "string" and string.find(kind, "?", 1, true) ~= nil end
+
 local function strict_record(value, fields, what, known)
-  local copy = {}
+  local copy, missing = {}, nil
   for name, kind in pairs(fields) do
     local v = value[name]
     if v ~= nil and v ~= host.null then
       copy[name] = kind == "map" and type(v) == "table" and host.readonly(v, what .. "." .. name) or v
+    elseif not known and not is_optional(kind) then
+      missing = missing or {}
+      missing[name] = true
     end
   end
+  if missing then copy = missing_fields(copy, missing, what) end
   return host.readonly(known and unknown_fields(copy, value, known, what) or copy, what, list_of(fields))
 end
 

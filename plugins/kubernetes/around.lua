@@ -217,7 +217,7 @@ around.effects.bounds = writing.effect {
 
 around.reads.lease_state = {
   on = "lease", called = "state",
-  returns = { holder = "string", renewed_ago = "number", duration = "integer", transitions = "integer", expired = "boolean" },
+  returns = { holder = "string", renewed_ago = "number?", duration = "integer?", transitions = "integer", expired = "boolean" },
   read = function(a)
     local row = row_of(in_group("coordination.k8s.io", "v1", "leases")(a), { spec = "spec" })
     local s = row.spec or {}

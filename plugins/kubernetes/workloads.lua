@@ -118,7 +118,7 @@ workloads.reads.revision_age = {
 workloads.reads.history = {
   on = "workload", options = { at_most = "integer? > 0" },
   read = function(a) return releases.history(get(a), a, a.at_most or 100) end,
-  returns = { list = { revision = "integer", name = "string", created = "string", image = "string", cause = "string" } },
+  returns = { list = { revision = "integer", name = "string", created = "string", image = "string", cause = "string?" } },
 }
 workloads.reads.rollout = {
   on = "workload", read = rollout, returns = { done = "boolean", failed = "boolean", why = "string" },

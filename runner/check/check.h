@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/yaml.h"
 
 #include <jansson.h>
 
@@ -28,12 +29,20 @@ struct scenario_result {
 };
 void scenario_result_deinit(struct scenario_result *r);
 
-/* The scenarios beside runbook FILE.md (FILE.test.yaml): a list of objects with the file's given and params
- * filled in. Strict keys. *out is owned. */
-int scenarios_load(struct source *source, const char *runbook, json_t **out, struct err *e);
-/* Runs one scenario. An error is about the runbook, not about the expectation. gc_mode: engine_options. */
-int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
-                 struct scenario_result *out, struct err *e);
+/* The scenarios beside a runbook: FILE.test.yaml beside FILE.md. */
+struct scenarios {
+    char *file;                 /* in messages */
+    struct yaml *tree;
+    json_t *list;               /* objects with the file's defaults filled in */
+};
+/* Strict keys. *out is owned (scenarios_free). */
+int scenarios_load(struct source *source, const char *runbook, struct scenarios **out, struct err *e);
+void scenarios_free(struct scenarios *s);
+/* Where the path (yaml_at) of scenario i leads: in the scenario, else in the file's defaults; as e->where. */
+void scenarios_place(const struct scenarios *s, size_t i, const char *path, struct err *e);
+/* Runs scenario i. An error is about the runbook, not about the expectation. gc_mode: engine_options. */
+int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                 int gc_mode, struct scenario_result *out, struct err *e);
 
 /* Replays a run from rows of j. ERR_CORRUPT names the first difference. gc_mode as of the engine. */
 int replay_run(struct config *config, struct journal *j, int64_t id, int gc_mode, size_t *rows, struct err *e);

@@ -71,18 +71,18 @@ static void expect_text(struct scenario_result *out, const json_t *expect, const
         differ(out, what, v, got[0] ? got : "nothing");
 }
 
-static void judge(struct scenario_result *out, const json_t *expect, const struct run *r, const struct seen *s,
-                  const char *complaint)
+static void complain(struct scenario_result *out, const char *text)
+{
+    buf_addf(&out->why, "  %s\n", text);
+    out->passed = false;
+}
+
+static void judge(struct scenario_result *out, const json_t *expect, const struct run *r, const struct seen *s)
 {
     const json_t *effects = json_object_get(expect, "effects");
     struct buf got = BUF_INIT(16 * KIB);
     bool ended = run_state_of(r) == RUN_ENDED;
 
-    out->passed = true;
-    if (complaint[0]) {
-        buf_addf(&out->why, "  %s\n", complaint);
-        out->passed = false;
-    }
     expect_text(out, expect, "outcome", ended ? run_outcome(r) : run_state_name(run_state_of(r)));
     expect_text(out, expect, "reason", run_reason(r));
     expect_text(out, expect, "cause", s->cause);
@@ -109,7 +109,7 @@ static void add_param(struct buf *b, const json_t *v)
     }
 }
 
-static int resolve_params(const struct runbook *book, const json_t *given, json_t **out, struct err *e)
+static int resolve_params(const struct runbook *book, const json_t *given, const json_t *trigger, json_t **out, struct err *e)
 {
     char *pairs[64];
     size_t n = 0, i;
@@ -126,11 +126,17 @@ static int resolve_params(const struct runbook *book, const json_t *given, json_
         add_param(&b, v);
         pairs[n++] = buf_take(&b, NULL);
     }
-    rc = params_resolve(book->params, book->nparams, (const char *const *)pairs, n, NULL, out, e);
+    rc = params_resolve(book->params, book->nparams, (const char *const *)pairs, n, trigger, out, e);
     for (i = 0; i < n; i++)
         free(pairs[i]);
     return rc;
 }
+
+/* One of the scenarios. */
+struct scene {
+    const struct scenarios *all;
+    size_t i;
+};
 
 struct stage {
     struct host *host;
@@ -157,7 +163,7 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     ro.host = s->host;
     if (registry_new(&ro, &s->registry, e) < 0)
         return e->code;
-    s->answerer = answer_script_new(scenario, s->host);
+    s->answerer = answer_script_new(scenario, s->host, s->registry);
     s->people = people_script_new(scenario, s->host);
     eo.people = s->people;
     eo.host = s->host;
@@ -203,18 +209,101 @@ static int arm_cancel(struct stage *s, const json_t *scenario, struct err *e)
     return s->host->ops->timer(s->host, ms, cancel, s, &s->cancel_timer, e);
 }
 
-static int play(struct stage *s, struct source *source, const char *name, const json_t *scenario, struct run **r, struct err *e)
+/* As a run has it; NULL where the scenario says nothing. */
+static json_t *trigger_of(const json_t *scenario)
 {
+    const json_t *given = json_object_get(scenario, "trigger");
+    const json_t *labels = json_object_get(given, "labels"), *annotations = json_object_get(given, "annotations");
+
+    if (!given)
+        return NULL;
+    return json_pack("{s:o s:s s:o}", "annotations", annotations ? json_deep_copy(annotations) : json_object(), "kind",
+                     json_get_string(given, "kind", "alert"), "labels", labels ? json_deep_copy(labels) : json_object());
+}
+
+/* Where the section speaks of an effect that there is not. */
+static int no_effect(const struct scene *at, const char *section, const char *name, const json_t *declared, struct err *e)
+{
+    const char *names[256], *key, *verb = strchr(name, '.') ? strchr(name, '.') + 1 : name, *near;
+    char path[600];
+    size_t n = 0;
+    json_t *v;
+
+    json_object_foreach(json_object_get(declared, "effects"), key, v) {
+        if (n < 256)
+            names[n++] = key;
+    }
+    err_set(e, ERR_INVALID, "%s: there is no effect '%.200s'", section, name);
+    near = str_nearest(str_of(verb), names, n);
+    if (near)
+        err_hint(e, "did you mean '%.*s%s'?", (int)(verb - name), name, near);
+    snprintf(path, sizeof(path), "%c%s%c%.500s", YAML_STEP, section, YAML_STEP, name);
+    scenarios_place(at->all, at->i, path, e);
+    return e->code;
+}
+
+static int check_effect(const struct stage *s, const struct runbook *book, const json_t *params, const struct scene *at,
+                        const char *section, const char *name, struct err *e)
+{
+    struct buf instance = BUF_INIT(256);
+    const char *dot = strchr(name, '.');
+    const json_t *declared = NULL;
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; dot && i < book->nuses; i++) {
+        const struct use *u = &book->uses[i];
+
+        if (strlen(u->alias) == (size_t)(dot - name) && strncmp(u->alias, name, (size_t)(dot - name)) == 0) {
+            /* What cannot be described, the start of the run says. */
+            rc = template_fill(str_of(u->instance), params, true, &instance, e);
+            if (rc == 0)
+                rc = registry_describe(s->registry, buf_text(&instance), u->alias, &declared, e);
+            break;
+        }
+    }
+    buf_free(&instance);
+    if (rc < 0) {
+        err_clear(e);
+        return 0;
+    }
+    return dot && json_object_get(json_object_get(declared, "effects"), dot + 1) ? 0 : no_effect(at, section, name, declared, e);
+}
+
+/* The effects that `after` and `effects` speak of exist. */
+static int check_effects(const struct stage *s, const struct runbook *book, const json_t *params, const struct scene *at,
+                         const json_t *scenario, struct err *e)
+{
+    static const char *const sections[] = {"after", "effects"};
+    const char *name;
+    json_t *v;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        json_object_foreach(json_object_get(scenario, sections[i]), name, v) {
+            if (check_effect(s, book, params, at, sections[i], name, e) < 0)
+                return e->code;
+        }
+    }
+    return 0;
+}
+
+static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, struct run **r, struct err *e)
+{
+    const json_t *scenario = json_array_get(at->all->list, at->i);
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
-    json_t *params = NULL;
+    json_t *params = NULL, *trigger = trigger_of(scenario);
     int rc = source_load(source, name, &q.book, e);
 
     if (rc == 0) {
-        rc = resolve_params(q.book, json_object_get(scenario, "params"), &params, e);
+        rc = resolve_params(q.book, json_object_get(scenario, "params"), trigger, &params, e);
+        if (rc == 0)
+            rc = check_effects(s, q.book, params, at, scenario, e);
         if (rc < 0)
             book_free(q.book);
     }
     q.params = params;
+    q.trigger = trigger;
     if (rc == 0)
         rc = engine_start(s->engine, &q, r, e);
     if (rc == 0)
@@ -226,6 +315,7 @@ static int play(struct stage *s, struct source *source, const char *name, const 
         rc = e->code;
     }
     json_decref(params);
+    json_decref(trigger);
     return rc;
 }
 
@@ -254,23 +344,38 @@ static void invariant(struct stage *s, const struct run *r, struct scenario_resu
     buf_free(&why);
 }
 
-int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
-                 struct scenario_result *out, struct err *e)
+/* What the scenario itself has wrong comes first: the rest follows from it. */
+static void complaints(const struct stage *s, const struct scenarios *all, size_t i, struct scenario_result *out)
 {
+    const char *path, *people = people_script_complaint(s->people);
+    const struct err *fault = answer_script_complaint(s->answerer, &path);
+    struct err e = fault ? *fault : (struct err){0};
+    char text[1300];
+
+    if (fault) {
+        scenarios_place(all, i, path, &e);
+        complain(out, err_text(&e, text, sizeof(text)));
+    } else if (people[0]) {
+        complain(out, people);
+    }
+}
+
+int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                 int gc_mode, struct scenario_result *out, struct err *e)
+{
+    const json_t *scenario = json_array_get(all->list, i);
     struct stage s = {0};
     struct run *r = NULL;
-    const char *complaint;
     struct hash chain;
     int rc = stage_open(&s, config, scenario, gc_mode, e);
 
-    *out = (struct scenario_result){.why = BUF_INIT(64 * KIB)};
+    *out = (struct scenario_result){.passed = true, .why = BUF_INIT(64 * KIB)};
     snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
     if (rc == 0)
-        rc = play(&s, source, runbook, scenario, &r, e);
+        rc = play(&s, source, runbook, &(struct scene){all, i}, &r, e);
     if (rc == 0) {
-        complaint = answer_script_complaint(s.answerer);
-        judge(out, json_object_get(scenario, "expect"), r, &s.seen,
-              complaint[0] ? complaint : people_script_complaint(s.people));
+        complaints(&s, all, i, out);
+        judge(out, json_object_get(scenario, "expect"), r, &s.seen);
         snprintf(out->outcome, sizeof(out->outcome), "%s", run_outcome(r));
         snprintf(out->reason, sizeof(out->reason), "%s", run_reason(r));
         chain = run_chain(r);
