@@ -32,6 +32,10 @@ end
 
 local function unknown_name(what, name, candidates)
   local near = host.nearest(tostring(name), candidates)
+  if #candidates == 0 then
+    host.fail(string.format("%s has no '%s' (%s)", what, tostring(name), "its instance declares nothing: midwatch.yaml does, or "
+      .. "--config FILE; for the shipped runbooks: --config runbooks/midwatch.example.yaml"))
+  end
   host.fail(string.format("%s has no '%s'%s", what, tostring(name),
     near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(candidates, ", ") .. ")"))
 end
@@ -206,8 +210,12 @@ local read_options = { "absent", "max_age", "window" }
 
 -- A list or record of the fields that the call itself names.
 local function returns_of(spec, args)
-  if spec.returns == "fields" then return args.fields end
-  if type(spec.returns) == "table" and spec.returns.list == "fields" then return { list = args.fields } end
+  local is_list = type(spec.returns) == "table" and spec.returns.list == "fields"
+  if is_list or spec.returns == "fields" then
+    local fields = {}
+    for name in pairs(args.fields) do fields[name] = "any?" end
+    return is_list and { list = fields } or fields
+  end
   return spec.returns
 end
 

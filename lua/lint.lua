@@ -16,8 +16,8 @@ local verbs = {
   "manual", "notify", "note", "measure", "follow_up", "resolve", "no_action", "refuse", "escalate", "try", "any", "all", "none",
 }
 local ambient = {
-  "NONE", "params", "run", "trigger", "now", "list", "text", "ms", "seconds", "minutes", "hours", "days", "percent", "kib",
-  "mib", "gib", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "rawequal", "rawget", "rawlen",
+  "NONE", "params", "run", "trigger", "now", "list", "stats", "text", "ms", "seconds", "minutes", "hours", "days", "percent",
+  "kib", "mib", "gib", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "rawequal", "rawget", "rawlen",
   "rawset", "require", "select", "setmetatable", "tonumber", "tostring", "type", "string", "table", "math", "utf8", "_ENV",
 }
 local endings = { resolve = true, no_action = true, refuse = true, escalate = true }
@@ -45,6 +45,10 @@ local function sorted_names(t)
 end
 
 local function there_is(names)
+  if #names == 0 then
+    return "its instance declares nothing: midwatch.yaml does, or --config FILE; for the shipped runbooks: --config "
+      .. "runbooks/midwatch.example.yaml"
+  end
   sort(names)
   return "there is: " .. table.concat(names, ", ")
 end
@@ -266,18 +270,48 @@ local function sorted(node)
   end
 end
 
+-- The arms that a place lies in: place of the `if` -> number of the arm. Where two places lie in different arms of one `if`, a
+-- run reaches one of them only; not inside a loop or a function, which may take the one and then the other.
+local function arms_of(at)
+  local arms, again = {}, false
+  walk.all(tree.body, function(node)
+    if node.at > at or node.to < at then return false end
+    if node.k == "while" or node.k == "repeat" or node.k == "for" or node.k == "each" or node.k == "func" then again = true end
+    if node.k ~= "if" or again then return end
+    for i, clause in ipairs(node.clauses) do
+      local body = clause.body
+      if body[1] and body[1].at <= at and at <= body[#body].to then arms[node.at] = i end
+    end
+    local body = node.otherwise
+    if body and body[1] and body[1].at <= at and at <= body[#body].to then arms[node.at] = 0 end
+  end)
+  return arms
+end
+
+local function exclusive(one, other)
+  local arms = arms_of(other)
+  for at, arm in pairs(arms_of(one)) do
+    if arms[at] and arms[at] ~= arm then return true end
+  end
+  return false
+end
+
 local function observe(node)
   local what = node.args[1] and walk.bare(node.args[1])
   if not what or what.k ~= "table" then return end
   for _, item in ipairs(what.items) do
     if item.k == "field" then
-      local before = input.names[item.name]
-      if before then
-        found(item.at, "name_twice",
-          string.format("'%s' is observed in line %d already; scenarios and evidence tell them apart by name", item.name,
-            (tree.place(before))), "give it another name")
+      local places = input.names[item.name] or {}
+      for _, before in ipairs(places) do
+        if not exclusive(before, item.at) then
+          found(item.at, "name_twice",
+            string.format("'%s' is observed in line %d already; scenarios and evidence tell them apart by name", item.name,
+              (tree.place(before))), "give it another name")
+          break
+        end
       end
-      input.names[item.name] = before or item.at
+      places[#places + 1] = item.at
+      input.names[item.name] = places
     end
   end
 end

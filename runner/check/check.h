@@ -14,6 +14,11 @@
 
 #include <jansson.h>
 
+/* What helps where a verb is missing because nothing is configured; lua/face.lua and lua/lint.lua say the same. */
+#define DECLARES_NOTHING                                                                                     \
+    "its instance declares nothing: midwatch.yaml does, or --config FILE; for the shipped runbooks: --config " \
+    "runbooks/midwatch.example.yaml"
+
 /* `source` NULL: the working tree. Appends what is wrong with a runbook and its modules to a list, as {file, line,
  * column, rule, why, mend}, and to notes what is worth saying and not wrong, as lines. */
 void lint_runbook(struct source *source, const char *name, struct config *config, json_t *findings, struct buf *notes);

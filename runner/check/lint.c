@@ -92,7 +92,10 @@ static void check_may_entry(struct lint *l, const struct may *m)
     effect = json_object_get(json_object_get(declared, "effects"), dot + 1);
     if (!effect) {
         snprintf(why, sizeof(why), "may: %.100s has no effect '%.200s'", alias, dot + 1);
-        no_such(l, m->line, m->column, "may", why, nearest_of(declared, dot + 1, sections, 1));
+        if (json_object_size(json_object_get(declared, "effects")) == 0)
+            lint_found(l, m->line, m->column, "may", why, DECLARES_NOTHING);
+        else
+            no_such(l, m->line, m->column, "may", why, nearest_of(declared, dot + 1, sections, 1));
     }
     for (k = 0; effect && k < m->nbounds; k++) {
         if (json_object_get(json_object_get(effect, "params"), m->bounds[k].arg))

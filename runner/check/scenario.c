@@ -235,7 +235,9 @@ static int no_effect(const struct scene *at, const char *section, const char *na
     }
     err_set(e, ERR_INVALID, "%s: there is no effect '%.200s'", section, name);
     near = str_nearest(str_of(verb), names, n);
-    if (near)
+    if (declared && n == 0)
+        err_hint(e, DECLARES_NOTHING);
+    else if (near)
         err_hint(e, "did you mean '%.*s%s'?", (int)(verb - name), name, near);
     snprintf(path, sizeof(path), "%c%s%c%.500s", YAML_STEP, section, YAML_STEP, name);
     scenarios_place(at->all, at->i, path, e);

@@ -106,12 +106,12 @@ static void spell(const struct walk *w, const struct step *s, struct buf *text, 
     }
 }
 
-static int wrong(const struct walk *w, const struct step *s, const char *why, const char *what)
+static int wrong(const struct walk *w, const struct step *s, const char *why)
 {
     struct buf text = BUF_INIT(200), path = BUF_INIT(FAULT_MAX);
 
     spell(w, s, &text, &path);
-    err_set(w->e, ERR_INVALID, "%s %s%.60s", buf_text(&text), why, what);
+    err_set(w->e, ERR_INVALID, "%s %s", buf_text(&text), why);
     if (w->path)
         snprintf(w->path, FAULT_MAX, "%s", buf_text(&path));
     buf_free(&text);
@@ -158,7 +158,7 @@ static int no_field(const struct walk *w, const struct step *s, const json_t *fi
         if (n < 64)
             names[n++] = key;
     }
-    wrong(w, &here, "is no field that it has", "");
+    wrong(w, &here, "is no declared field");
     hint_names(w, name, names, n);
     return ERR_INVALID;
 }
@@ -171,7 +171,7 @@ static int fits_record(const struct walk *w, const struct step *s, const json_t 
     json_t *v;
 
     if (!json_is_object(value))
-        return wrong(w, s, "must be a record", "");
+        return wrong(w, s, "must be a record");
     json_object_foreach((json_t *)value, name, v) {
         if (!json_object_get(fields, name) && !(w->known && strcmp(name, "why") == 0))
             return no_field(w, s, fields, name);
@@ -191,7 +191,7 @@ static int fits_record(const struct walk *w, const struct step *s, const json_t 
 /* "up|down|unknown?" */
 static int fits_enum(const struct walk *w, const struct step *s, const char *schema, const json_t *value)
 {
-    char words[256], *save = NULL, *word;
+    char words[256], why[120], *save = NULL, *word;
     const char *names[32];
     size_t n = 0;
 
@@ -201,7 +201,8 @@ static int fits_enum(const struct walk *w, const struct step *s, const char *sch
         if (json_is_string(value) && strcmp(json_string_value(value), word) == 0)
             return 0;
     }
-    wrong(w, s, "must be one of ", schema);
+    snprintf(why, sizeof(why), "must be one of %.80s", schema);
+    wrong(w, s, why);
     if (json_is_string(value) && str_nearest(str_of(json_string_value(value)), names, n))
         hint_names(w, json_string_value(value), names, n);
     return ERR_INVALID;
@@ -210,14 +211,20 @@ static int fits_enum(const struct walk *w, const struct step *s, const char *sch
 static int fits_word(const struct walk *w, const struct step *s, const char *schema, const json_t *value)
 {
     char word[16] = "any";
-    bool optional = strchr(schema, '?') != NULL, is_enum = schema_is_enum(schema);
+    bool optional = strchr(schema, '?') != NULL;
+    char why[120];
 
-    if (!value || json_is_null(value))
-        return optional ? 0 : wrong(w, s, "is missing: ", schema);
-    if (is_enum)
+    if (!value || json_is_null(value)) {
+        snprintf(why, sizeof(why), "is missing (%.60s)", schema);
+        return optional ? 0 : wrong(w, s, why);
+    }
+    if (schema_is_enum(schema))
         return fits_enum(w, s, schema, value);
     schema_parse(schema, word, &optional);
-    return is_type(word, value) && within(schema, value) ? 0 : wrong(w, s, "must be ", schema);
+    if (is_type(word, value) && within(schema, value))
+        return 0;
+    snprintf(why, sizeof(why), "must be %.60s", schema);
+    return wrong(w, s, why);
 }
 
 static int fits(const struct walk *w, const struct step *s, const json_t *schema, const json_t *value)
@@ -231,7 +238,7 @@ static int fits(const struct walk *w, const struct step *s, const json_t *schema
     if (!list)
         return fits_record(w, s, schema, value);
     if (!json_is_array(value))
-        return wrong(w, s, "must be a list", "");
+        return wrong(w, s, "must be a list");
     json_array_foreach(value, i, v) {
         struct step here = {s, NULL, i};
 

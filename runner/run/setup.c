@@ -15,7 +15,7 @@
  * one, which publishes what a runbook sees. */
 static const char *const modules[] = {
     "prelude", "options", "units", "face", "observe", "ending", "diagnose", "wait", "record", "people", "branches",
-    "effects", "approve", "remedy", "temporarily", "list", "text", "language",
+    "effects", "approve", "remedy", "temporarily", "list", "text", "stats", "language",
 };
 #define NMODULES (sizeof(modules) / sizeof(modules[0]))
 
