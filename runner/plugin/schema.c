@@ -171,7 +171,7 @@ static int fits_record(const struct walk *w, const struct step *s, const json_t 
     json_t *v;
 
     if (!json_is_object(value))
-        return wrong(w, s, "must be a record");
+        return wrong(w, s, "must be an object");
     json_object_foreach((json_t *)value, name, v) {
         if (!json_object_get(fields, name) && !(w->known && strcmp(name, "why") == 0))
             return no_field(w, s, fields, name);

@@ -103,7 +103,7 @@ RIGHT = ("{ a = 1, c = 'y' }", "json.array { { a = 1 } }", "'x'", "'x'", "0")
 ANSWERS = {
     "a field is missing": (0, "{ c = 'x' }", r"a is missing \(integer\)"), "a wrong type": (0, "{ a = 1.5, c = 'x' }", "a must be integer"),
     "a field too many": (0, "{ a = 1, c = 'x', d = 1 }", "d is no declared field"), "a word": (0, "{ a = 1, c = 'z' }", r"c must be one of x\|y"),
-    "no record": (0, "3", "must be a record"), "no list": (1, "{ a = 1 }", "must be a list"), "an element": (1, "json.array { { a = 'x' } }", r"\[1\]\.a"),
+    "no record": (0, "3", "must be an object"), "no list": (1, "{ a = 1 }", "must be a list"), "an element": (1, "json.array { { a = 'x' } }", r"\[1\]\.a"),
     "no text": (2, "7", "must be string"), "another word": (3, "'q'", r"x\|y"), "below its bound": (4, "-1", "number >= 0"),
 }
 
