@@ -69,13 +69,13 @@ static int check_word(const struct yaml *v, const char *file, const char *what, 
 /* applied, 409, { then: [...] } */
 static int check_fate(const struct yaml *v, const char *file, struct err *e)
 {
-    static const char *const words[] = {"applied", "refused", "moved", "cut", "absent", "timeout"};
+    static const char *const words[] = {"applied", "refused", "moved", "409", "cut", "absent", "timeout"};
     static const char what[] = "an effect is applied, refused, moved (or 409), cut, absent, timeout, or { then: [...] }";
     const struct yaml *list = answers_of(v);
     size_t i;
 
     if (!list)
-        return v->type == YAML_INT && v->integer == 409 ? 0 : check_word(v, file, what, words, 6, e);
+        return v->type == YAML_INT && v->integer == 409 ? 0 : check_word(v, file, what, words, 7, e);
     for (i = 0; i < list->n; i++) {
         if (check_fate(list->items[i], file, e) < 0)
             return e->code;
