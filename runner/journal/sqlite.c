@@ -93,10 +93,11 @@ static int check_version(struct sqlite *s, bool *is_new, struct err *e)
 
     if (number(s, "pragma application_id", &application, e) < 0 || number(s, "pragma user_version", &version, e) < 0)
         return e->code;
-    if (application == SQLITE_APPLICATION && version == SQLITE_SCHEMA_VERSION)
+    s->format = (int)version;
+    if (application == SQLITE_APPLICATION && version >= 1 && version <= SQLITE_SCHEMA_VERSION)
         return 0;
     if (application == SQLITE_APPLICATION) {
-        err_set(e, ERR_CORRUPT, "journal %s: it has format %lld, this program knows format %d", s->path,
+        err_set(e, ERR_CORRUPT, "journal %s: it has format %lld, this program knows formats 1 to %d", s->path,
                 (long long)version, SQLITE_SCHEMA_VERSION);
         return err_hint(e, "use the release that wrote it, or another journal with --state DIR");
     }
@@ -108,16 +109,19 @@ static int check_version(struct sqlite *s, bool *is_new, struct err *e)
     return 0;
 }
 
-static int create(struct sqlite *s, struct err *e)
+/* The whole schema, or what is new in it, in one transaction. */
+static int bring_up(struct sqlite *s, const char *statements, struct err *e)
 {
     struct err ignored = {0};
     char pragmas[128];
 
     snprintf(pragmas, sizeof(pragmas), "pragma application_id = %d; pragma user_version = %d;", SQLITE_APPLICATION,
              SQLITE_SCHEMA_VERSION);
-    if (run_sql(s, "begin immediate", e) == 0 && run_sql(s, sqlite_schema, e) == 0 && run_sql(s, pragmas, e) == 0 &&
-        run_sql(s, "commit", e) == 0)
+    if (run_sql(s, "begin immediate", e) == 0 && run_sql(s, statements, e) == 0 && run_sql(s, pragmas, e) == 0 &&
+        run_sql(s, "commit", e) == 0) {
+        s->format = SQLITE_SCHEMA_VERSION;
         return 0;
+    }
     if (!sqlite3_get_autocommit(s->db))
         run_sql(s, "rollback", &ignored);
     return e->code;
@@ -204,7 +208,7 @@ static int open_owned(struct sqlite *s, struct err *e)
         run_sql(s, "pragma synchronous = full; pragma temp_store = memory", e) < 0)
         return e->code;
     sqlite3_wal_hook(s->db, log_grew, s);
-    if (is_new && create(s, e) < 0)
+    if (s->format < SQLITE_SCHEMA_VERSION && bring_up(s, is_new ? sqlite_schema : sqlite_from_1, e) < 0)
         return e->code;
     if (number(s, "select coalesce(max(id), 0) from run", &last, e) < 0)
         return e->code;

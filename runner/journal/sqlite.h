@@ -12,6 +12,8 @@ enum {
     SQL_RUN_HEAD, SQL_RUN_NEXT, SQL_ROW, SQL_RUN_NEW, SQL_RUN_STATE, SQL_RUN_END, SQL_RUN_EPOCH,
     SQL_LOCK_GET, SQL_LOCK_PUT, SQL_LOCK_COUNT, SQL_UNLOCK, SQL_UNLOCK_ALL, SQL_EFFECT_NEW, SQL_EFFECT_STATE,
     SQL_ESCALATION_OPEN, SQL_ESCALATION_CLOSE, SQL_HALT_ON, SQL_HALT_OFF, SQL_HALTED, SQL_SYSTEM_HEAD, SQL_SYSTEM_NEXT,
+    SQL_REVOKED, SQL_REVOKE, SQL_UNREVOKE, SQL_COUNTED, SQL_TOUCHED, SQL_FAILURES, SQL_HELD, SQL_FAILED, SQL_RUNBOOK_ON,
+    SQL_APPROVAL_LEFT, SQL_APPROVED, SQL_APPROVAL_USED,
     SQL_BUNDLE, SQL_BLOB, SQL_BUNDLE_FILE, SQL_COUNT
 };
 
@@ -23,14 +25,15 @@ struct sqlite {
     int lock_fd;
     int64_t next_id;
     bool dead;
+    int format;                     /* of the file; below SQLITE_SCHEMA_VERSION only where it is open for reading */
     int wal_pages, checkpoint_at;   /* length of the log after the last commit, and when to copy it back */
     char path[4096];
 };
 
-extern const char sqlite_schema[];
+extern const char sqlite_schema[], sqlite_from_1[];
 extern const char *const sqlite_texts[SQL_COUNT];
 #define SQLITE_APPLICATION 0x6d696477      /* "midw" */
-#define SQLITE_SCHEMA_VERSION 1
+#define SQLITE_SCHEMA_VERSION 2
 
 /* The prepared statement, reset. NULL with e set if it cannot be prepared. */
 sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
@@ -40,6 +43,8 @@ void sqlite_checkpoint(struct sqlite *s);
 int sqlite_failed(struct sqlite *s, const char *what, struct err *e);
 extern const struct journal_ops sqlite_ops;
 void sqlite_free(struct journal *j);
+/* 1 = the guard of an item of this run holds, 0 = it does not, < 0 = error. */
+int sqlite_guard(struct sqlite *s, int64_t run, const struct guard *g, struct err *e);
 int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e);
 int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e);

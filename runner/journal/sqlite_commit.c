@@ -138,7 +138,40 @@ static const int statement_of[] = {
     [CHANGE_RUN_EPOCH] = SQL_RUN_EPOCH, [CHANGE_LOCK] = SQL_LOCK_PUT, [CHANGE_UNLOCK] = SQL_UNLOCK,
     [CHANGE_UNLOCK_ALL] = SQL_UNLOCK_ALL, [CHANGE_EFFECT_NEW] = SQL_EFFECT_NEW,
     [CHANGE_EFFECT_STATE] = SQL_EFFECT_STATE, [CHANGE_ESCALATION] = SQL_ESCALATION_OPEN, [CHANGE_HALT] = SQL_HALT_ON,
+    [CHANGE_REVOKE] = SQL_REVOKE, [CHANGE_APPROVED] = SQL_APPROVED, [CHANGE_APPROVAL_USED] = SQL_APPROVAL_USED,
+    [CHANGE_VERDICT] = SQL_HELD, [CHANGE_RUNBOOK_ON] = SQL_RUNBOOK_ON,
 };
+/* Where n is 0. */
+static const int statement_off[CHANGE_KINDS] = {
+    [CHANGE_ESCALATION] = SQL_ESCALATION_CLOSE, [CHANGE_HALT] = SQL_HALT_OFF, [CHANGE_REVOKE] = SQL_UNREVOKE,
+    [CHANGE_VERDICT] = SQL_FAILED,
+};
+
+/* Of what policy remembers. */
+static void bind_policy(sqlite3_stmt *st, const struct journal_item *item, const struct change *c)
+{
+    switch (c->kind) {
+    case CHANGE_REVOKE:
+        bind_text(st, 1, c->key);
+        if (c->n) {
+            sqlite3_bind_int64(st, 2, item->at);
+            bind_text(st, 3, journal_clip(c->text, sizeof(((struct revoked_info *)0)->why)));
+        }
+        break;
+    case CHANGE_APPROVED:
+    case CHANGE_APPROVAL_USED:
+        bind_text(st, 2, c->path);
+        if (c->kind == CHANGE_APPROVED)
+            sqlite3_bind_int64(st, 3, c->n);
+        break;
+    default:
+        bind_text(st, 1, journal_clip(c->runbook, sizeof(((struct run_info *)0)->runbook)));
+        if (c->kind == CHANGE_VERDICT && c->n)
+            sqlite3_bind_int64(st, 2, c->seq);
+        break;
+    }
+}
+
 
 static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const struct change *c)
 {
@@ -170,6 +203,7 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         bind_text(st, 4, c->path);
         bind_text(st, 5, c->action);
         bind_text(st, 6, c->target);
+        sqlite3_bind_int64(st, 7, c->n);
         break;
     case CHANGE_EFFECT_STATE:
         bind_text(st, 2, c->path);
@@ -189,67 +223,20 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         }
         break;
     default:
+        bind_policy(st, item, c);
         break;
     }
 }
 
 static int apply_change(struct sqlite *s, const struct journal_item *item, const struct change *c, struct err *e)
 {
-    int which = statement_of[c->kind];
-    sqlite3_stmt *st;
+    int off = c->n ? 0 : statement_off[c->kind];
+    sqlite3_stmt *st = sqlite_statement(s, off ? off : statement_of[c->kind], e);
 
-    if (c->kind == CHANGE_ESCALATION && !c->n)
-        which = SQL_ESCALATION_CLOSE;
-    if (c->kind == CHANGE_HALT && !c->n)
-        which = SQL_HALT_OFF;
-    st = sqlite_statement(s, which, e);
     if (!st)
         return e->code;
     bind_change(st, item, c);
     return step(s, st, e);
-}
-
-/* 1 = the guard holds, 0 = it does not, < 0 = error. */
-static int guard_holds(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e)
-{
-    int64_t run = 0, cool_until = 0, cool_run = 0, n = 0;
-    sqlite3_stmt *st;
-    int rc;
-
-    if (g->kind == GUARD_REVOKED)
-        return 1;
-    st = sqlite_statement(s, g->kind == GUARD_HALT         ? SQL_HALTED
-                             : g->kind == GUARD_RUN_BUDGET ? SQL_LOCK_COUNT
-                                                           : SQL_LOCK_GET, e);
-    if (!st)
-        return e->code;
-    if (g->kind == GUARD_RUN_BUDGET) {
-        sqlite3_bind_int64(st, 1, item->run);
-        bind_text(st, 2, g->target);
-    } else if (g->kind != GUARD_HALT) {
-        bind_text(st, 1, g->target);
-    }
-    rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW && g->kind == GUARD_RUN_BUDGET) {
-        n = sqlite3_column_int64(st, 0);
-    } else if (rc == SQLITE_ROW && g->kind != GUARD_HALT) {
-        run = sqlite3_column_int64(st, 0);
-        cool_until = sqlite3_column_int64(st, 1);
-        cool_run = sqlite3_column_int64(st, 2);
-    }
-    sqlite3_reset(st);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        return sqlite_failed(s, "read", e);
-    switch (g->kind) {
-    case GUARD_HALT:
-        return rc == SQLITE_DONE;
-    case GUARD_LOCK:
-        return run == 0 || run == item->run;
-    case GUARD_COOLDOWN:
-        return run == item->run || cool_run == item->run || cool_until <= g->now;
-    default:
-        return n + 1 <= g->max;
-    }
 }
 
 static bool creates(const struct journal_item *item)
@@ -288,7 +275,7 @@ static int decide(struct sqlite *s, struct journal_item *item, struct head *h, s
         return 0;
     }
     for (i = 0; i < item->nguards; i++) {
-        rc = guard_holds(s, item, &item->guards[i], e);
+        rc = sqlite_guard(s, item->run, &item->guards[i], e);
         if (rc < 0)
             return rc;
         if (rc == 0) {

@@ -237,13 +237,16 @@ static int locks(struct journal *j, lock_fn fn, void *ctx, struct err *e)
     return done(s, st, rc, e);
 }
 
-#define EFFECT_COLUMNS "select run, intent_seq, result_seq, key, path, action, target, state from effect "
+#define EFFECT_COLUMNS "select run, intent_seq, result_seq, key, path, action, target, state, counts_at from effect "
+#define EFFECT_COLUMNS_1 "select run, intent_seq, result_seq, key, path, action, target, state, 0 from effect "
 
 static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, run == -1 ? EFFECT_COLUMNS "order by run, intent_seq"
-                                        : EFFECT_COLUMNS "where run = ?1 order by intent_seq", e);
+    bool old = s->format < 2;
+    sqlite3_stmt *st = ask(s, run == -1 ? old ? EFFECT_COLUMNS_1 "order by run, intent_seq" : EFFECT_COLUMNS "order by run, intent_seq"
+                              : old ? EFFECT_COLUMNS_1 "where run = ?1 order by intent_seq"
+                                    : EFFECT_COLUMNS "where run = ?1 order by intent_seq", e);
     int rc, state = 0;
 
     if (!st)
@@ -252,7 +255,7 @@ static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, stru
         sqlite3_bind_int64(st, 1, run);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct effect_info x = {.run = sqlite3_column_int64(st, 0), .intent_seq = sqlite3_column_int64(st, 1),
-                                .result_seq = sqlite3_column_int64(st, 2)};
+                                .result_seq = sqlite3_column_int64(st, 2), .counts_at = sqlite3_column_int64(st, 8)};
 
         if (small(s, st, 7, EFFECT_UNDONE + 1, &state, e) < 0)
             return broken(st, e);
@@ -305,8 +308,64 @@ static int escalations(struct journal *j, bool open_only, escalation_fn fn, void
     return done(s, st, rc, e);
 }
 
+static int revoked(struct journal *j, revoked_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = s->format < 2 ? NULL : ask(s, "select pin, at, why from revoked order by pin", e);
+    int rc;
+
+    if (!st)
+        return s->format < 2 ? 0 : e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct revoked_info x = {.at = sqlite3_column_int64(st, 1)};
+
+        copy(x.commit, sizeof(x.commit), st, 0);
+        copy(x.why, sizeof(x.why), st, 2);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
+static int breakers(struct journal *j, breaker_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = s->format < 2 ? NULL : ask(s, "select runbook, failures from breaker order by runbook", e);
+    int rc;
+
+    if (!st)
+        return s->format < 2 ? 0 : e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct breaker_info x = {.failures = sqlite3_column_int64(st, 1)};
+
+        copy(x.runbook, sizeof(x.runbook), st, 0);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
+static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = s->format < 2 ? NULL : ask(s, "select run, left, path from approval order by run, path", e);
+    int rc;
+
+    if (!st)
+        return s->format < 2 ? 0 : e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct approval_info x = {.run = sqlite3_column_int64(st, 0), .left = sqlite3_column_int64(st, 1)};
+
+        copy(x.path, sizeof(x.path), st, 2);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
 const struct journal_ops sqlite_ops = {
     .commit = sqlite_commit, .next_run = next_run, .put_bundle = sqlite_put_bundle, .get_bundle = get_bundle,
     .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects,
-    .halted = halted, .escalations = escalations, .free = sqlite_free,
+    .halted = halted, .escalations = escalations, .revoked = revoked, .breakers = breakers, .approvals = approvals,
+    .free = sqlite_free,
 };

@@ -4,6 +4,13 @@
  * much per effect. */
 #include "journal/sqlite.h"
 
+#define POLICY_TABLES                                                                                                  \
+    "create index effect_counts on effect(counts_at);"                                                                 \
+    "create table revoked(id integer primary key, pin text not null unique, at integer not null, why text not null) strict;" \
+    "create table breaker(id integer primary key, runbook text not null unique, failures integer not null) strict;"    \
+    "create table approval(id integer primary key, run integer not null, path text not null, left integer not null,"   \
+    " unique(run, path)) strict;"
+
 const char sqlite_schema[] =
     "create table bundle(id text primary key, meta blob not null) strict, without rowid;"
     "create table blob(sha256 blob primary key, data blob not null) strict, without rowid;"
@@ -22,7 +29,7 @@ const char sqlite_schema[] =
     "create trigger journal_no_delete before delete on journal begin select raise(abort, 'the journal is append-only'); end;"
     "create table effect(id integer primary key, run integer not null, intent_seq integer not null, key text not null,"
     " path text not null, action text not null, target text not null, state integer not null,"
-    " result_seq integer not null default 0, unique(run, path)) strict;"
+    " result_seq integer not null default 0, counts_at integer not null default 0, unique(run, path)) strict;"
     "create table lock(id integer primary key, target text not null unique, fence integer not null, run integer not null,"
     " cool_until integer not null default 0, cool_run integer not null default 0) strict;"
     "create index lock_run on lock(run);"
@@ -31,7 +38,16 @@ const char sqlite_schema[] =
     "create index escalation_open on escalation(run) where open;"
     "create table halt(id integer primary key check(id = 1), at integer not null, why text not null) strict;"
     "create table system(id integer primary key check(id = 1), next_seq integer not null, chain blob not null) strict;"
-    "insert into system values(1, 1, zeroblob(32));";
+    "insert into system values(1, 1, zeroblob(32));"
+    POLICY_TABLES;
+
+/* From format 1, the effects of which have no time of their own. What a row of then does not say (a verdict that counts
+ * for a breaker, what an approval is good for) is in no projection. */
+const char sqlite_from_1[] =
+    "alter table effect add column counts_at integer not null default 0;"
+    "update effect set counts_at = coalesce((select j.at from journal j where j.run = effect.run and j.seq = effect.intent_seq"
+    " and json_extract(j.payload, '$.undo_of') is null), 0);"
+    POLICY_TABLES;
 
 const char *const sqlite_texts[SQL_COUNT] = {
     [SQL_BEGIN] = "begin immediate",
@@ -59,7 +75,8 @@ const char *const sqlite_texts[SQL_COUNT] = {
                    " cool_until = max(cool_until, ?3) where target = ?1 and run = ?2",
     [SQL_UNLOCK_ALL] = "update lock set run = 0, cool_run = case when ?2 > cool_until then ?1 else cool_run end,"
                        " cool_until = max(cool_until, ?2) where run = ?1",
-    [SQL_EFFECT_NEW] = "insert into effect(run, intent_seq, key, path, action, target, state) values(?1, ?2, ?3, ?4, ?5, ?6, 0)"
+    [SQL_EFFECT_NEW] = "insert into effect(run, intent_seq, key, path, action, target, counts_at, state)"
+                       " values(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)"
                        " on conflict(run, path) do update set intent_seq = excluded.intent_seq, state = 0",
     [SQL_EFFECT_STATE] = "update effect set state = ?3, result_seq = case when ?4 > 0 then ?4 else result_seq end"
                          " where run = ?1 and path = ?2",
@@ -68,6 +85,19 @@ const char *const sqlite_texts[SQL_COUNT] = {
     [SQL_HALT_ON] = "insert or replace into halt(id, at, why) values(1, ?1, ?2)",
     [SQL_HALT_OFF] = "delete from halt",
     [SQL_HALTED] = "select why from halt",
+    [SQL_REVOKED] = "select 1 from revoked where substr(?1, 1, length(pin)) = pin limit 1",
+    [SQL_REVOKE] = "insert into revoked(pin, at, why) values(?1, ?2, ?3) on conflict(pin) do update set at = excluded.at,"
+                   " why = excluded.why",
+    [SQL_UNREVOKE] = "delete from revoked where pin = ?1",
+    [SQL_COUNTED] = "select e.run, e.path, r.runbook, e.target from effect e join run r on r.id = e.run where e.counts_at > ?1",
+    [SQL_TOUCHED] = "select run, path, '', target from effect where run = ?1 and action = ?2",
+    [SQL_FAILURES] = "select failures from breaker where runbook = ?1",
+    [SQL_HELD] = "update breaker set failures = 0 where runbook = ?1 and failures < ?2",
+    [SQL_FAILED] = "insert into breaker(runbook, failures) values(?1, 1) on conflict(runbook) do update set failures = failures + 1",
+    [SQL_RUNBOOK_ON] = "update breaker set failures = 0 where runbook = ?1",
+    [SQL_APPROVAL_LEFT] = "select left from approval where run = ?1 and path = ?2",
+    [SQL_APPROVED] = "insert into approval(run, path, left) values(?1, ?2, ?3) on conflict(run, path) do update set left = excluded.left",
+    [SQL_APPROVAL_USED] = "update approval set left = left - 1 where run = ?1 and path = ?2 and left > 0",
     [SQL_SYSTEM_HEAD] = "select 0, next_seq, chain from system",
     [SQL_SYSTEM_NEXT] = "update system set next_seq = ?2, chain = ?3 where ?1 = 0",
     [SQL_BUNDLE] = "insert or ignore into bundle(id, meta) values(?1, ?2)",

@@ -191,12 +191,14 @@ static void pack_rows(struct packer *k, struct journal_item *item)
 static void pack_guards(struct packer *k, struct journal_item *item)
 {
     struct guard *guards = place(k, item->guards, item->nguards * sizeof(*guards));
-    size_t i;
+    size_t i, t;
 
     for (i = 0; i < item->nguards; i++) {
         struct guard g = item->guards[i];
+        struct str *texts[] = {&g.target, &g.commit, &g.path, &g.action, &g.pattern, &g.runbook};
 
-        place_str(k, &g.target);
+        for (t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
+            place_str(k, texts[t]);
         if (guards)
             guards[i] = g;
     }

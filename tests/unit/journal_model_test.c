@@ -26,6 +26,7 @@ struct world {
 /* What happened over all seeds: a kind that never did would be untested. */
 static struct {
     int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles, takeovers;
+    int64_t refused[GUARD_KINDS];
 } seen;
 
 static uint64_t dice(struct world *w, uint64_t n)
@@ -80,10 +81,29 @@ static struct row new_row(struct world *w, int64_t seq)
     return r;
 }
 
+static struct str runbook(struct world *w)
+{
+    static const char *const runbooks[] = {"high-latency", "disk-full", ""};
+
+    return str_of(runbooks[dice(w, 3)]);
+}
+
+static struct str commit_id(struct world *w)
+{
+    static const char *const ids[] = {"0123456789abcdef0123456789abcdef01234567", "0123456789abffff0123456789abcdef01234567",
+                                      "fedcba9876543210fedcba9876543210fedcba98", ""};
+
+    return str_of(ids[dice(w, 4)]);
+}
+
 static struct guard new_guard(struct world *w)
 {
+    static const char *const patterns[] = {"", "prod-eu:deployment/prod/*", "sh:*", "sh:a", "*"};
+
     return (struct guard){.kind = (enum guard_kind)dice(w, GUARD_KINDS), .target = target(w), .now = w->now,
-                          .max = (int64_t)dice(w, 4)};
+                          .max = (int64_t)dice(w, 4), .since = w->now - (int64_t)dice(w, 40000), .commit = commit_id(w),
+                          .path = path(w), .action = STR("sh.x"), .pattern = str_of(patterns[dice(w, 5)]),
+                          .runbook = runbook(w)};
 }
 
 /* seq: a row of the item, no other change's, or 0. An effect is intended by a row. */
@@ -91,12 +111,14 @@ static struct change new_change(struct world *w, const struct journal_item *item
 {
     static const enum change_kind kinds[] = {CHANGE_RUN_STATE, CHANGE_RUN_END, CHANGE_LOCK, CHANGE_LOCK, CHANGE_LOCK,
                                              CHANGE_UNLOCK, CHANGE_UNLOCK, CHANGE_UNLOCK_ALL, CHANGE_EFFECT_NEW,
-                                             CHANGE_EFFECT_STATE, CHANGE_EFFECT_STATE, CHANGE_ESCALATION};
-    struct change c = {.kind = kinds[dice(w, 12)], .target = target(w), .path = path(w), .key = STR("k"), .action = STR("sh.x"),
-                       .text = text(w), .outcome = text(w), .reason = text(w), .seq = seq, .n = w->now};
+                                             CHANGE_EFFECT_STATE, CHANGE_EFFECT_STATE, CHANGE_ESCALATION, CHANGE_APPROVED,
+                                             CHANGE_APPROVAL_USED, CHANGE_VERDICT, CHANGE_VERDICT};
+    static const enum change_kind system[] = {CHANGE_HALT, CHANGE_HALT, CHANGE_ESCALATION, CHANGE_REVOKE, CHANGE_RUNBOOK_ON};
+    struct change c = {.kind = kinds[dice(w, sizeof(kinds) / sizeof(kinds[0]))], .target = target(w), .path = path(w), .key = STR("k"), .action = STR("sh.x"),
+                       .text = text(w), .outcome = text(w), .reason = text(w), .seq = seq, .n = w->now, .runbook = runbook(w)};
 
     if (item->run == 0)
-        c.kind = one_in(w, 2) ? CHANGE_HALT : CHANGE_ESCALATION;
+        c.kind = system[dice(w, 5)];
     else if (one_in(w, 15))
         c.kind = CHANGE_RUN_EPOCH;
     else if (c.kind == CHANGE_EFFECT_NEW && seq == 0)
@@ -107,8 +129,18 @@ static struct change new_change(struct world *w, const struct journal_item *item
         c.n = item->epoch + (int64_t)dice(w, 3) - 1;
     else if (c.kind == CHANGE_UNLOCK || c.kind == CHANGE_UNLOCK_ALL)
         c.n = w->now + 1000 * ((int64_t)dice(w, 12) - 4);
-    else if (c.kind == CHANGE_ESCALATION || c.kind == CHANGE_HALT)
+    else if (c.kind == CHANGE_ESCALATION || c.kind == CHANGE_HALT || c.kind == CHANGE_REVOKE || c.kind == CHANGE_VERDICT)
         c.n = one_in(w, 2);
+    else if (c.kind == CHANGE_EFFECT_NEW && one_in(w, 4))
+        c.n = 0;
+    else if (c.kind == CHANGE_APPROVED)
+        c.n = (int64_t)dice(w, 4) - 1;
+    if (c.kind == CHANGE_REVOKE)
+        c.key = (struct str){commit_id(w).p, 7 + dice(w, 7)};
+    if (c.kind == CHANGE_REVOKE && c.key.p[0] == '\0')
+        c.key = STR("0123456789abc");
+    if (c.kind == CHANGE_VERDICT)
+        c.seq = 2;
     return c;
 }
 
@@ -120,7 +152,7 @@ static void new_run(struct world *w, struct draft *d, struct journal_item *item)
     item->epoch = 1;
     w->runs[w->nruns++] = item->run;
     snprintf(d->uuid, sizeof(d->uuid), "01993%02x%d-%lld", (unsigned)dice(w, 3), w->seed, (long long)w->uuids++);
-    d->changes[0] = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(d->uuid), .runbook = text(w), .command = STR("run"),
+    d->changes[0] = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(d->uuid), .runbook = one_in(w, 3) ? text(w) : runbook(w), .command = STR("run"),
                                     .bundle = STR("b"), .params = text(w), .trigger = text(w), .dedup = str_of(keys[dice(w, 4)])};
     item->nchanges = 1;
 }
@@ -197,6 +229,8 @@ static void count(const struct journal_item *item)
     seen.target_busy += strcmp(why, "target_busy") == 0;
     seen.cooling_down += strcmp(why, "cooling_down") == 0;
     seen.over_budget += strcmp(why, "over_budget") == 0;
+    for (size_t k = 0; item->refusal && k < item->nguards; k++)
+        seen.refused[item->guards[k].kind] += item->nguards == 1;
     seen.duplicate += strcmp(why, "duplicate") == 0;
     for (size_t k = 0; k < item->nchanges; k++)
         seen.takeovers += item->result == ITEM_COMMITTED && item->changes[k].kind == CHANGE_RUN_EPOCH;
@@ -366,6 +400,10 @@ static void test_sqlite_is_the_model(void **state)
         one_seed(seed);
     assert_true(seen.committed > 1000 && seen.fenced > 100 && seen.halted > 100 && seen.target_busy > 100);
     assert_true(seen.cooling_down > 10 && seen.over_budget > 100 && seen.duplicate > 10 && seen.invalid > 10);
+    for (int k = 0; k < GUARD_KINDS; k++) {
+        if (seen.refused[k] < 5)
+            fail_msg("guard %d refused only %d times", k, (int)seen.refused[k]);
+    }
     assert_true(seen.reopened > SEEDS && seen.bundles > 10 && seen.takeovers > 10);
 }
 
