@@ -199,7 +199,7 @@ static void new_item(struct world *w, struct journal_item *items, size_t i)
     item->nrows = is_first(items, i) ? dice(w, ROWS + 1) : 0;
     for (k = 0; k < item->nrows; k++)
         d->rows[k] = new_row(w, seq + (int64_t)k);
-    for (n = dice(w, 3) ? 0 : dice(w, GUARDS + 1); item->nguards < n; item->nguards++)
+    for (n = one_in(w, 2) ? 0 : dice(w, GUARDS + 1); item->nguards < n; item->nguards++)
         d->guards[item->nguards] = new_guard(w);
     for (n = dice(w, CHANGES + 1); item->nchanges < n; item->nchanges++)
         d->changes[item->nchanges] = new_change(w, item, item->nchanges < item->nrows ? seq + (int64_t)item->nchanges : 0);
