@@ -20,11 +20,16 @@ struct policy_effect {
     size_t ntouched;
     const struct config *config;    /* whose `allow` counts; NULL = nobody's (test, replay) */
     struct str instance;        /* "prod-eu" */
+    const struct may **permit;  /* out: the entry of `may` that permits it; NULL = nobody asks */
 };
 
 /* NULL if the effect is permitted, else the refusal's name; `why` then says what would be right. */
 const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
                            struct buf *why);
+/* What depends on the clock and the trigger: "frozen", "stale_trigger", or NULL. target: "instance:target"; now: Unix ms.
+ * config NULL = nobody's (test, replay). */
+const char *policy_refuses_now(const struct config *config, const char *runbook, const char *target, const json_t *trigger,
+                               int64_t now, struct buf *why);
 /* Why people must approve such an effect, whatever the runbook says; NULL = they need not, or the operator said so. */
 const char *policy_needs_approval(const struct policy_effect *x);
 /* True if state_dir/halt exists: nothing may be sent. */

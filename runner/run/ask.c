@@ -35,7 +35,39 @@ size_t ask_votes_needed(const json_t *args)
 /* The one who started the run may confirm, unless more than that was asked for. */
 static bool requester_may(const json_t *args)
 {
-    return ask_votes_needed(args) == 1 && json_array_size(json_object_get(args, "by")) == 0;
+    return !json_get_bool(args, "not_self", false) && ask_votes_needed(args) == 1 && json_array_size(json_object_get(args, "by")) == 0;
+}
+
+/* What the operator demands of every approval, for the ASK row: it binds also whoever answers from elsewhere. */
+static json_t *ask_payload(const struct call *c)
+{
+    const struct engine_options *o = engine_opts(c->run->engine);
+    const struct approval_rule *rule = o->config && o->state_dir ? &o->config->approvals : NULL;
+    json_t *payload = json_pack("{s:i}", "line", c->line);
+
+    if (!rule || strcmp(kind_of(c->asked), "approval") != 0 || !(rule->not_self || rule->of || rule->by))
+        return payload;
+    json_object_set_new(payload, "operator", json_pack("{s:O? s:b s:I}", "by", rule->by, "not_self", rule->not_self, "of",
+                                                       (json_int_t)rule->of));
+    return payload;
+}
+
+void ask_operator_rules(json_t *args, struct str payload)
+{
+    json_t *p = NULL, *rule;
+    struct err ignored = {0};
+
+    if (json_read(payload, &p, &ignored) < 0 || !(rule = json_object_get(p, "operator"))) {
+        json_decref(p);
+        return;
+    }
+    if (json_get_bool(rule, "not_self", false))
+        json_object_set_new(args, "not_self", json_true());
+    if (json_get_int(rule, "of", 0) > (int64_t)ask_votes_needed(args))
+        json_object_set(args, "of", json_object_get(rule, "of"));
+    if (json_array_size(json_object_get(args, "by")) == 0 && json_is_array(json_object_get(rule, "by")))
+        json_object_set(args, "by", json_object_get(rule, "by"));
+    json_decref(p);
 }
 
 static void withdraw(struct call *c)
@@ -72,6 +104,13 @@ int ask_begin(struct call *c, struct err *e)
     return 0;
 }
 
+int64_t ask_good_for(const json_t *args, const char *answer)
+{
+    if (strcmp(json_get_string(args, "kind", ""), "approval") != 0 || strcmp(answer, "yes") != 0)
+        return 0;
+    return json_get_string(args, "once", NULL) ? -1 : (int64_t)json_array_size(json_object_get(args, "effects"));
+}
+
 void ask_answer_payload(const json_t *args, const char *requester, const struct reply *w, bool more, struct buf *out)
 {
     json_t *payload = json_pack("{s:s s:s s:s}", "answer", w->answer, "by", w->by, "via", w->via);
@@ -80,6 +119,8 @@ void ask_answer_payload(const json_t *args, const char *requester, const struct 
         json_object_set_new(payload, "confirmed_by_requester", json_true());
     if (more)
         json_object_set_new(payload, "more", json_true());
+    else if (ask_good_for(args, w->answer))
+        json_object_set_new(payload, "good_for", json_integer(ask_good_for(args, w->answer)));
     json_add_value(out, payload);
     json_decref(payload);
 }
@@ -207,16 +248,19 @@ void ask_live(struct call *c)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
-    char line[32];
-    int n;
+    struct buf b = BUF_INIT(64 * KIB);
+    json_t *payload;
 
     if (r->barrier.active) {
         c->stalled = true;
         return;
     }
     if (!c->asked->is_asked) {
-        n = snprintf(line, sizeof(line), "{\"line\":%d}", c->line);
-        run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){line, (size_t)n});
+        payload = ask_payload(c);
+        json_add_value(&b, payload);
+        json_decref(payload);
+        run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){b.data, b.len});
+        buf_free(&b);
     }
     run_change(r, CHANGE_RUN_STATE)->run_state = RUN_WAITING_PERSON;
     run_commit(r, NULL, 0, 0, show, c);
@@ -235,6 +279,7 @@ static void close_enquiry(struct call *c, const struct row *row, const json_t *p
 {
     struct run *r = c->run;
     struct asked *a = c->asked;
+    struct change *change;
     struct buf b = BUF_INIT(16 * KIB);
     const char *answer = json_get_string(payload, "answer", NULL);
     json_t *v = json_pack("{s:s* s:s* s:s s:s*}", "answer", answer, "by", json_get_string(payload, "by", NULL), "path",
@@ -243,6 +288,11 @@ static void close_enquiry(struct call *c, const struct row *row, const json_t *p
     waiting(r, row->at, false);
     if (r->phase == PHASE_LIVE && r->questions == 0)
         run_change(r, CHANGE_RUN_STATE)->run_state = RUN_RUNNING;
+    if (json_get_int(payload, "good_for", 0) && r->phase == PHASE_LIVE) {
+        change = run_change(r, CHANGE_APPROVED);
+        change->path = run_keep(r, str_of(c->path));
+        change->n = json_get_int(payload, "good_for", 0);
+    }
     if (answer && strcmp(answer, "yes") == 0 && strcmp(kind_of(a), "approval") == 0)
         approval_add(r, c->path, json_object_get(a->args, "effects"));
     json_add_value(&b, v);
@@ -275,6 +325,7 @@ int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e
     if (a->is_asked || op_same_call(c, p, row, ROW_ASK, e) < 0)
         return a->is_asked ? op_unexpected(c, row, e) : e->code;
     a->is_asked = true;
+    ask_operator_rules(a->args, row->payload);
     a->asked_at = row->at;
     snprintf(c->title, sizeof(c->title), "%.*s", (int)p->name.n, p->name.p);
     waiting(c->run, row->at, true);

@@ -259,6 +259,7 @@ static void remember_intent(struct part *p, const struct row *row)
         x->until = row->at + (int64_t)(json_number_value(json_object_get(p->request, "within")) * 1000);
         run_arm_temporary(r);
     }
+    r->unproven = r->unproven || (!x->is_undo && !x->temporary);
     approval_use(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to);
     snprintf(x->key, sizeof(x->key), "%s", l->key);
     x->state = EFFECT_INTENDED;

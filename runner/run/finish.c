@@ -46,6 +46,30 @@ static void free_target(struct run *r, const struct effect *x)
     c->n = touched ? run_now(r) + r->book->cooldown_ms : 0;
 }
 
+void run_verdict(struct run *r, bool holds, int64_t off_after)
+{
+    struct change *c = run_change(r, CHANGE_VERDICT);
+
+    c->runbook = run_keep(r, str_of(r->book->name));
+    c->n = holds;
+    c->seq = off_after;
+}
+
+/* A remedy that was sent and never proven, unless a person or policy is why. */
+static bool ends_unproven(const struct run *r, struct str outcome, const char *reason)
+{
+    return r->unproven && str_is(outcome, "escalated") && !policy_is_refusal(reason);
+}
+
+void run_end_payload(struct run *r, int line, struct str outcome, struct str reason, struct buf *out)
+{
+    struct buf b = BUF_INIT(KIB);
+
+    json_add_text(&b, reason);
+    buf_addf(out, "{\"line\":%d%s}", line, ends_unproven(r, outcome, buf_text(&b)) ? ",\"unverified\":true" : "");
+    buf_free(&b);
+}
+
 void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text)
 {
     struct buf b = BUF_INIT(KIB);
@@ -55,6 +79,8 @@ void run_end_changes(struct run *r, struct str outcome, struct str reason, struc
     for (x = r->effects; x; x = x->next)
         free_target(r, x);
     json_add_text(&b, reason);
+    if (ends_unproven(r, outcome, buf_text(&b)))
+        run_verdict(r, false, 0);
     c = run_change(r, CHANGE_RUN_END);
     c->outcome = run_keep(r, outcome);
     c->reason = run_keep(r, str_of(buf_text(&b)));
@@ -254,13 +280,16 @@ void finish_end_args(struct run *r, struct buf *out)
 static void end_by_host(struct run *r)
 {
     struct buf args = BUF_INIT(64 * KIB);
-    char line[40];
+    struct buf payload = BUF_INIT(KIB);
 
     finish_end_args(r, &args);
     run_end_changes(r, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
                     json_slice((struct str){args.data, args.len}, "text"));
-    snprintf(line, sizeof(line), "{\"line\":%d}", r->finish.line);
-    run_row(r, NULL, NULL, ROW_END, str_of(r->finish.outcome), (struct str){args.data, args.len}, str_of(line));
+    run_end_payload(r, r->finish.line, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
+                    &payload);
+    run_row(r, NULL, NULL, ROW_END, str_of(r->finish.outcome), (struct str){args.data, args.len},
+            (struct str){payload.data, payload.len});
+    buf_free(&payload);
     buf_free(&args);
 }
 

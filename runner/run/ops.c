@@ -249,19 +249,34 @@ static int skip_row(struct call *c, struct part *p, const struct row *row, struc
 /* verify: the verdict on a remedy settles its effects' states */
 static void verify_live(struct call *c)
 {
-    one_row(c, ROW_VERIFY);
+    const struct engine_options *o = engine_opts(c->run->engine);
+    struct part *p = &c->parts[0];
+    char payload[80];
+
+    if (!c->run->unproven) {        /* of a change for a while: nothing is proven by it */
+        one_row(c, ROW_VERIFY);
+        return;
+    }
+    snprintf(payload, sizeof(payload), "{\"line\":%d,\"off_after\":%lld}", c->line,
+             (long long)(o->config && o->state_dir ? o->config->off_after : OFF_AFTER));
+    run_row(c->run, c, p, ROW_VERIFY, p->name, p->args, str_of(payload));
 }
 
 static int verify_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     struct run *r = c->run;
     json_t *args = NULL, *path;
+    int64_t off_after;
     size_t i;
     bool holds;
 
     if (json_read(row->args, &args, e) < 0)
         return e->code;
     holds = strcmp(json_get_string(args, "verdict", ""), "holds") == 0;
+    off_after = json_slice_int(row->payload, "off_after", 0);
+    if (off_after && r->phase == PHASE_LIVE)
+        run_verdict(r, holds, off_after);
+    r->unproven = false;
     json_array_foreach(json_object_get(args, "effects"), i, path) {
         struct effect *x = effect_find(r, json_string_value(path));
         struct change *change;
@@ -294,6 +309,7 @@ static void end_live(struct call *c)
     struct run *r = c->run;
     struct part *p = &c->parts[0];
     struct str reason = json_slice(p->args, "reason"), text = json_slice(p->args, "text");
+    struct buf payload = BUF_INIT(KIB);
 
     if (r->finish.text)
         return;
@@ -304,7 +320,9 @@ static void end_live(struct call *c)
     if (finish_takes_over(r, p->name, reason, text))
         return;
     run_end_changes(r, p->name, reason, text);
-    one_row(c, ROW_END);
+    run_end_payload(r, c->line, p->name, reason, &payload);
+    run_row(r, c, p, ROW_END, p->name, p->args, (struct str){payload.data, payload.len});
+    buf_free(&payload);
 }
 
 static int end_row(struct call *c, struct part *p, const struct row *row, struct err *e)

@@ -304,11 +304,8 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
     b->done = done;
     b->ctx = ctx;
     b->conditional_changes = conditional_changes;
-    b->nguards = nguards;
-    if (nguards)
-        memcpy(b->guards, guards, nguards * sizeof(*guards));
     item = item_of(r, &b->batch);
-    item.guards = b->guards;
+    item.guards = guards;
     item.nguards = nguards;
     if (writer_submit(engine_opts(r->engine)->writer, &item, committed, r, &e) < 0)
         engine_fatal(r->engine, &e);

@@ -110,8 +110,6 @@ struct batch {                      /* rows and changes that wait for a commit *
 struct barrier {                    /* a guarded or awaited commit; one at a time per run */
     bool active;
     struct batch batch;
-    struct guard guards[8];
-    size_t nguards;
     /* refusal NULL = durable. On a refusal the batch's last row has not happened. */
     void (*done)(struct run *r, void *ctx, const struct row *last, const char *refusal);
     void *ctx;
@@ -164,6 +162,7 @@ struct run {
     struct track *tracks;           /* of the branches */
     uint32_t main_branch;
     int64_t remedies_seen;
+    bool unproven;                  /* a remedy was intended, and there is no verdict on it yet */
     int64_t waited_ms, waiting_since;   /* for people: not counted by limits.time */
     int questions;                  /* open ones */
     struct approval *approvals;
@@ -224,6 +223,10 @@ bool run_out_of_time(struct run *r);
 int64_t run_time_left(struct run *r);                   /* ms of limits.time; negative = it is over */
 /* Live: what goes with an END row: state, locks kept or freed, escalation. */
 void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text);
+/* The payload of that END row: its line, and whether a remedy that nobody stopped proved nothing. */
+void run_end_payload(struct run *r, int line, struct str outcome, struct str reason, struct buf *out);
+/* The verdict on a remedy: so many in a row that do not help turn the runbook off. */
+void run_verdict(struct run *r, bool holds, int64_t off_after);
 /* Parks the run until a person settles the effect of p. */
 void run_park(struct run *r, struct part *p, const char *why);
 /* True while an effect is on its way: leaving waits for its answer. */

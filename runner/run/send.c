@@ -94,6 +94,7 @@ static const char *refusal_now(struct part *p, struct buf *why)
     struct run *r = p->call->run;
     struct life *l = p->life;
     struct policy_effect x = part_policy(p, l->args, l->declared, buf_text(&l->target));
+    struct host *h = engine_host(r->engine);
     struct str *touched;
     const char *refusal;
 
@@ -111,18 +112,21 @@ static const char *refusal_now(struct part *p, struct buf *why)
     }
     x.ntouched = part_touched(p, false, &touched);
     x.touched = touched;
+    x.permit = &l->permit;
     refusal = policy_refuses(r->book, r->params, &x, why);
     free(touched);
+    if (!refusal)       /* calendars and the age of alerts go by the wall's clock */
+        refusal = policy_refuses_now(x.config, r->book->name, buf_text(&l->target), r->trigger, h->ops->wall_ms(h), why);
     if (refusal)
         return refusal;
+    if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
+        buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
+        return "over_budget";
+    }
     if (policy_needs_approval(&x) &&
         !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to)) {
         buf_addf(why, "%s, and nobody approved it", policy_needs_approval(&x));
         return "needs_approval";
-    }
-    if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
-        buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
-        return "over_budget";
     }
     return NULL;
 }
@@ -251,7 +255,7 @@ static void intended(struct run *r, void *ctx, const struct row *row, const char
 
     p->life->busy = false;
     if (refusal) {
-        buf_addf(&why, "the journal refused the intent on %s", buf_text(&p->life->target));
+        guard_words(p, refusal, &why);
         refuse(p, refusal, buf_text(&why));
     } else if (run_consume(r, p->call, p, row, false) == 0) {
         /* The halt file may have appeared while the disk was slow: the last moment to look. */
@@ -263,23 +267,6 @@ static void intended(struct run *r, void *ctx, const struct row *row, const char
         }
     }
     buf_free(&why);
-}
-
-static size_t intent_guards(struct part *p, struct guard *g)
-{
-    struct run *r = p->call->run;
-    struct life *l = p->life;
-    struct str target = run_keep(r, str_of(buf_text(&l->target)));
-    size_t n = 0;
-
-    g[n++] = (struct guard){.kind = GUARD_HALT};
-    g[n++] = (struct guard){.kind = GUARD_REVOKED};
-    g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
-    if (l->undo_of)
-        return n;
-    g[n++] = (struct guard){.kind = GUARD_COOLDOWN, .target = target, .now = run_now(r)};
-    g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
-    return n;
 }
 
 /* True if an effect on the target may still be on its way. */
@@ -298,7 +285,8 @@ void life_intend(struct part *p, int attempt)
 {
     struct run *r = p->call->run;
     struct life *l = p->life;
-    struct guard guards[8];
+    struct guard guards[GUARDS_MAX];
+    const char *approval = attempt == 1 ? json_get_string(p->request, "approval", "") : "";
     struct row *row;
     struct change *c;
     json_t *payload;
@@ -332,9 +320,12 @@ void life_intend(struct part *p, int attempt)
     c->path = run_keep(r, str_of(p->path));
     c->action = run_keep(r, gate_verb(p->name));
     c->target = run_keep(r, str_of(buf_text(&l->target)));
-    n = intent_guards(p, guards);
+    c->n = l->undo_of ? 0 : run_now(r);
+    if (approval[0])
+        run_change(r, CHANGE_APPROVAL_USED)->path = run_keep(r, str_of(approval));
+    n = intent_guards(p, approval, guards);
     l->busy = true;
-    run_commit(r, guards, n, 2, intended, p);
+    run_commit(r, guards, n, approval[0] ? 3 : 2, intended, p);
     buf_free(&b);
 }
 

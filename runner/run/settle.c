@@ -58,7 +58,7 @@ static int find_unknown(struct journal *j, int64_t run, const char *path, struct
 
 struct word {
     struct row rows[2];
-    struct change changes[2];
+    struct change changes[3];
     size_t nrows, nchanges;
     struct buf texts[2];        /* what the rows borrow */
     int64_t at;
@@ -123,12 +123,16 @@ static int release(struct word *w, struct journal *j, const struct run_info *inf
     json_close(&o);
     json_open(&o, &w->texts[1]);
     json_put_string(&o, "released_by", str_of(who));
+    if (s.unknown)
+        json_put_bool(&o, "unverified", true);
     json_close(&o);
     add_row(w, info, ROW_END, STR(""), STR("escalated"), (struct str){w->texts[0].data, w->texts[0].len},
             (struct str){w->texts[1].data, w->texts[1].len});
     w->changes[w->nchanges++] = (struct change){.kind = CHANGE_RUN_END, .outcome = STR("escalated"),
                                                 .reason = s.unknown ? STR("unknown_effect") : STR("error")};
     w->changes[w->nchanges++] = (struct change){.kind = CHANGE_UNLOCK_ALL};
+    if (s.unknown)
+        w->changes[w->nchanges++] = (struct change){.kind = CHANGE_VERDICT, .runbook = str_of(info->runbook)};
     json_decref(s.for_a_while);
     buf_free(&s.ending);
     buf_free(&left);
