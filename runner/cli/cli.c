@@ -39,6 +39,9 @@ static const struct verb verbs[] = {
      "has changed the target since."},
     {"halt", "[WHY] | --release", "stop all effects at once, or release the halt", PRINTS | FLAG_RELEASE, 0, 1, verb_halt,
      GROUP_RUN, "A file in the state directory; it works whatever state the journal is in."},
+    {"revoke", "COMMIT [WHY] [--off]", "let no run change anything that is pinned to this commit", PRINTS | FLAG_OFF, 1, 2,
+     verb_revoke, GROUP_RUN,
+     "Also runs that are under way, and undo. COMMIT is its id or the beginning of it (7 digits at least). --off takes it back."},
     {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", PRINTS, 1, 2, verb_approve, GROUP_PEOPLE, ""},
     {"deny", "RUN [QUESTION]", "say no to it", PRINTS, 1, 2, verb_deny, GROUP_PEOPLE, ""},
     {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", PRINTS, 2, 3, verb_answer, GROUP_PEOPLE, ""},
@@ -57,6 +60,11 @@ static const struct verb verbs[] = {
      FLAG_CONFIG | FLAG_OUTPUT, 2, 2, verb_plugin, GROUP_HERE,
      "describe takes an instance of midwatch.yaml, a plugin's name, or the file of a program; "
      "test takes a file plugin.lua or a declaration plugin.json."},
+    {"policy", "explain|on RUNBOOK [EFFECT TARGET]", "what policy would say now, or turn a runbook on again",
+     PRINTS | FLAG_PARAM | SOURCE, 2, 4, verb_policy, GROUP_HERE,
+     "explain lists every check in its order, what would refuse, until when, and what is used of budgets; exit 4 if one refuses. "
+     "TARGET is without its instance: kubernetes.scale deployment/prod/api. on is for a runbook that is off because its remedies "
+     "did not help (ineffective)."},
     {"doctor", "", "what is configured, reachable and permitted here", PRINTS, 0, 0, verb_doctor, GROUP_HERE,
      "Exit 2 if something fails."},
     {"completion", "bash|zsh|fish", "print what makes a shell complete these commands", 0, 1, 1, verb_completion, GROUP_HERE,
@@ -76,6 +84,7 @@ static const struct option options[] = {
     {"--from", FLAG_FROM, "RUNBOOK", "copy this runbook and its scenarios"},
     {"--uses", FLAG_USES, "INSTANCE", "an instance of midwatch.yaml to use; repeatable"},
     {"--release", FLAG_RELEASE, NULL, "end the halt"},
+    {"--off", FLAG_OFF, NULL, "take it back"},
     {"--out", FLAG_OUT, "FILE", "write it there instead of to stdout"},
     {"--luacats", FLAG_LUACATS, NULL, "the types of the language for editors: help prints them, new writes .midwatch/types.lua"},
     {"--man", FLAG_MAN, NULL, "print the manual page midwatch(1)"},

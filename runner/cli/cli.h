@@ -17,7 +17,7 @@ enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2 };
 enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
     FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
-    FLAG_LUACATS = 4096, FLAG_MAN = 8192,
+    FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_OFF = 16384,
 };
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
@@ -30,7 +30,7 @@ struct cli {
     size_t nargs;
     const char *from, *uses[16];
     size_t nuses;
-    bool json, release, luacats, man;
+    bool json, release, luacats, man, off;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
@@ -133,6 +133,8 @@ int verb_show(struct cli *c);
 int verb_test(struct cli *c);
 int verb_replay(struct cli *c);
 int verb_halt(struct cli *c);
+int verb_revoke(struct cli *c);
+int verb_policy(struct cli *c);
 int verb_report(struct cli *c);
 int verb_plugin(struct cli *c);
 int verb_doctor(struct cli *c);

@@ -80,7 +80,7 @@ static int take_status(struct session *s, const struct peer *who, const json_t *
 static const struct {
     const char *verb;
     int (*take)(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
-} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"leave", take_leave}, {"settle", take_settle},
+} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"decide", decide}, {"leave", take_leave}, {"settle", take_settle},
            {"status", take_status}};
 
 static int take(void *ctx, const struct peer *who, const json_t *request, struct buf *text, struct err *e)

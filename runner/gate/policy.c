@@ -83,7 +83,7 @@ static bool permits(const struct may *m, const json_t *params, const struct poli
 
     if (!str_is(x->name, m->effect) || !target_matches(m, params, x->target, why) || !one_more_fits(m, params, x, why))
         return false;
-    for (i = 0; i < m->nbounds; i++) {
+    for (i = 0; x->args && i < m->nbounds; i++) {
         if (!bound_holds(&m->bounds[i], x->args, "may", why))
             return false;
     }

@@ -14,7 +14,7 @@
 struct policy_effect {
     struct str name;            /* "kubernetes.scale" */
     struct str target;          /* "deployment/prod/api" */
-    const json_t *args;
+    const json_t *args;         /* NULL = whatever they are: no bound is in the way */
     const json_t *declared;     /* the effect's declaration: class, undo, irreversible */
     const struct str *touched;  /* targets that the run has changed, or plans to change before, by effects of this name */
     size_t ntouched;
