@@ -65,7 +65,8 @@ struct row {
     struct hash chain;      /* set by the journal */
 };
 
-/* Conditions on shared rows, evaluated inside the transaction; a false one refuses its item. */
+/* Conditions on shared rows, evaluated inside the transaction; a false one refuses its item. They see what was there before
+ * the item; only a verdict and an approval that it brings count already. */
 enum guard_kind {
     GUARD_HALT,             /* no halt row is open: `halted` */
     GUARD_REVOKED,          /* no revoked commit begins `commit`, the one the run is pinned to: `revoked` */

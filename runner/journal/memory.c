@@ -256,7 +256,7 @@ static const char *refuses(struct memory *m, const struct journal_item *item)
     size_t i;
 
     for (i = 0; i < item->nguards; i++) {
-        if (!memory_guard(m, item->run, &item->guards[i]))
+        if (!memory_guard(m, item, &item->guards[i]))
             return guard_refusal(item->guards[i].kind);
     }
     for (i = 0; creates(item) && item->changes[0].dedup.n && i < m->nruns; i++) {

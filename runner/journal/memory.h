@@ -56,7 +56,7 @@ struct lock_info *memory_lock(struct memory *m, struct str target);     /* or NU
 /* As much of s as fits. */
 void memory_text(char *out, size_t size, struct str s);
 /* What policy remembers (memory_policy.c). */
-bool memory_guard(struct memory *m, int64_t run, const struct guard *g);
+bool memory_guard(struct memory *m, const struct journal_item *item, const struct guard *g);
 void memory_policy(struct memory *m, const struct journal_item *item, const struct change *c);
 extern const struct journal_ops memory_reads;               /* the read half of the operations */
 

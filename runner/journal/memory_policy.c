@@ -54,12 +54,12 @@ static bool counts(struct memory *m, int64_t run, const struct guard *g)
     return tally_end(&t);
 }
 
-bool memory_guard(struct memory *m, int64_t run, const struct guard *g)
+bool memory_guard(struct memory *m, const struct journal_item *item, const struct guard *g)
 {
     const struct lock_info *l = memory_lock(m, g->target);
     const struct breaker_info *b;
     const struct approval_info *a;
-    int64_t held = 0;
+    int64_t held = 0, run = item->run;
     size_t i;
 
     switch (g->kind) {
@@ -77,10 +77,10 @@ bool memory_guard(struct memory *m, int64_t run, const struct guard *g)
         return held + 1 <= g->max;
     case GUARD_EFFECTIVE:
         b = find_breaker(m, g->runbook);
-        return !b || b->failures < g->max;
+        return tally_failures(item, g, b ? b->failures : 0) < g->max;
     case GUARD_APPROVAL:
         a = find_approval(m, run, g->path);
-        return a && a->left != 0;
+        return (a && a->left != 0) || tally_approved(item, g);
     default:
         return counts(m, run, g);
     }

@@ -74,8 +74,9 @@ static bool lock_permits(sqlite3_stmt *st, int64_t run, const struct guard *g)
            (sqlite3_column_int64(st, 2) == run || sqlite3_column_int64(st, 1) <= g->now);
 }
 
-int sqlite_guard(struct sqlite *s, int64_t run, const struct guard *g, struct err *e)
+int sqlite_guard(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e)
 {
+    int64_t run = item->run;
     sqlite3_stmt *st = question(s, run, g, e);
     bool holds, row;
     int rc;
@@ -98,10 +99,10 @@ int sqlite_guard(struct sqlite *s, int64_t run, const struct guard *g, struct er
         holds = counts(st, run, g, &rc);
         break;
     case GUARD_EFFECTIVE:
-        holds = !row || sqlite3_column_int64(st, 0) < g->max;
+        holds = tally_failures(item, g, row ? sqlite3_column_int64(st, 0) : 0) < g->max;
         break;
     case GUARD_APPROVAL:
-        holds = row && sqlite3_column_int64(st, 0) != 0;
+        holds = (row && sqlite3_column_int64(st, 0) != 0) || tally_approved(item, g);
         break;
     default:    /* a row is what it must not find */
         holds = !row;

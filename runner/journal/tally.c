@@ -56,3 +56,27 @@ bool tally_end(struct tally *t)
     free(t->targets);
     return t->g->kind == GUARD_EFFECTS ? t->n < t->g->max : t->n <= t->g->max;
 }
+
+int64_t tally_failures(const struct journal_item *item, const struct guard *g, int64_t failures)
+{
+    size_t i;
+
+    for (i = 0; i < item->nchanges; i++) {
+        const struct change *c = &item->changes[i];
+
+        if (c->kind == CHANGE_VERDICT && str_eq(c->runbook, g->runbook))
+            failures = c->n == 0 ? failures + 1 : failures < c->seq ? 0 : failures;
+    }
+    return failures;
+}
+
+bool tally_approved(const struct journal_item *item, const struct guard *g)
+{
+    size_t i;
+
+    for (i = 0; i < item->nchanges; i++) {
+        if (item->changes[i].kind == CHANGE_APPROVED && str_eq(item->changes[i].path, g->path))
+            return item->changes[i].n != 0;
+    }
+    return false;
+}

@@ -10,6 +10,7 @@ import pty
 import pwd
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,46 @@ def named_cases(box):
         t.end()
 
 
+def as_user(box, uid, *words):
+    p = subprocess.run(["setpriv", f"--reuid={uid}", "--clear-groups", *box.argv(*words)], cwd=box.path, text=True,
+                       capture_output=True, check=False, timeout=30)
+    return p.returncode, p.stdout, p.stderr
+
+
+def operator_cases(box):
+    config = (box.path / "midwatch.yaml").read_text()
+    (box.path / "midwatch.yaml").write_text(config + "approvals: { not_self: true }\n")
+    t = Terminal(box, "run", touching(box, "a", "true"), "--state", "s")
+    yield "the operator says that whoever started a run may not approve it", t.expect(b"Somebody else must answer")
+    yield "not from elsewhere either", expect(box.run("approve", 1, "--state", "s"), 2, r"somebody else")
+    os.kill(t.pid, signal.SIGTERM)
+    t.end()
+    yield "nor once the run is left", expect(box.run("approve", 1, "--state", "s"), 2, r"somebody else")
+    (box.path / "midwatch.yaml").write_text(config)
+    yield "whatever the configuration says by then", expect(box.run("approve", 1, "--state", "s"), 2, r"somebody else")
+    box.run("deny", 1, "--state", "s")
+    (box.path / "midwatch.yaml").write_text(config + "approvals: { of: 2, by: [bin, sys, daemon] }\n")
+    t = Terminal(box, "run", touching(box, "b", "true"), "--state", "s")
+    yield "two of three", t.expect(b"Somebody else must answer")
+    if os.getuid() == 0:
+        os.chmod(box.path / "s", 0o711)
+        yield "one who is not named", expect(as_user(box, 4, "approve", "2", "--state", "s"), 2, r"one of those named")
+        yield "the first", expect(as_user(box, 1, "approve", "2", "--state", "s"), 0, r"said yes")
+        yield "not sent yet", None if not (box.path / "b").exists() else "sent"
+        yield "the second", expect(as_user(box, 2, "approve", "2", "--state", "s"), 0, r"said yes")
+        yield "and it is sent", outcome(t, 0, "outcome: resolved")
+        yield "its approval is used up", expect(box.run("replay", 2, "--state", "s"), 0, r"equal") or used_up(box)
+    else:
+        os.kill(t.pid, signal.SIGKILL)
+        t.end()
+
+
+def used_up(box):
+    with sqlite3.connect(box.path / "s" / "journal.db") as db:
+        left = db.execute("select left from approval where run = 2").fetchall()
+    return None if left == [(0,)] else f"left: {left}"
+
+
 def nobody_cases(box):
     run = touching(box, "a", "true")
     yield "without a terminal nothing means yes", expect(box.run("run", run, "--state", "s"), 4, r"needs_approval", r"nobody can be asked")
@@ -189,7 +230,7 @@ def notify_cases(box):
     yield "a channel is a list of words", expect(box.run("run", run, "--state", "s"), 2, r"midwatch\.yaml:\d+:\d+.*argv")
 
 
-GROUPS = {"notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
+GROUPS = {"operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
           "expiry": expiry_cases}
 
 
