@@ -170,6 +170,28 @@ def operator_cases(box):
         t.end()
 
 
+def drift_cases(box):
+    (box.path / "midwatch.yaml").write_text((box.path / "midwatch.yaml").read_text() + """\
+  level: { argv: [cat, level], read: { returns: integer } }
+  set_level: { argv: [sh, -c, "echo $1 > level", sh, "{{n}}"], params: { n: { type: integer } },
+               effect: { class: ensure, target: level, state: level, sets: n } }
+""")
+    (box.path / "level").write_text("3")
+    run = box.write(book("remedy('raise', shell.set_level { n = 8 }, { verify = 'applied', approve = true }) resolve 'done'",
+                         FRONT + "may: [ { effect: shell.set_level, target: level } ]\n" + LIMITS))
+    t = Terminal(box, "run", run, "--state", "s")
+    yield "what would change", t.expect(b"3 -> 8") or t.expect(b"Type yes or no: ")
+    (box.path / "level").write_text("5")
+    t.type(b"yes\n")
+    yield "drift voids the yes and asks again, with a diff", t.expect(b"5 -> 8   (asked before: 3 -> 8)")
+    yield "nothing was sent", None if (box.path / "level").read_text() == "5" else "it was sent"
+    t.expect(b"): ")
+    t.expect(b"Type yes or no: ")
+    t.type(b"yes\n")
+    yield "what is approved as it is, is sent", outcome(t, 0, "outcome: resolved")
+    yield "and it replays", expect(box.run("replay", 1, "--state", "s"), 0, r"equal")
+
+
 def used_up(box):
     with sqlite3.connect(box.path / "s" / "journal.db") as db:
         left = db.execute("select left from approval where run = 2").fetchall()
@@ -230,7 +252,7 @@ def notify_cases(box):
     yield "a channel is a list of words", expect(box.run("run", run, "--state", "s"), 2, r"midwatch\.yaml:\d+:\d+.*argv")
 
 
-GROUPS = {"operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
+GROUPS = {"drift": drift_cases, "operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
           "expiry": expiry_cases}
 
 
