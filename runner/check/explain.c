@@ -19,9 +19,7 @@ struct view {
     struct err *e;
 };
 
-static void add(struct view *v, const char *check, const char *verdict, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
+__attribute__((format(printf, 4, 5)))
 static void add(struct view *v, const char *check, const char *verdict, const char *fmt, ...)
 {
     struct buf why = BUF_INIT(4 * KIB);
@@ -56,7 +54,8 @@ static bool see_revoked(void *ctx, const struct revoked_info *x)
     struct view *v = ctx;
 
     if (str_starts(str_of(v->q->book->origin.commit), x->commit))
-        add(v, "revoked", "refuses", "commit %s is revoked by %s; midwatch revoke %s --off takes that back", x->commit, x->why, x->commit);
+        add(v, "revoked", "refuses", "commit %s is revoked by %s; midwatch revoke %s --off takes that back", x->commit, x->why,
+            x->commit);
     return true;
 }
 
@@ -85,7 +84,8 @@ static void allowed(struct view *v)
         buf_reset(&why);
         template_fill(str_of(m->target), q->params, true, &why, v->e);
         if (m->at_most)
-            add(v, "not_allowed", "depends", "may %s on %s, at most %" PRId64 " in one run", m->effect, buf_text(&why), m->at_most);
+            add(v, "not_allowed", "depends", "may %s on %s, at most %" PRId64 " in one run", m->effect, buf_text(&why),
+                m->at_most);
         else
             add(v, "not_allowed", "depends", "may %s on %s", m->effect, buf_text(&why));
     }
@@ -140,10 +140,11 @@ static bool see_lock(void *ctx, const struct lock_info *l)
     if (target_of(v) && !mine)
         return true;
     if (l->run)
-        add(v, "target_busy", mine ? "refuses" : "depends", "run %" PRId64 " holds %s (fence %" PRId64 ")", l->run, l->target, l->fence);
+        add(v, "target_busy", mine ? "refuses" : "depends", "run %" PRId64 " holds %s (fence %" PRId64 ")", l->run, l->target,
+            l->fence);
     else if (l->cool_until > v->now)
-        add(v, "cooling_down", mine ? "refuses" : "depends", "run %" PRId64 " changed %s; other runs may again from %s on", l->cool_run,
-            l->target, str_time(l->cool_until, until, sizeof(until)));
+        add(v, "cooling_down", mine ? "refuses" : "depends", "run %" PRId64 " changed %s; other runs may again from %s on",
+            l->cool_run, l->target, str_time(l->cool_until, until, sizeof(until)));
     return true;
 }
 
@@ -197,7 +198,8 @@ static void one_budget(struct view *v, const struct budget *b)
     add(v, "over_budget", !refuses ? "passes" : target_of(v) || !b->target ? "refuses" : "depends",
         "%s:%d: %" PRId64 " of %" PRId64 " %s%s in %s are used%s%s%s", v->q->config->file, b->line, s.tally.n, b->max,
         b->targets ? "targets" : "effects", v->whole[0] && b->targets ? " (with this one)" : "",
-        str_duration(b->per_ms, per, sizeof(per)), b->runbook ? " by this runbook" : "", s.oldest ? "; the next is free at " : "", free_at);
+        str_duration(b->per_ms, per, sizeof(per)), b->runbook ? " by this runbook" : "",
+        s.oldest ? "; the next is free at " : "", free_at);
     tally_end(&s.tally);
 }
 
@@ -220,10 +222,11 @@ static bool see_breaker(void *ctx, const struct breaker_info *x)
     if (strcmp(x->runbook, v->q->book->name) != 0)
         return true;
     if (x->failures >= v->q->config->off_after)
-        add(v, "ineffective", "refuses", "%" PRId64 " remedies in a row did not help; it is off until somebody turns it on: midwatch policy on %s",
-            x->failures, x->runbook);
+        add(v, "ineffective", "refuses", "%" PRId64 " remedies in a row did not help; it is off until a person turns it on: "
+            "midwatch policy on %s", x->failures, x->runbook);
     else
-        add(v, "ineffective", "passes", "%" PRId64 " of %" PRId64 " remedies in a row did not help", x->failures, v->q->config->off_after);
+        add(v, "ineffective", "passes", "%" PRId64 " of %" PRId64 " remedies in a row did not help", x->failures,
+            v->q->config->off_after);
     return true;
 }
 
@@ -234,7 +237,8 @@ static void effective(struct view *v)
     if (v->q->journal)
         v->q->journal->ops->breakers(v->q->journal, see_breaker, v, v->e);
     if (json_array_size(v->out) == n)
-        add(v, "ineffective", "passes", "none of its remedies failed to help (%" PRId64 " in a row turn it off)", v->q->config->off_after);
+        add(v, "ineffective", "passes", "none of its remedies failed to help (%" PRId64 " in a row turn it off)",
+            v->q->config->off_after);
 }
 
 static void approvals(struct view *v)
@@ -263,7 +267,9 @@ static int name_target(struct view *v)
         }
         buf_free(&instance);
     }
-    return !q->effect || v->instance[0] ? 0 : err_set(v->e, ERR_INVALID, "'%.100s' is of nothing that %s uses", q->effect, q->book->name);
+    if (!q->effect || v->instance[0])
+        return 0;
+    return err_set(v->e, ERR_INVALID, "'%.100s' is of nothing that %s uses", q->effect, q->book->name);
 }
 
 int explain_policy(const struct explain_query *q, json_t **out, struct err *e)

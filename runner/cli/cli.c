@@ -60,7 +60,7 @@ static const struct verb verbs[] = {
      FLAG_CONFIG | FLAG_OUTPUT, 2, 2, verb_plugin, GROUP_HERE,
      "describe takes an instance of midwatch.yaml, a plugin's name, or the file of a program; "
      "test takes a file plugin.lua or a declaration plugin.json."},
-    {"policy", "explain|on RUNBOOK [EFFECT TARGET]", "what policy would say now, or turn a runbook on again",
+    {"policy", "explain|on RUNBOOK [EFFECT] [TARGET]", "what policy would say now, or turn a runbook on again",
      PRINTS | FLAG_PARAM | SOURCE, 2, 4, verb_policy, GROUP_HERE,
      "explain lists every check in its order, what would refuse, until when, and what is used of budgets; exit 4 if one refuses. "
      "TARGET is without its instance: kubernetes.scale deployment/prod/api. on is for a runbook that is off because its remedies "

@@ -106,8 +106,8 @@ static int read_all(struct config *c, const struct yaml *y, struct err *e)
 
     if (y->type != YAML_MAP)
         return FAIL(y, "the configuration must be a map");
-    if (yaml_only_keys(y, c->file, keys, sizeof(keys) / sizeof(keys[0]), e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
-        read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, sizeof(keys) / sizeof(keys[0]), e) < 0 ||
+        read_dir(c, y, "state", &c->state_dir, e) < 0 || read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "secrets")) && secrets_read_section(c, v, e) < 0)
         return e->code;

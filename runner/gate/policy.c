@@ -174,8 +174,8 @@ static bool is_stale(const struct config *c, const json_t *trigger, int64_t now,
         buf_addf(why, "the alert does not say when it began, and one older than %s may change nothing (stale_trigger in %s)",
                  most, c->file);
     else if (now - at > c->stale_ms)
-        buf_addf(why, "the alert began %s ago, more than %s (stale_trigger in %s); look whether it is still true, then run it by hand",
-                 str_duration((now - at) / 1000 * 1000, age, sizeof(age)), most, c->file);
+        buf_addf(why, "the alert began %s ago, more than %s (stale_trigger in %s); look whether it is still true, then run it by "
+                 "hand", str_duration((now - at) / 1000 * 1000, age, sizeof(age)), most, c->file);
     return why->len > 0;
 }
 

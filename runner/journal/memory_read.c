@@ -214,5 +214,6 @@ static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e
 
 const struct journal_ops memory_reads = {
     .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks,
-    .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked, .breakers = breakers, .approvals = approvals,
+    .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked,
+    .breakers = breakers, .approvals = approvals,
 };

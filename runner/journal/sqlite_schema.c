@@ -89,14 +89,17 @@ const char *const sqlite_texts[SQL_COUNT] = {
     [SQL_REVOKE] = "insert into revoked(pin, at, why) values(?1, ?2, ?3) on conflict(pin) do update set at = excluded.at,"
                    " why = excluded.why",
     [SQL_UNREVOKE] = "delete from revoked where pin = ?1",
-    [SQL_COUNTED] = "select e.run, e.path, r.runbook, e.target from effect e join run r on r.id = e.run where e.counts_at > ?1",
+    [SQL_COUNTED] = "select e.run, e.path, r.runbook, e.target from effect e join run r on r.id = e.run"
+                    " where e.counts_at > ?1",
     [SQL_TOUCHED] = "select run, path, '', target from effect where run = ?1 and action = ?2",
     [SQL_FAILURES] = "select failures from breaker where runbook = ?1",
     [SQL_HELD] = "update breaker set failures = 0 where runbook = ?1 and failures < ?2",
-    [SQL_FAILED] = "insert into breaker(runbook, failures) values(?1, 1) on conflict(runbook) do update set failures = failures + 1",
+    [SQL_FAILED] = "insert into breaker(runbook, failures) values(?1, 1) on conflict(runbook) do update set"
+                   " failures = failures + 1",
     [SQL_RUNBOOK_ON] = "update breaker set failures = 0 where runbook = ?1",
     [SQL_APPROVAL_LEFT] = "select left from approval where run = ?1 and path = ?2",
-    [SQL_APPROVED] = "insert into approval(run, path, left) values(?1, ?2, ?3) on conflict(run, path) do update set left = excluded.left",
+    [SQL_APPROVED] = "insert into approval(run, path, left) values(?1, ?2, ?3) on conflict(run, path) do update set"
+                     " left = excluded.left",
     [SQL_APPROVAL_USED] = "update approval set left = left - 1 where run = ?1 and path = ?2 and left > 0",
     [SQL_SYSTEM_HEAD] = "select 0, next_seq, chain from system",
     [SQL_SYSTEM_NEXT] = "update system set next_seq = ?2, chain = ?3 where ?1 = 0",

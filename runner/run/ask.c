@@ -35,7 +35,8 @@ size_t ask_votes_needed(const json_t *args)
 /* The one who started the run may confirm, unless more than that was asked for. */
 static bool requester_may(const json_t *args)
 {
-    return !json_get_bool(args, "not_self", false) && ask_votes_needed(args) == 1 && json_array_size(json_object_get(args, "by")) == 0;
+    return !json_get_bool(args, "not_self", false) && ask_votes_needed(args) == 1 &&
+           json_array_size(json_object_get(args, "by")) == 0;
 }
 
 /* What the operator demands of every approval, for the ASK row: it binds also whoever answers from elsewhere. */

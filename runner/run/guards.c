@@ -120,8 +120,8 @@ void guard_words(struct part *p, const char *refusal, struct buf *why)
     if (strcmp(refusal, "halted") == 0)
         buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
     else if (strcmp(refusal, "revoked") == 0)
-        buf_addf(why, "commit %.12s, which this run is pinned to, is revoked; run a newer one (midwatch revoke %.12s --off takes it back)",
-                 commit ? commit : "?", commit ? commit : "?");
+        buf_addf(why, "commit %.12s, which this run is pinned to, is revoked; run a newer one (midwatch revoke %.12s --off takes "
+                 "it back)", commit ? commit : "?", commit ? commit : "?");
     else if (strcmp(refusal, "not_allowed") == 0)
         buf_addf(why, "may permits %lld targets of \"%s\" in one run (at_most), and this would be one more",
                  m ? (long long)m->at_most : 0, m ? m->target : "?");
@@ -134,8 +134,8 @@ void guard_words(struct part *p, const char *refusal, struct buf *why)
         buf_addf(why, "limits.targets (%lld) or a budget is used up: midwatch policy explain %s tells which, and until when",
                  (long long)r->book->targets, book);
     else if (strcmp(refusal, "ineffective") == 0)
-        buf_addf(why, "%lld remedies of %s in a row did not help, so it is off; who has looked into it turns it on: midwatch policy on %s",
-                 (long long)(c ? c->off_after : OFF_AFTER), book, book);
+        buf_addf(why, "%lld remedies of %s in a row did not help, so it is off; who has looked into it turns it on: midwatch "
+                 "policy on %s", (long long)(c ? c->off_after : OFF_AFTER), book, book);
     else
         buf_adds(why, "what was approved has been sent already; it must be asked for again");
 }

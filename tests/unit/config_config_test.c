@@ -73,7 +73,8 @@ static void test_policy_refusals(void **state)
     bad("freezes: [x]", "f:1:11", "a freeze is a map", "");
     bad("freezes: [{ zone: UTC, weekdays: [sat] }]", "f:1:11", "a freeze has a name", "");
     bad("freezes: [{ name: x, weekdays: [sat] }]", "f:1:11", "by which clock", "zone: Europe/Berlin");
-    bad("freezes: [{ name: x, zone: Europe/Berln, weekdays: [sat] }]", "f:1:28", "'Europe/Berln' is no time zone", "Europe/Berlin");
+    bad("freezes: [{ name: x, zone: Europe/Berln, weekdays: [sat] }]", "f:1:28",
+        "'Europe/Berln' is no time zone", "Europe/Berlin");
     bad("freezes: [{ name: x, zone: UTC }]", "f:1:11", "says when it is", "weekdays");
     bad("freezes: [{ name: x, zone: UTC, weekdays: [sunday] }]", "f:1:44", "'sunday' is no weekday", "mon-fri");
     bad("freezes: [{ name: x, zone: UTC, hours: '22-6' }]", "f:1:40", "'22-6' are no hours", "22:00-06:00");

@@ -114,7 +114,8 @@ static struct change new_change(struct world *w, const struct journal_item *item
                                              CHANGE_EFFECT_STATE, CHANGE_EFFECT_STATE, CHANGE_ESCALATION, CHANGE_APPROVED,
                                              CHANGE_APPROVAL_USED, CHANGE_VERDICT, CHANGE_VERDICT};
     static const enum change_kind system[] = {CHANGE_HALT, CHANGE_HALT, CHANGE_ESCALATION, CHANGE_REVOKE, CHANGE_RUNBOOK_ON};
-    struct change c = {.kind = kinds[dice(w, sizeof(kinds) / sizeof(kinds[0]))], .target = target(w), .path = path(w), .key = STR("k"), .action = STR("sh.x"),
+    struct change c = {.kind = kinds[dice(w, sizeof(kinds) / sizeof(kinds[0]))], .target = target(w), .path = path(w),
+                       .key = STR("k"), .action = STR("sh.x"),
                        .text = text(w), .outcome = text(w), .reason = text(w), .seq = seq, .n = w->now, .runbook = runbook(w)};
 
     if (item->run == 0)
@@ -152,7 +153,8 @@ static void new_run(struct world *w, struct draft *d, struct journal_item *item)
     item->epoch = 1;
     w->runs[w->nruns++] = item->run;
     snprintf(d->uuid, sizeof(d->uuid), "01993%02x%d-%lld", (unsigned)dice(w, 3), w->seed, (long long)w->uuids++);
-    d->changes[0] = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(d->uuid), .runbook = one_in(w, 3) ? text(w) : runbook(w), .command = STR("run"),
+    d->changes[0] = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(d->uuid), .command = STR("run"),
+                                    .runbook = one_in(w, 3) ? text(w) : runbook(w),
                                     .bundle = STR("b"), .params = text(w), .trigger = text(w), .dedup = str_of(keys[dice(w, 4)])};
     item->nchanges = 1;
 }

@@ -140,7 +140,8 @@ static inline bool dump_lock(void *ctx, const struct lock_info *l)
 static inline bool dump_effect(void *ctx, const struct effect_info *x)
 {
     buf_addf(ctx, "effect %lld.%s %lld..%lld counts %lld [%s] [%s] [%s] %s\n", (long long)x->run, x->path,
-             (long long)x->intent_seq, (long long)x->result_seq, (long long)x->counts_at, x->key, x->action, x->target, effect_state_name(x->state));
+             (long long)x->intent_seq, (long long)x->result_seq, (long long)x->counts_at, x->key, x->action, x->target,
+             effect_state_name(x->state));
     return true;
 }
 
