@@ -117,7 +117,7 @@ bool effect_in_force(enum effect_state s);
  * an approval is what an ANSWER with good_for says and the first attempt (payload) of every INTENT with its path (args)
  * uses up; a breaker follows from VERIFY (verdict in args, `off_after` in its payload) and from END with
  * unverified = true in its payload, of the run's runbook; a revoked commit, and a runbook turned on again, from rows of
- * run 0 (SYSTEM: revoke, unrevoke {commit}; runbook_on {runbook}). */
+ * run 0 (SYSTEM: revoke, unrevoke {commit, by, why}, the text "by: why"; runbook_on {runbook}). */
 enum change_kind {
     CHANGE_RUN_NEW,         /* first of its item; uuid, runbook, command, bundle, params, trigger, dedup: if a run
                              * has the same one, the item is refused: `duplicate` */

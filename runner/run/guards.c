@@ -15,15 +15,19 @@ static const struct config *config_of(const struct run *r)
     return o->state_dir ? o->config : NULL;
 }
 
-/* A glob of `may` with at_most, with the instance before it. False = there is none to hold. */
+/* A glob of `may` with at_most, with the instance before it. False = there is none to hold, or none that could fail. */
 static bool at_most(struct part *p, struct guard *g)
 {
     struct run *r = p->call->run;
     const struct may *m = p->life->permit;
+    const struct effect *x;
     struct buf pattern = BUF_INIT(KIB);
     struct err e = {0};
+    int64_t n = 0;
 
-    if (!m || m->at_most == 0)
+    for (x = r->effects; m && x && n < m->at_most; x = x->next)
+        n++;
+    if (!m || m->at_most == 0 || n < m->at_most)    /* however different its targets are */
         return false;
     buf_addf(&pattern, "%.*s:", (int)p->instance.n, p->instance.p);
     template_fill(str_of(m->target), r->params, true, &pattern, &e);

@@ -320,7 +320,7 @@ void life_intend(struct part *p, int attempt)
     c->path = run_keep(r, str_of(p->path));
     c->action = run_keep(r, gate_verb(p->name));
     c->target = run_keep(r, str_of(buf_text(&l->target)));
-    c->n = l->undo_of ? 0 : run_now(r);
+    c->n = l->undo_of ? 0 : row->at;
     if (approval[0])
         run_change(r, CHANGE_APPROVAL_USED)->path = run_keep(r, str_of(approval));
     n = intent_guards(p, approval, guards);

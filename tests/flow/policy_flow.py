@@ -133,13 +133,10 @@ def window_cases(box):
 def breaker_cases(box):
     configured(box, "ineffective: 2\n")
     bad = box.write(book("remedy('no help', shell.touch { file = 'a' }, { verify = function() return false end, within = '1s', "
-                         "every = '1s' })", FRONT + MAY + "limits: { cooldown: 0s }\n"), "bad.md")
+                         "every = '1s' })", FRONT.replace("runbook: t", "runbook: bad") + MAY + "limits: { cooldown: 0s }\n"), "bad.md")
 
     def again():
         return box.run("run", bad, "--state", "s")
-    box.write(book("", FRONT.replace("runbook: t", "runbook: bad")), "x.md")
-    text = (box.path / "bad.md").read_text().replace("runbook: t", "runbook: bad")
-    (box.path / "bad.md").write_text(text)
     yield "two remedies that do not help", expect(again(), 3, r"unverified") or expect(again(), 3, r"unverified")
     (box.path / "a").unlink(missing_ok=True)
     yield "ineffective", expect(again(), 4, r"ineffective: 2 remedies of bad in a row did not help.*midwatch policy on bad") or absent(box, "a")
@@ -147,6 +144,11 @@ def breaker_cases(box):
     yield "another runbook may", expect(run_of(box, "b"), 0)
     yield "a person turns it on", expect(box.run("policy", "on", "bad", "--state", "s"), 0, r"bad is on again, by \S+@")
     yield "then it may", expect(again(), 3, r"unverified") or sent(box, "a")
+    thrice = box.write(book("for _, f in ipairs { 'c', 'd', 'e' } do remedy('no help', shell.touch { file = f }, { verify = function() "
+                            "return false end, within = '1s', every = '1s', on_failure = 'continue' }) end resolve 'x'",
+                            FRONT.replace("runbook: t", "runbook: thrice") + MAY), "thrice.md")
+    yield "within one run too", expect(box.run("run", thrice, "--state", "s"), 4, r"ineffective: 2 remedies of thrice") or \
+        sent(box, "c", "d") or absent(box, "e")
     yield "one that is not off", expect(box.run("policy", "on", "t", "--state", "s"), 2, r"'t' is not off")
 
 
