@@ -13,7 +13,7 @@ struct audit {
     struct audit_counts *counts;
     audit_fn fn;
     void *ctx;
-    bool stopped;
+    bool log_only, stopped;
 };
 
 static sqlite3_stmt *ask(struct sqlite *s, const char *sql, struct err *e)
@@ -104,7 +104,7 @@ static int end_run(struct audit *a, struct walk *w, struct err *e)
     if (!w->begun)
         return 0;
     a->counts->runs += w->run > 0;
-    return w->bad || a->stopped ? 0 : check_head(a, w, e);
+    return w->bad || a->stopped || a->log_only ? 0 : check_head(a, w, e);
 }
 
 static bool read_row(sqlite3_stmt *st, struct row *r)
@@ -271,7 +271,7 @@ static int verify_pages(struct audit *a, struct err *e)
 
 int journal_verify(struct journal *j, int64_t run, struct audit_counts *counts, audit_fn fn, void *ctx, struct err *e)
 {
-    struct audit a = {.s = (struct sqlite *)j, .counts = counts, .fn = fn, .ctx = ctx};
+    struct audit a = {.s = (struct sqlite *)j, .counts = counts, .fn = fn, .ctx = ctx, .log_only = run == AUDIT_LOG};
     struct err own = {0};
     bool whole = run < 0;
     int rc;
@@ -283,7 +283,7 @@ int journal_verify(struct journal *j, int64_t run, struct audit_counts *counts, 
         rc = verify_pages(&a, e);
     if (rc == 0 && !a.stopped)
         rc = verify_rows(&a, run, e);
-    if (rc == 0 && whole && !a.stopped)
+    if (rc == 0 && run == AUDIT_ALL && !a.stopped)
         rc = verify_rowless(&a, e);
     if (rc == 0 && whole && !a.stopped)
         rc = verify_changes(&a, e);
@@ -312,11 +312,10 @@ int journal_head_at(struct journal *j, int64_t run, int64_t seq, struct hash *ou
     return found ? 0 : err_set(e, ERR_NOT_FOUND, "run %lld has no row %lld", (long long)run, (long long)seq);
 }
 
-int journal_heads(struct journal *j, head_fn fn, void *ctx, struct err *e)
+int journal_last_change(struct journal *j, head_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, "select 0, next_seq - 1, chain from system union all select id, next_seq - 1, chain from run"
-                              " union all select * from (select -1, id, chain from change order by id desc limit 1)", e);
+    sqlite3_stmt *st = ask(s, "select 0, next_seq - 1, chain from system union all select * from (select -1, id, chain from change order by id desc limit 1)", e);
     struct hash chain;
     bool more = true;
     int rc = SQLITE_DONE;

@@ -16,7 +16,8 @@ struct audit_counts {
     int64_t runs, rows, changes, blobs;
 };
 
-/* run -1: the whole journal. Reports the first bad row of each run. An error is one of reading: a page that cannot be
+enum { AUDIT_ALL = -1, AUDIT_LOG = -2 };       /* LOG: without what is rebuilt from it */
+/* Of one run, or of AUDIT_ALL or AUDIT_LOG. Reports the first bad row of each run. An error is one of reading: a page that cannot be
  * read is damage (ERR_CORRUPT), and what was not looked at is not known. */
 int journal_verify(struct journal *j, int64_t run, struct audit_counts *counts, audit_fn fn, void *ctx, struct err *e);
 
@@ -24,10 +25,10 @@ int journal_verify(struct journal *j, int64_t run, struct audit_counts *counts, 
  * one transaction; j must be the owner. Memory does not grow with the journal. ERR_CORRUPT: the log cannot be followed. */
 int journal_rebuild(struct journal *j, bool write, audit_fn fn, void *ctx, struct err *e);
 
-/* The heads: of each run (0 = the system), oldest first, its last row and chain; then run -1 with the number and chain of
- * the changes. */
+/* Where the log ends: run 0 with its last row and chain (0 where there is none), and run -1 with the number and chain of the
+ * last change, which holds the head of every run at its last change. */
 typedef bool (*head_fn)(void *ctx, int64_t run, int64_t seq, const struct hash *chain);
-int journal_heads(struct journal *j, head_fn fn, void *ctx, struct err *e);
+int journal_last_change(struct journal *j, head_fn fn, void *ctx, struct err *e);
 /* The chain of a row (run -1: of a change) as the file has it now. ERR_NOT_FOUND: there is none. */
 int journal_head_at(struct journal *j, int64_t run, int64_t seq, struct hash *out, struct err *e);
 
