@@ -34,6 +34,7 @@ int scenarios_load(struct source *source, const char *runbook, json_t **out, str
 /* What must not make a difference to a run, and what tests therefore change. */
 struct check_mode {
     int gc_mode;                /* engine_options */
+    uint64_t seed;              /* of the host; 0 = 1 */
     const char *state_dir;      /* of a journal file for scenarios, whose audit then counts, too; NULL: in memory */
 };
 /* Runs one scenario. An error is about the runbook, not about the expectation. */

@@ -241,6 +241,11 @@ int setup_vm(struct run *r, struct err *e)
     return rc;
 }
 
+int run_same_settings(struct run *r, struct err *e)
+{
+    return setup_same_settings(r, e);
+}
+
 int setup_same_settings(struct run *r, struct err *e)
 {
     const char *instance;
