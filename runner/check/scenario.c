@@ -148,11 +148,13 @@ static int open_journal(const struct check_mode *mode, struct journal **out, str
     return mode->state_dir ? journal_sqlite_open(mode->state_dir, "scenario", NULL, out, e) : journal_memory_open(NULL, out, e);
 }
 
-static int stage_open(struct stage *s, struct config *config, const json_t *scenario, const struct check_mode *mode, struct err *e)
+static int stage_open(struct stage *s, struct config *config, const json_t *scenario, const struct check_mode *mode,
+                      struct err *e)
 {
     struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
-    struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode, .watch = {.row = on_row, .ctx = &s->seen}};
+    struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
+                                .watch = {.row = on_row, .ctx = &s->seen}};
     struct journal *journal;
 
     s->seen.effects = json_array();

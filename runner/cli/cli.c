@@ -51,7 +51,7 @@ static const struct verb verbs[] = {
     {"show", "RUN", "what a run saw, decided and changed", PRINTS, 1, 1, verb_show, GROUP_LOOK, ""},
     {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report,
      GROUP_LOOK, "-o escalation is the evidence for whoever takes over."},
-    {"replay", "RUN | --all", "run a run again from its journal alone, and compare", PRINTS | FLAG_ALL, 0, 1, verb_replay,
+    {"replay", "[RUN] | --all", "run a run again from its journal alone, and compare", PRINTS | FLAG_ALL, 0, 1, verb_replay,
      GROUP_JOURNAL, "Touches nothing, and works beside a run that goes on. A difference means that the journal was changed or that "
      "the program contradicts it; exit 1. Exit 2 if nothing differs and some are of an abi that this program does not run."},
     {"audit", "verify|rebuild|anchor [RUN]", "does the journal say what was written to it?",

@@ -315,7 +315,8 @@ int journal_head_at(struct journal *j, int64_t run, int64_t seq, struct hash *ou
 int journal_last_change(struct journal *j, head_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = ask(s, "select 0, next_seq - 1, chain from system union all select * from (select -1, id, chain from change order by id desc limit 1)", e);
+    sqlite3_stmt *st = ask(s, "select 0, next_seq - 1, chain from system"
+                              " union all select * from (select -1, id, chain from change order by id desc limit 1)", e);
     struct hash chain;
     bool more = true;
     int rc = SQLITE_DONE;

@@ -27,7 +27,8 @@ struct world {
 
 /* What happened over all seeds: a kind that never did would be untested. */
 static struct {
-    int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles, takeovers, audited;
+    int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles,
+        takeovers, audited;
 } seen;
 
 static uint64_t dice(struct world *w, uint64_t n)
