@@ -310,3 +310,11 @@ const struct journal_ops sqlite_ops = {
     .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects,
     .halted = halted, .escalations = escalations, .free = sqlite_free,
 };
+
+void journal_moment(struct journal *j, bool begin)
+{
+    struct sqlite *s = (struct sqlite *)j;
+
+    if (j->ops == &sqlite_ops && s->o.read_only)
+        sqlite3_exec(s->db, begin ? "begin" : "commit", NULL, NULL, NULL);
+}
