@@ -63,18 +63,6 @@ def part_scenarios(build):
         yield f"test {book.name}", None if p.returncode == 0 else tail(p)
 
 
-def part_determinism(build):
-    """Every scenario in two processes with another address layout and garbage collector: equal to the byte."""
-    for book in RUNBOOKS + VERBS:
-        seen = []
-        for env in ({}, {"MIDWATCH_TEST_GC": "1", "MALLOC_PERTURB_": "165", "PADDING": "x" * 5000}):
-            p = command([build / "midwatch", "test", book, "-o", "json", *CONFIG[book]],
-                        env={**os.environ, **env})
-            seen.append(p.stdout)
-        same = seen[0] == seen[1] and '"chain"' in seen[0]
-        yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"
-
-
 def scripts(build, pattern, word, at_once=1):
     files = sorted(ROOT.glob(pattern))
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
@@ -85,6 +73,11 @@ def scripts(build, pattern, word, at_once=1):
             yield f"{word} {name}", None if ok == "ok" else tail(p)
         if not results or (p.returncode and not any(ok == "not ok" for ok, _ in results)):
             yield f"{word} {script.stem}", tail(p)
+
+
+def part_determinism(build):
+    """Every scenario in processes that differ in what no run may depend on: equal to the byte."""
+    yield from scripts(build, "tests/determinism/gate.py", "determinism")
 
 
 def part_flow(build):

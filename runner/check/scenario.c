@@ -149,15 +149,22 @@ struct stage {
     struct host_op *cancel_timer;
 };
 
-static int stage_open(struct stage *s, struct config *config, const json_t *scenario, int gc_mode, struct err *e)
+static int open_journal(const struct check_mode *mode, struct journal **out, struct err *e)
 {
-    struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = 1, .real_files = true};
+    return mode->state_dir ? journal_sqlite_open(mode->state_dir, "scenario", NULL, out, e) : journal_memory_open(NULL, out, e);
+}
+
+static int stage_open(struct stage *s, struct config *config, const json_t *scenario, const struct check_mode *mode,
+                      struct err *e)
+{
+    struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
-    struct engine_options eo = {.stop_when_settled = true, .gc_mode = gc_mode, .watch = {.row = on_row, .ctx = &s->seen}};
+    struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
+                                .watch = {.row = on_row, .ctx = &s->seen}};
     struct journal *journal;
 
     s->seen.effects = json_array();
-    if (host_sim_new(&ho, &s->host, e) < 0 || journal_memory_open(NULL, &journal, e) < 0 ||
+    if (host_sim_new(&ho, &s->host, e) < 0 || open_journal(mode, &journal, e) < 0 ||
         writer_new(journal, false, NULL, NULL, &s->writer, e) < 0)
         return e->code;
     ro.host = s->host;
@@ -322,13 +329,14 @@ static int play(struct stage *s, struct source *source, const char *name, const 
 }
 
 /* Every scenario is also a test of the program: its journal gives the same run again. */
-static void replayed(struct stage *s, struct config *config, const struct run *r, int gc_mode, struct scenario_result *out)
+static void replayed(struct stage *s, struct config *config, const struct run *r, const struct check_mode *mode,
+                     struct scenario_result *out)
 {
+    struct replay_result result;
     struct err e = {0};
-    size_t rows;
 
     if (writer_flush(s->writer, &e) == 0 &&
-        replay_run(config, writer_journal(s->writer), run_id(r), gc_mode, &rows, &e) == 0)
+        replay_run(config, writer_journal(s->writer), run_id(r), mode, &result, &e) == 0)
         return;
     buf_addf(&out->why, "  its replay differs: %s\n", e.msg);
     out->passed = false;
@@ -344,6 +352,28 @@ static void invariant(struct stage *s, const struct run *r, struct scenario_resu
     buf_add(&out->why, why.data, why.len);
     out->passed = out->passed && why.len == 0;
     buf_free(&why);
+}
+
+static bool not_sound(void *ctx, int64_t run, int64_t seq, const char *where, const char *what)
+{
+    struct scenario_result *out = ctx;
+
+    (void)run, (void)seq;
+    buf_addf(&out->why, "  the journal, %s: %s\n", where, what);
+    out->passed = false;
+    return true;
+}
+
+/* The file's chains hold, and its projections follow from its log. */
+static void audited(struct stage *s, struct scenario_result *out)
+{
+    struct journal *j = writer_journal(s->writer);
+    struct audit_counts counts;
+    struct err e = {0};
+
+    if (journal_verify(j, -1, &counts, not_sound, out, &e) < 0 || audit_sources(j, not_sound, out, &e) < 0 ||
+        journal_rebuild(j, false, not_sound, out, &e) < 0)
+        not_sound(out, -1, 0, "its audit", e.msg);
 }
 
 /* What the scenario itself has wrong comes first: the rest follows from it. */
@@ -363,13 +393,13 @@ static void complaints(const struct stage *s, const struct scenarios *all, size_
 }
 
 int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
-                 int gc_mode, struct scenario_result *out, struct err *e)
+                 const struct check_mode *mode, struct scenario_result *out, struct err *e)
 {
     const json_t *scenario = json_array_get(all->list, i);
     struct stage s = {0};
     struct run *r = NULL;
     struct hash chain;
-    int rc = stage_open(&s, config, scenario, gc_mode, e);
+    int rc = stage_open(&s, config, scenario, mode, e);
 
     *out = (struct scenario_result){.passed = true, .why = BUF_INIT(64 * KIB)};
     snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
@@ -382,8 +412,10 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
         snprintf(out->reason, sizeof(out->reason), "%s", run_reason(r));
         chain = run_chain(r);
         hash_hex(&chain, out->chain);
-        replayed(&s, config, r, gc_mode, out);
+        replayed(&s, config, r, mode, out);
         invariant(&s, r, out);
+        if (mode->state_dir)
+            audited(&s, out);
     }
     stage_close(&s);
     return rc;

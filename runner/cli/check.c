@@ -41,7 +41,7 @@ struct tally {
     struct cli *cli;
     struct buf json;
     size_t passed, failed;
-    int gc_mode;
+    struct check_mode mode;
 };
 
 static void tell(struct tally *t, const char *file, const struct scenario_result *r)
@@ -91,7 +91,7 @@ static int test_file(struct tally *t, struct source *source, const char *file)
     if (scenarios_load(source, file, &scenarios, &e) < 0)
         return no_scenarios(source, file, &e);
     for (i = 0; i < json_array_size(scenarios->list); i++) {
-        if (scenario_run(source, file, t->cli->config, scenarios, i, t->gc_mode, &result, &e) < 0) {
+        if (scenario_run(source, file, t->cli->config, scenarios, i, &t->mode, &result, &e) < 0) {
             scenario_result_deinit(&result);
             scenarios_free(scenarios);
             return cli_fail(&e);
@@ -105,7 +105,7 @@ static int test_file(struct tally *t, struct source *source, const char *file)
 
 int verb_test(struct cli *c)
 {
-    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB), .gc_mode = getenv("MIDWATCH_TEST_GC") ? 1 : 0};
+    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB), .mode = {.gc_mode = getenv("MIDWATCH_TEST_GC") ? 1 : 0}};
     struct source *source = NULL;
     size_t i;
     int rc = cli_source(c, &source);

@@ -54,8 +54,15 @@ static const struct verb verbs[] = {
     {"show", "RUN", "what a run saw, decided and changed", PRINTS, 1, 1, verb_show, GROUP_LOOK, ""},
     {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report,
      GROUP_LOOK, "-o escalation is the evidence for whoever takes over."},
-    {"replay", "RUN", "run a run again from its journal alone, and compare", PRINTS, 1, 1, verb_replay, GROUP_JOURNAL,
-     "Touches nothing. A difference means that the journal was changed or that the program contradicts it; exit 1."},
+    {"replay", "[RUN] | --all", "run a run again from its journal alone, and compare", PRINTS | FLAG_ALL, 0, 1, verb_replay,
+     GROUP_JOURNAL, "Touches nothing, and works beside a run that goes on. A difference means that the journal was changed or that "
+     "the program contradicts it; exit 1. Exit 2 if nothing differs and some are of an abi that this program does not run."},
+    {"audit", "verify|rebuild|anchor [RUN]", "does the journal say what was written to it?",
+     PRINTS | FLAG_CHECK | FLAG_AGAINST | FLAG_OUT | FLAG_REPO, 1, 2, verb_audit, GROUP_JOURNAL,
+     "verify follows every hash chain and names the first bad row of each run, also with one RUN alone; --against FILE says whether "
+     "all that was there when the anchors of FILE were made still is, as it was. rebuild makes again what follows from the log "
+     "(states, effects, locks, ...) and puts it right; --check only compares. anchor prints one line that holds the state of the "
+     "journal now: keep it elsewhere; --out FILE appends it, --repo DIR makes it a git note. Exit 1 if something is wrong."},
     {"plugin", "describe|test PLUGIN", "say what a plugin looks at and changes, or try its contract",
      FLAG_CONFIG | FLAG_OUTPUT, 2, 2, verb_plugin, GROUP_HERE,
      "describe takes an instance of midwatch.yaml, a plugin's name, or the file of a program; "
@@ -87,6 +94,9 @@ static const struct option options[] = {
     {"--off", FLAG_OFF, NULL, "take it back"},
     {"--out", FLAG_OUT, "FILE", "write it there instead of to stdout"},
     {"--luacats", FLAG_LUACATS, NULL, "the types of the language for editors: help prints them, new writes .midwatch/types.lua"},
+    {"--all", FLAG_ALL, NULL, "every run of the journal"},
+    {"--check", FLAG_CHECK, NULL, "compare, and write nothing"},
+    {"--against", FLAG_AGAINST, "FILE", "lines of midwatch audit anchor (- is stdin)"},
     {"--man", FLAG_MAN, NULL, "print the manual page midwatch(1)"},
     {"-o", FLAG_OUTPUT, "text|json", "the form of what is printed"},
     {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},

@@ -12,12 +12,12 @@
 
 #include <stdbool.h>
 
-enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2, EXIT_LEFT = 5 };
 
 enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
     FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
-    FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_OFF = 16384,
+    FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22,
 };
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
@@ -30,7 +30,8 @@ struct cli {
     size_t nargs;
     const char *from, *uses[16];
     size_t nuses;
-    bool json, release, luacats, man, off;
+    const char *against;
+    bool json, release, luacats, man, all, check, off;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
@@ -132,6 +133,7 @@ int verb_list(struct cli *c);
 int verb_show(struct cli *c);
 int verb_test(struct cli *c);
 int verb_replay(struct cli *c);
+int verb_audit(struct cli *c);
 int verb_halt(struct cli *c);
 int verb_revoke(struct cli *c);
 int verb_policy(struct cli *c);

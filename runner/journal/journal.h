@@ -277,6 +277,10 @@ int journal_sqlite_open(const char *dir, const char *what_for, const struct jour
                         struct err *e);
 int journal_memory_open(const struct journal_options *o, struct journal **out, struct err *e);
 
+/* Between begin and end a reader of a file sees one moment of it, whatever its owner writes. Nothing where j is not a file,
+ * or is written by this process. */
+void journal_moment(struct journal *j, bool begin);
+
 /* What every implementation and the writer refuse before they touch anything: ERR_LIMIT for a name or text beyond
  * its maximum, ERR_CORRUPT for an item that contradicts itself (our bug). */
 int journal_check(const struct journal_item *item, struct err *e);

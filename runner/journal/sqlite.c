@@ -6,6 +6,7 @@
  * reads a log that is never long. */
 #include "journal/sqlite.h"
 
+#include "base/limits.h"
 #include "journal/owner.h"
 
 #include <errno.h>
@@ -28,6 +29,16 @@ sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e)
         return NULL;
     }
     return *st;
+}
+
+void sqlite_forget(struct sqlite *s)
+{
+    size_t i;
+
+    for (i = 0; i < SQL_COUNT; i++) {
+        sqlite3_finalize(s->statements[i]);
+        s->statements[i] = NULL;
+    }
 }
 
 int sqlite_failed(struct sqlite *s, const char *what, struct err *e)
@@ -93,11 +104,10 @@ static int check_version(struct sqlite *s, bool *is_new, struct err *e)
 
     if (number(s, "pragma application_id", &application, e) < 0 || number(s, "pragma user_version", &version, e) < 0)
         return e->code;
-    s->format = (int)version;
-    if (application == SQLITE_APPLICATION && version >= 1 && version <= SQLITE_SCHEMA_VERSION)
+    if (application == SQLITE_APPLICATION && version == SQLITE_SCHEMA_VERSION)
         return 0;
     if (application == SQLITE_APPLICATION) {
-        err_set(e, ERR_CORRUPT, "journal %s: it has format %lld, this program knows formats 1 to %d", s->path,
+        err_set(e, ERR_CORRUPT, "journal %s: it has format %lld, this program knows format %d", s->path,
                 (long long)version, SQLITE_SCHEMA_VERSION);
         return err_hint(e, "use the release that wrote it, or another journal with --state DIR");
     }
@@ -109,22 +119,20 @@ static int check_version(struct sqlite *s, bool *is_new, struct err *e)
     return 0;
 }
 
-/* The whole schema, or what is new in it, in one transaction. */
-static int bring_up(struct sqlite *s, const char *statements, struct err *e)
+static int create(struct sqlite *s, struct err *e)
 {
     struct err ignored = {0};
-    char pragmas[128];
+    struct buf sql = BUF_INIT(16 * KIB);
+    int rc;
 
-    snprintf(pragmas, sizeof(pragmas), "pragma application_id = %d; pragma user_version = %d;", SQLITE_APPLICATION,
-             SQLITE_SCHEMA_VERSION);
-    if (run_sql(s, "begin immediate", e) == 0 && run_sql(s, statements, e) == 0 && run_sql(s, pragmas, e) == 0 &&
-        run_sql(s, "commit", e) == 0) {
-        s->format = SQLITE_SCHEMA_VERSION;
-        return 0;
-    }
+    buf_addf(&sql, "begin immediate; %s", sqlite_log);
+    sqlite_projections_sql("main", &sql);
+    buf_addf(&sql, "pragma application_id = %d; pragma user_version = %d; commit", SQLITE_APPLICATION, SQLITE_SCHEMA_VERSION);
+    rc = run_sql(s, buf_text(&sql), e);
+    buf_free(&sql);
     if (!sqlite3_get_autocommit(s->db))
         run_sql(s, "rollback", &ignored);
-    return e->code;
+    return rc;
 }
 
 static int log_grew(void *ctx, sqlite3 *db, const char *name, int pages)
@@ -208,7 +216,7 @@ static int open_owned(struct sqlite *s, struct err *e)
         run_sql(s, "pragma synchronous = full; pragma temp_store = memory", e) < 0)
         return e->code;
     sqlite3_wal_hook(s->db, log_grew, s);
-    if (s->format < SQLITE_SCHEMA_VERSION && bring_up(s, is_new ? sqlite_schema : sqlite_from_1, e) < 0)
+    if (is_new && create(s, e) < 0)
         return e->code;
     if (number(s, "select coalesce(max(id), 0) from run", &last, e) < 0)
         return e->code;
@@ -279,12 +287,10 @@ static int open_read_only(struct sqlite *s, struct err *e)
 void sqlite_free(struct journal *j)
 {
     struct sqlite *s = (struct sqlite *)j;
-    size_t i;
 
     if (!s)
         return;
-    for (i = 0; i < SQL_COUNT; i++)
-        sqlite3_finalize(s->statements[i]);
+    sqlite_forget(s);
     if (s->db && !s->dead && s->wal_pages > LEAVE_PAGES) {
         sqlite3_busy_timeout(s->db, 0);
         sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "journal/sqlite.h"
 
 #include "base/limits.h"
+#include "journal/change.h"
 
 #include <stdio.h>
 
@@ -284,26 +285,74 @@ static int decide(struct sqlite *s, struct journal_item *item, struct head *h, s
             return 0;
         }
     }
-    return creates(item) ? run_new(s, item, e) : 0;
+    return 0;
+}
+
+int sqlite_apply(struct sqlite *s, struct journal_item *item, struct err *e)
+{
+    size_t i;
+
+    if (creates(item) && run_new(s, item, e) < 0)
+        return e->code;
+    for (i = creates(item); item->result == ITEM_COMMITTED && i < item->nchanges; i++) {
+        if (apply_change(s, item, &item->changes[i], e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+static int read_change_chain(struct sqlite *s, struct err *e)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_CHANGE_HEAD, e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == HASH_BYTES)
+        memcpy(s->change_chain.bytes, sqlite3_column_blob(st, 0), HASH_BYTES);
+    sqlite3_reset(st);
+    s->knows_change_chain = rc == SQLITE_ROW || rc == SQLITE_DONE;
+    return s->knows_change_chain ? 0 : sqlite_failed(s, "read", e);
+}
+
+/* What an item does to the projections is part of the log: they are rebuilt from it. */
+static int log_changes(struct sqlite *s, const struct journal_item *item, const struct head *h, struct err *e)
+{
+    struct buf what = BUF_INIT(64 * MIB);
+    struct change_record record = {.run = item->run, .seq = h->next_seq + (int64_t)item->nrows, .at = item->at};
+    sqlite3_stmt *st = sqlite_statement(s, SQL_CHANGE, e);
+    int rc;
+
+    if (!st || (!s->knows_change_chain && read_change_chain(s, e) < 0))
+        return e->code;
+    changes_encode(item, &what);
+    record.what = (struct str){buf_text(&what), what.len};
+    s->change_chain = changes_chain(&s->change_chain, &record, &h->chain);
+    sqlite3_bind_int64(st, 1, record.run);
+    sqlite3_bind_int64(st, 2, record.seq);
+    sqlite3_bind_int64(st, 3, record.at);
+    sqlite3_bind_blob(st, 4, record.what.p, (int)record.what.n, SQLITE_STATIC);
+    bind_hash(st, 5, &s->change_chain);
+    rc = what.failed ? err_set(e, ERR_LIMIT, "run %lld: its changes are too large", (long long)item->run) : step(s, st, e);
+    buf_free(&what);
+    return rc;
 }
 
 /* Everything of an item; the result is set, an error is ours or the disk's. */
 static int do_item(struct sqlite *s, struct journal_item *item, struct err *e)
 {
     struct head h = {0};
-    size_t i;
 
     if (decide(s, item, &h, e) < 0)
+        return e->code;
+    if (item->result == ITEM_COMMITTED && sqlite_apply(s, item, e) < 0)
         return e->code;
     if (item->result != ITEM_COMMITTED)
         return 0;
     if (item->nrows && insert_rows(s, item, &h, e) < 0)
         return e->code;
-    for (i = creates(item); i < item->nchanges; i++) {
-        if (apply_change(s, item, &item->changes[i], e) < 0)
-            return e->code;
-    }
-    return 0;
+    return item->nchanges ? log_changes(s, item, &h, e) : 0;
 }
 
 static int do_items(struct sqlite *s, struct journal_item *items, size_t n, struct err *e)

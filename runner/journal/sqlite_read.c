@@ -238,15 +238,12 @@ static int locks(struct journal *j, lock_fn fn, void *ctx, struct err *e)
 }
 
 #define EFFECT_COLUMNS "select run, intent_seq, result_seq, key, path, action, target, state, counts_at from effect "
-#define EFFECT_COLUMNS_1 "select run, intent_seq, result_seq, key, path, action, target, state, 0 from effect "
 
 static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    bool old = s->format < 2;
-    sqlite3_stmt *st = ask(s, run == -1 ? old ? EFFECT_COLUMNS_1 "order by run, intent_seq" : EFFECT_COLUMNS "order by run, intent_seq"
-                              : old ? EFFECT_COLUMNS_1 "where run = ?1 order by intent_seq"
-                                    : EFFECT_COLUMNS "where run = ?1 order by intent_seq", e);
+    sqlite3_stmt *st = ask(s, run == -1 ? EFFECT_COLUMNS "order by run, intent_seq"
+                                        : EFFECT_COLUMNS "where run = ?1 order by intent_seq", e);
     int rc, state = 0;
 
     if (!st)
@@ -311,11 +308,11 @@ static int escalations(struct journal *j, bool open_only, escalation_fn fn, void
 static int revoked(struct journal *j, revoked_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = s->format < 2 ? NULL : ask(s, "select pin, at, why from revoked order by pin", e);
+    sqlite3_stmt *st = ask(s, "select pin, at, why from revoked order by pin", e);
     int rc;
 
     if (!st)
-        return s->format < 2 ? 0 : e->code;
+        return e->code;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct revoked_info x = {.at = sqlite3_column_int64(st, 1)};
 
@@ -330,11 +327,11 @@ static int revoked(struct journal *j, revoked_fn fn, void *ctx, struct err *e)
 static int breakers(struct journal *j, breaker_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = s->format < 2 ? NULL : ask(s, "select runbook, failures from breaker order by runbook", e);
+    sqlite3_stmt *st = ask(s, "select runbook, failures from breaker order by runbook", e);
     int rc;
 
     if (!st)
-        return s->format < 2 ? 0 : e->code;
+        return e->code;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct breaker_info x = {.failures = sqlite3_column_int64(st, 1)};
 
@@ -348,11 +345,11 @@ static int breakers(struct journal *j, breaker_fn fn, void *ctx, struct err *e)
 static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
-    sqlite3_stmt *st = s->format < 2 ? NULL : ask(s, "select run, left, path from approval order by run, path", e);
+    sqlite3_stmt *st = ask(s, "select run, left, path from approval order by run, path", e);
     int rc;
 
     if (!st)
-        return s->format < 2 ? 0 : e->code;
+        return e->code;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct approval_info x = {.run = sqlite3_column_int64(st, 0), .left = sqlite3_column_int64(st, 1)};
 
@@ -369,3 +366,11 @@ const struct journal_ops sqlite_ops = {
     .halted = halted, .escalations = escalations, .revoked = revoked, .breakers = breakers, .approvals = approvals,
     .free = sqlite_free,
 };
+
+void journal_moment(struct journal *j, bool begin)
+{
+    struct sqlite *s = (struct sqlite *)j;
+
+    if (j->ops == &sqlite_ops && s->o.read_only)
+        sqlite3_exec(s->db, begin ? "begin" : "commit", NULL, NULL, NULL);
+}

@@ -110,7 +110,7 @@ static json_t *read_answer(const struct body_call *c, const json_t *said, struct
         return value ? unknown("no_data", "no answer") : (err_set(e, ERR_INVALID, "an answer without a value"), NULL);
     if (schema_fits(json_object_get(spec, "returns"), value, "value", e) < 0)
         return NULL;
-    if (at && !(json_number_value(at) >= 0 && json_number_value(at) <= UNIX_SECONDS_MAX))
+    if (at && !(json_is_number(at) && json_number_value(at) >= 0 && json_number_value(at) <= UNIX_SECONDS_MAX))
         return err_set(e, ERR_INVALID, "at must be Unix seconds"), NULL;
     out = json_pack("{s:O}", "value", value);
     if (at)

@@ -80,6 +80,8 @@ int run_line(const struct run *r);                  /* of the gate call it is in
 size_t run_unknown_effects(const struct run *r);
 /* "" if the replay was equal, else the first difference in words. */
 const char *run_replay_difference(const struct run *r);
+/* ERR_DENIED if the settings of an instance are not those that the run started with. */
+int run_same_settings(struct run *r, struct err *e);
 size_t run_rows(const struct run *r);
 struct hash run_chain(const struct run *r);         /* over the rows so far (live: of what was appended) */
 size_t run_vm_bytes(const struct run *r);

@@ -9,21 +9,38 @@
 
 #include <stdio.h>
 
+/* " (line 12)" of the call that was recorded, or "" where the row does not say. */
+static const char *recorded_line(const struct row *row, char out[32])
+{
+    int64_t line = json_slice_int(row->payload, "line", 0);
+
+    out[0] = '\0';
+    if (line > 0)
+        snprintf(out, 32, " (line %lld)", (long long)line);
+    return out;
+}
+
 int op_unexpected(struct call *c, const struct row *row, struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s where the code asks for '%s'", c->path,
-                   c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, c->op->name);
+    char line[32];
+
+    return err_set(e, ERR_CORRUPT, "row %lld at %s%s is %s %.*s where the code asks for '%s' in line %d", (long long)row->seq,
+                   c->path, recorded_line(row, line), row_kind_name(row->kind), (int)row->name.n, row->name.p, c->op->name,
+                   c->line);
 }
 
 int op_same_call(struct call *c, const struct part *p, const struct row *row, enum row_kind kind, struct err *e)
 {
+    char line[32];
+
     if (row->kind != kind)
         return op_unexpected(c, row, e);
     if (hash_eq(&row->args_hash, &p->hash) && str_eq(row->name, p->name) && str_eq(row->args, p->args))
         return 0;
-    return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %.*s with %.*s, the code asks for %.*s with %.*s",
-                   c->path, c->line, (int)row->name.n, row->name.p, (int)(row->args.n > 200 ? 200 : row->args.n),
-                   row->args.p, (int)p->name.n, p->name.p, (int)(p->args.n > 200 ? 200 : p->args.n), p->args.p);
+    return err_set(e, ERR_CORRUPT, "row %lld at %s%s is %.*s with %.*s, the code asks in line %d for %.*s with %.*s",
+                   (long long)row->seq, c->path, recorded_line(row, line), (int)row->name.n, row->name.p,
+                   (int)(row->args.n > 200 ? 200 : row->args.n), row->args.p, c->line, (int)p->name.n, p->name.p,
+                   (int)(p->args.n > 200 ? 200 : p->args.n), p->args.p);
 }
 
 /* {"line":N} */

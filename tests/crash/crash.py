@@ -136,11 +136,14 @@ class Flow:
         return json.loads(out), points, ""
 
     def replay(self, state, run=1):
-        """Replays a run of a state directory. What is wrong, or None."""
+        """Replays a run of a state directory, and audits the journal. What is wrong, or None."""
         argv = [str(self.child.parent / "midwatch"), "replay", str(run), "--state", str(state), "--config",
                 str(self.scratch / "midwatch.yaml")]
-        p = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        return None if p.returncode == 0 and "equal" in p.stdout else f"replay: {(p.stdout + p.stderr).strip()}"
+        for words, said in ((argv, "equal"), ([argv[0], "audit", "verify", *argv[3:]], "consistent")):
+            p = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+            if p.returncode or said not in p.stdout:
+                return f"{words[1]}: {(p.stdout + p.stderr).strip()}"
+        return None
 
     def kill(self, attempt, point):
         """Runs the attempt's next child and kills it at `point`. Returns where, or None: it was over before."""

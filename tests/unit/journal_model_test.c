@@ -4,6 +4,8 @@
  * operation the whole state. The file is closed and opened again in between. */
 #include "journal_test.h"
 
+#include "journal/audit.h"
+
 enum { SEEDS = 30, STEPS = 300, ITEMS = 5, ROWS = 3, GUARDS = 3, CHANGES = 4, RUNS = 12 };
 
 struct draft {              /* an item and all it points to */
@@ -25,7 +27,8 @@ struct world {
 
 /* What happened over all seeds: a kind that never did would be untested. */
 static struct {
-    int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles, takeovers;
+    int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles,
+        takeovers, audited;
     int64_t refused[GUARD_KINDS];
 } seen;
 
@@ -351,12 +354,32 @@ static void compare_find(struct world *w)
     compare(w, "find");
 }
 
+static bool complain(void *ctx, int64_t run, int64_t seq, const char *where, const char *what)
+{
+    buf_addf(ctx, "BROKEN %s (run %lld, row %lld): %s\n", where, (long long)run, (long long)seq, what);
+    return true;
+}
+
+/* The log says all that the projections do, and its chains hold. */
+static void audit(struct world *w)
+{
+    struct audit_counts counts;
+    struct err e = {0};
+
+    good(w->file->ops->commit(w->file, NULL, 0, &e), &e);      /* a bundle may wait for the next one */
+    good(journal_rebuild(w->file, false, complain, &w->left, &e), &e);
+    good(journal_verify(w->file, -1, &counts, complain, &w->left, &e), &e);
+    compare(w, "audit");
+    seen.audited += counts.changes;
+}
+
 /* Every row ever, and every bundle; then the same file by another connection. */
 static void reopen(struct world *w)
 {
     dump_all(w, w->file, &w->left);
     dump_all(w, w->model, &w->right);
     compare(w, "rows and bundles");
+    audit(w);
     w->file->ops->free(w->file);
     w->file = open_sqlite(w->dir, NULL);
     dump_all(w, w->file, &w->left);
@@ -408,7 +431,7 @@ static void test_sqlite_is_the_model(void **state)
         if (seen.refused[k] < 3)
             fail_msg("guard %d refused only %d times", k, (int)seen.refused[k]);
     }
-    assert_true(seen.reopened > SEEDS && seen.bundles > 10 && seen.takeovers > 10);
+    assert_true(seen.reopened > SEEDS && seen.bundles > 10 && seen.takeovers > 10 && seen.audited > 1000);
 }
 
 int main(void)

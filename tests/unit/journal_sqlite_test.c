@@ -112,7 +112,7 @@ static void test_foreign_files(void **state)
         {"create table t(x); pragma application_id = 252006675", "not a Midwatch journal"},
         {"pragma user_version = 7; create table t(x)", "not a Midwatch journal"},
         {"pragma application_id = 1835623543; pragma user_version = 3; create table t(x)",
-         "format 3, this program knows formats 1 to 2"},
+         "format 3, this program knows format 2"},
     };
     struct journal_options read_only = {.read_only = true};
     size_t i;
@@ -134,53 +134,6 @@ static void test_foreign_files(void **state)
         buf_free(&after);
         state_dir_free(dir);
     }
-}
-
-/* A journal of format 1 is read as it is, and brought to today's by the next owner: its effects count from their intents. */
-static void test_an_older_format(void **state)
-{
-    static const char older[] = "drop index effect_counts; drop table revoked; drop table breaker; drop table approval;"
-                                "alter table effect drop column counts_at; pragma user_version = 1";
-    char *dir = state_dir_new();
-    struct journal_options read_only = {.read_only = true};
-    struct journal *j = open_sqlite(dir, NULL);
-    struct row rows[2] = {{.seq = 1, .epoch = 1, .kind = ROW_INTENT, .path = STR("1"), .payload = STR("{}"), .at = 5000},
-                          {.seq = 2, .epoch = 1, .kind = ROW_INTENT, .path = STR("2"), .payload = STR("{\"undo_of\":\"1\"}"),
-                           .at = 6000}};
-    struct change changes[] = {{.kind = CHANGE_RUN_NEW, .uuid = STR("a"), .runbook = STR("t"), .bundle = STR("b")},
-                               {.kind = CHANGE_EFFECT_NEW, .path = STR("1"), .target = STR("sh:a"), .seq = 1, .n = 5000},
-                               {.kind = CHANGE_EFFECT_NEW, .path = STR("2"), .target = STR("sh:a"), .seq = 2}};
-    struct journal_item item = {.run = 1, .epoch = 1, .rows = rows, .nrows = 2, .changes = changes, .nchanges = 3};
-    struct buf before = BUF_INIT(MIB), after = BUF_INIT(MIB);
-    struct err e = {0};
-
-    (void)state;
-    good(j->ops->commit(j, &item, 1, &e), &e);
-    dump_state(j, &before);
-    assert_non_null(strstr(buf_text(&before), "effect 1.1 1..0 counts 5000"));
-    assert_non_null(strstr(buf_text(&before), "effect 1.2 2..0 counts 0"));
-    j->ops->free(j);
-    sql(dir, older);
-    j = open_sqlite(dir, &read_only);
-    dump_state(j, &after);
-    assert_non_null(strstr(buf_text(&after), "effect 1.1 1..0 counts 0"));
-    j->ops->free(j);
-    j = open_sqlite(dir, NULL);
-    buf_reset(&after);
-    dump_state(j, &after);
-    assert_string_equal(buf_text(&before), buf_text(&after));
-    changes[0] = (struct change){.kind = CHANGE_REVOKE, .key = STR("0123456"), .n = 1};
-    item = (struct journal_item){.changes = changes, .nchanges = 1};
-    good(j->ops->commit(j, &item, 1, &e), &e);
-    j->ops->free(j);
-    j = open_sqlite(dir, &read_only);
-    buf_reset(&after);
-    dump_state(j, &after);
-    assert_non_null(strstr(buf_text(&after), "revoked 0123456"));
-    j->ops->free(j);
-    buf_free(&before);
-    buf_free(&after);
-    state_dir_free(dir);
 }
 
 static void write_file(const char *dir, const char *name, const char *text, size_t n)
@@ -329,7 +282,6 @@ int main(void)
         cmocka_unit_test(test_a_dead_owner_holds_nothing),
         cmocka_unit_test(test_readers_beside_the_owner),
         cmocka_unit_test(test_foreign_files),
-        cmocka_unit_test(test_an_older_format),
         cmocka_unit_test(test_no_database),
         cmocka_unit_test(test_a_directory_that_is_read_only),
     };
