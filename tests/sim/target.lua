@@ -33,7 +33,8 @@ local function check(a, _, _, key) return get(a, "/key/" .. key).verdict end
 
 local function put(verb)
   return function(a, from, to, key)
-    local body = json.encode { verb = verb, value = to.value, generation = from and from.generation, key = key }
+    local before = type(from) == "table" and from.generation or nil
+    local body = json.encode { verb = verb, value = to.value, generation = before, key = key }
     local r = http { method = "PUT", url = url(a, ""), body = body, timeout = 8 }
     if r.status == 200 then return end
     if r.status == 409 then moved("HTTP 409") end
