@@ -86,9 +86,9 @@ static void remedy(struct text *t)
         buf_addf(&t->out, " < %d end", number(t, 20, 90));
     }
     buf_addf(&t->out, ", within = \"%ds\"%s }).outcome)%s\n", number(t, 3, 40),
-             PICK(t, "", "", "", ", on_failure = \"continue\"", ", on_failure = \"escalate\"", ", approve = true",
-                  ", approve = { of = 2, within = \"40s\" }", ", approve = { once = \"k\" }", ", hold = \"2s\"", ", pause = \"1s\"",
-                  ", stop_after_errors = 3", ", when = function() return true end"),
+             PICK(t, "", "", "", ", on_failure = \"continue\"", ", on_failure = \"escalate\"",
+                  ", approve = true", ", approve = { of = 2, within = \"40s\" }", ", approve = { once = \"k\" }",
+                  ", hold = \"2s\"", ", pause = \"1s\"", ", stop_after_errors = 3", ", when = function() return true end"),
              guarded ? " end" : "");
 }
 

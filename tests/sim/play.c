@@ -73,6 +73,7 @@ void sim_wrong(struct sim *s, const char *checker, const char *fmt, ...)
 int sim_point(void *sim, const char *call)
 {
     struct sim *s = sim;
+    bool writes;
 
     if (s->quiet)
         return 0;
@@ -88,7 +89,8 @@ int sim_point(void *sim, const char *call)
         sim_log(s, "%s fails", call);
         return ERR_IO;
     }
-    return (strcmp(call, "begin") == 0 || strcmp(call, "disk write") == 0) && s->points >= s->full_from && s->points < s->full_till ? ERR_DISK : 0;
+    writes = strcmp(call, "begin") == 0 || strcmp(call, "disk write") == 0;
+    return writes && s->points >= s->full_from && s->points < s->full_till ? ERR_DISK : 0;
 }
 
 static void on_row(void *ctx, const struct run *r, const struct row *row, bool replayed)

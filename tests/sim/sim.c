@@ -72,7 +72,8 @@ static void compare(const struct buf *a, const struct buf *b, struct buf *why)
         y += n + 1;
     }
     if (*x || *y)
-        buf_addf(why, "twin: the same seed went two ways: '%.*s' and '%.*s'\n", (int)strcspn(x, "\n"), x, (int)strcspn(y, "\n"), y);
+        buf_addf(why, "twin: the same seed went two ways: '%.*s' and '%.*s'\n", (int)strcspn(x, "\n"), x,
+                 (int)strcspn(y, "\n"), y);
 }
 
 /* Plays a seed, and again if `twice`. Adds what is wrong to why, and the log to `log` if it is not NULL. */
@@ -255,19 +256,20 @@ static uint64_t option(int argc, char **argv, const char *name, uint64_t absent)
 int main(int argc, char **argv)
 {
     struct err e = {0};
+    const char *what = argc > 1 ? argv[1] : "";
     int rc;
 
     srandom((unsigned)time(NULL));
-    if (argc < 2 || (strcmp(argv[1], "--show") != 0 && strcmp(argv[1], "--planted") != 0 && strcmp(argv[1], "--regressions") != 0))
+    if (strcmp(what, "--show") != 0 && strcmp(what, "--planted") != 0 && strcmp(what, "--regressions") != 0)
         return many(option(argc, argv, "--from", 1), option(argc, argv, "--seeds", 1000), option(argc, argv, "--jobs", 2));
     if (open_place(&e) < 0) {
         fprintf(stderr, "sim: %s\n", e.msg);
         return 1;
     }
-    if (strcmp(argv[1], "--show") == 0)
+    if (strcmp(what, "--show") == 0)
         rc = show(option(argc, argv, "--show", 1));
     else
-        rc = strcmp(argv[1], "--planted") == 0 ? find_planted() : play_regressions();
+        rc = strcmp(what, "--planted") == 0 ? find_planted() : play_regressions();
     close_place();
     return rc;
 }
