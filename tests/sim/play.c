@@ -331,7 +331,7 @@ static void buried(struct sim *s, struct process *p)
 /* Between two processes: time passes, requests arrive or do not, the clock is set, the halt may be released. */
 static void between(struct sim *s)
 {
-    s->base += rng_between(&s->rng, 0, 20000);
+    s->base += rng_between(&s->rng, 0, 20000) + (s->plant == PLANT_SLOW ? 3 * 3600000 : 0);
     world_arrive(s);
     world_settle(s);
     if (rng_chance(&s->rng, 15))

@@ -32,6 +32,7 @@ static const struct {
     {PLANT_NO_ESCALATION, "an escalation is not opened", "escalation"},
     {PLANT_LOSE_RUN, "a run is gone", "lost"},
     {PLANT_STUCK, "a run is never taken up again", "lost"},
+    {PLANT_SLOW, "hours pass between two processes", "late"},
     {PLANT_CHANGED_ROW, "an observation is changed afterwards", "replay"},
     {PLANT_NO_ANSWERS, "nobody had said yes", "approval"},
     {PLANT_KEEP_LOCKS, "an END frees nothing", "locks"},
@@ -45,7 +46,10 @@ static const struct {
     uint64_t seed;
     const char *name;
 } regressions[] = {
-    {1, "the first seed"},
+    {14, "a run that was taken up again ended its wait with the time of the resume"},
+    {98, "a timer failed while an intent was committed, and the effect was freed under it"},
+    {60, "a person's word about an effect that a crash cut off stopped the run for good"},
+    {1162, "a run was released while it waited for something else, and nobody was told"},
 };
 
 static struct config *config;

@@ -18,14 +18,14 @@ enum {
     BOXES = 4, BOOKS = 3, RUNS_MAX = 5, KEYS_MAX = 1024, RECEIPTS_MAX = 4096, FLYING_MAX = 64,
     LIVES_MAX = 16,             /* processes of one seed */
     CALM_FROM = 10,             /* from this life on nothing fails any more: everything has to end */
-    SIM_TIME_MAX_S = 4 * 3600,  /* virtual time that a run may take in all */
+    SIM_TIME_MAX_S = 2 * 3600,  /* virtual time that a run may take in all */
 };
 
 /* What a planted fault breaks, so that a checker must find it. */
 enum plant {
     PLANT_NONE, PLANT_LOSE_COMMIT, PLANT_ACT_TWICE, PLANT_BLIND_LOOKS, PLANT_NO_GUARDS, PLANT_FALSE_ABSENT, PLANT_FALSE_APPLIED,
     PLANT_UNKNOWN_EVIDENCE, PLANT_TWO_ENDS, PLANT_NO_ESCALATION, PLANT_LOSE_RUN, PLANT_CHANGED_ROW, PLANT_NO_ANSWERS,
-    PLANT_KEEP_LOCKS, PLANT_FREE_LOCKS, PLANT_DEAF_HALT, PLANT_SILENT_END, PLANT_REAL_RANDOM, PLANT_STUCK, PLANTS,
+    PLANT_KEEP_LOCKS, PLANT_FREE_LOCKS, PLANT_DEAF_HALT, PLANT_SILENT_END, PLANT_REAL_RANDOM, PLANT_STUCK, PLANT_SLOW, PLANTS,
 };
 
 struct rng {
