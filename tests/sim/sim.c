@@ -49,6 +49,7 @@ static const struct {
     {14, "a run that was taken up again ended its wait with the time of the resume"},
     {98, "a timer failed while an intent was committed, and the effect was freed under it"},
     {60, "a person's word about an effect that a crash cut off stopped the run for good"},
+    {9253, "an undo that found everything back already left its effect unverified in the journal"},
     {1162, "a run was released while it waited for something else, and nobody was told"},
 };
 
