@@ -23,7 +23,7 @@ CORPUS = sorted(ROOT.glob("tests/flow/corpus/*.md"))
 CONFIG = {**{book: ["--config", ROOT / "runbooks/midwatch.example.yaml"] for book in RUNBOOKS + CORPUS},
           **{book: ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"] for book in VERBS}}
 PLAIN = ROOT / "runbooks/high-latency.md"       # needs no configuration
-SIM_SEEDS = 600
+SIM_SEEDS = 1000
 DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
         "metrics-down": ("escalated", 3), "cut": ("resolved", 0)}
 
@@ -98,7 +98,7 @@ def part_crash(build):
 
 def part_sim(build):
     """Named seeds, the planted faults that the checkers must find, and a walk over seeds."""
-    for argv in (["--regressions"], ["--planted"]):
+    for argv in (["--regressions"], ["--planted"], ["--nth"]):
         p = command([build / "sim", *argv], timeout=300)
         results = re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M)
         for ok, name in results:

@@ -45,7 +45,7 @@ int64_t sim_now(const struct sim *s)
 
 bool sim_is_calm(const struct sim *s)
 {
-    return s->life >= CALM_FROM;
+    return s->nth || s->life >= CALM_FROM;
 }
 
 void sim_log(struct sim *s, const char *fmt, ...)
@@ -250,10 +250,26 @@ static void forget_lost_starts(struct sim *s)
     }
 }
 
+static void fate_of_nth(struct sim *s)
+{
+    if (s->nth->how == NTH_DIES)
+        s->crash_at = s->nth->at;
+    else if (s->nth->how == NTH_FAILS)
+        s->fail_at = s->nth->at;
+    else
+        s->full_from = s->nth->at, s->full_till = INT64_MAX;
+}
+
 /* What goes wrong in this life. */
 static void fate(struct sim *s)
 {
     s->points = s->crash_at = s->fail_at = s->full_from = s->full_till = s->cancel_at = 0;
+    for (size_t i = 0; i < s->nruns; i++) {
+        if (s->runs[i].id == 0)
+            arm(s, s->runs[i].at - sim_now(s), set_due);
+    }
+    if (s->nth && s->life == 0)
+        fate_of_nth(s);
     if (sim_is_calm(s))
         return;
     if (rng_chance(&s->rng, 60))
@@ -269,10 +285,6 @@ static void fate(struct sim *s)
     if (rng_chance(&s->rng, 6)) {
         s->cancel_at = sim_now(s) + rng_between(&s->rng, 0, 40000);
         arm(s, s->cancel_at - sim_now(s), set_due);
-    }
-    for (size_t i = 0; i < s->nruns; i++) {
-        if (s->runs[i].id == 0)
-            arm(s, s->runs[i].at - sim_now(s), set_due);
     }
 }
 
@@ -416,20 +428,21 @@ static void set_up(struct sim *s)
                                       .book = (int)rng_below(&s->rng, BOOKS)};
 }
 
-void sim_play(struct sim *s, uint64_t seed, enum plant plant, struct config *config, const char *dir)
+void sim_play(struct sim *s, uint64_t seed, enum plant plant, const struct nth *nth, struct config *config, const char *dir)
 {
     struct process p = {0};
     struct err e = {0};
 
-    *s = (struct sim){.seed = seed, .plant = plant, .config = config, .rng = {seed}, .log = BUF_INIT(16 * MIB),
+    *s = (struct sim){.seed = seed, .plant = plant, .nth = nth, .config = config, .rng = {seed}, .log = BUF_INIT(16 * MIB),
                       .why = BUF_INIT(MIB)};
     snprintf(s->dir, sizeof(s->dir), "%s", dir);
-    s->on_disk = rng_chance(&s->rng, 25);
+    s->on_disk = rng_chance(&s->rng, 25) || nth;
     if (s->on_disk)
         disk_init(s);
     set_up(s);
     for (s->life = 0; s->life < LIVES_MAX; s->life++) {
         live(s);
+        s->reached = s->life == 0 ? s->points : s->reached;
         if (is_over(s))
             break;
     }

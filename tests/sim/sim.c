@@ -4,6 +4,7 @@
  *   sim [--seeds N] [--from SEED] [--jobs N]     N seeds, in so many processes
  *   sim --show SEED                              the log of one, and what is wrong with it
  *   sim --planted                                each planted fault must be found by its checker
+ *   sim --nth                                    one process dies, one call fails, the disk is full, at every point there is
  *   sim --regressions                            the seeds that once found something */
 #include "sim.h"
 
@@ -86,10 +87,10 @@ static void play(uint64_t seed, enum plant plant, bool twice, struct buf *why, s
 {
     struct sim *s = xcalloc(2, sizeof(*s));
 
-    sim_play(&s[0], seed, plant, config, dir);
+    sim_play(&s[0], seed, plant, NULL, config, dir);
     if (twice) {
         sim_deinit_journal(&s[0]);
-        sim_play(&s[1], seed, plant, config, dir);
+        sim_play(&s[1], seed, plant, NULL, config, dir);
         compare(&s[0].log, &s[1].log, why);
         sim_deinit(&s[1]);
     }
@@ -231,6 +232,41 @@ static int find_planted(void)
     return missed > 0;
 }
 
+/* Every point of one seed, until the first process passes untouched. */
+static int every_point(uint64_t seed, int how)
+{
+    static const char *const words[NTH_KINDS] = {"dies at", "fails in call", "has a full disk from"};
+    struct nth nth = {.how = how};
+    struct sim *s = xcalloc(1, sizeof(*s));
+    int failed = 0;
+
+    do {
+        nth.at++;
+        sim_play(s, seed, PLANT_NONE, &nth, config, dir);
+        if (s->why.len)
+            printf("not ok - sim: seed %llu %s %lld\n%s", (unsigned long long)seed, words[how], (long long)nth.at, buf_text(&s->why));
+        failed += s->why.len > 0;
+        sim_deinit(s);
+    } while (s->reached >= nth.at && failed < 5);
+    if (!failed)
+        printf("ok - sim: seed %llu %s each of %lld points\n", (unsigned long long)seed, words[how], (long long)nth.at - 1);
+    fflush(stdout);
+    free(s);
+    return failed > 0;
+}
+
+static int play_nth(void)
+{
+    static const uint64_t seeds[] = {7, 11};     /* branches, changes that stay and changes for a while */
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+        for (int how = 0; how < NTH_KINDS; how++)
+            failed += every_point(seeds[i], how);
+    }
+    return failed > 0;
+}
+
 static int play_regressions(void)
 {
     int failed = 0;
@@ -262,19 +298,23 @@ int main(int argc, char **argv)
 {
     struct err e = {0};
     const char *what = argc > 1 ? argv[1] : "";
+    static const struct {
+        const char *name;
+        int (*play)(void);
+    } others[] = {{"--planted", find_planted}, {"--nth", play_nth}, {"--regressions", play_regressions}};
+    int (*other)(void) = NULL;
     int rc;
 
     srandom((unsigned)time(NULL));
-    if (strcmp(what, "--show") != 0 && strcmp(what, "--planted") != 0 && strcmp(what, "--regressions") != 0)
+    for (size_t i = 0; i < 3; i++)
+        other = strcmp(what, others[i].name) == 0 ? others[i].play : other;
+    if (!other && strcmp(what, "--show") != 0)
         return many(option(argc, argv, "--from", 1), option(argc, argv, "--seeds", 1000), option(argc, argv, "--jobs", 2));
     if (open_place(&e) < 0) {
         fprintf(stderr, "sim: %s\n", e.msg);
         return 1;
     }
-    if (strcmp(what, "--show") == 0)
-        rc = show(option(argc, argv, "--show", 1));
-    else
-        rc = strcmp(what, "--planted") == 0 ? find_planted() : play_regressions();
+    rc = other ? other() : show(option(argc, argv, "--show", 1));
     close_place();
     return rc;
 }

@@ -68,11 +68,20 @@ struct sim_run {
     bool durable, undoing;
 };
 
+/* Exactly one thing goes wrong: at point `at` of the first process it dies, the call fails, or the disk is full from there
+ * on until the process ends. */
+struct nth {
+    enum { NTH_DIES, NTH_FAILS, NTH_FULL, NTH_KINDS } how;
+    int64_t at;
+};
+
 struct store;
 
 struct sim {
     uint64_t seed;
     enum plant plant;
+    const struct nth *nth;      /* or NULL: whatever the seed says */
+    int64_t reached;            /* points of the first process */
     bool on_disk;
     struct rng rng;             /* of the world and the schedule */
     struct buf log;             /* everything that happened, in order: two plays of a seed are compared by it */
@@ -115,7 +124,7 @@ void sim_wrong(struct sim *s, const char *checker, const char *fmt, ...) __attri
 /* A point at which the process may die, or the call fail. */
 int sim_point(void *sim, const char *call);
 /* Plays one seed from its world to its checks. Fills log and why. */
-void sim_play(struct sim *s, uint64_t seed, enum plant plant, struct config *config, const char *dir);
+void sim_play(struct sim *s, uint64_t seed, enum plant plant, const struct nth *nth, struct config *config, const char *dir);
 void sim_deinit_journal(struct sim *s);
 void sim_deinit(struct sim *s);
 bool sim_is_calm(const struct sim *s);
