@@ -58,7 +58,7 @@ static int find_unknown(struct journal *j, int64_t run, const char *path, struct
 
 struct word {
     struct row rows[2];
-    struct change changes[2];
+    struct change changes[3];
     size_t nrows, nchanges;
     struct buf texts[2];        /* what the rows borrow */
     int64_t at;
@@ -129,6 +129,8 @@ static int release(struct word *w, struct journal *j, const struct run_info *inf
     w->changes[w->nchanges++] = (struct change){.kind = CHANGE_RUN_END, .outcome = STR("escalated"),
                                                 .reason = s.unknown ? STR("unknown_effect") : STR("error")};
     w->changes[w->nchanges++] = (struct change){.kind = CHANGE_UNLOCK_ALL};
+    w->changes[w->nchanges++] = (struct change){
+        .kind = CHANGE_ESCALATION, .n = 1, .text = json_slice((struct str){w->texts[0].data, w->texts[0].len}, "text")};
     json_decref(s.for_a_while);
     buf_free(&s.ending);
     buf_free(&left);
