@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { LOOK_MS = 2000 };        /* between the last look and the intent */
+
 /* intent: nothing arrives without an earlier durable intent, one for each time that it was sent. */
 static void check_intent(struct sim *s)
 {
@@ -128,7 +130,8 @@ static bool is_kind(const json_t *row, const char *kind)
     return strcmp(json_get_string(row, "kind", ""), kind) == 0;
 }
 
-/* reality: what the journal says happened did, and what it says did not, did not. */
+/* reality: what the journal says happened did, and what it says did not, did not. What somebody else made as it was wanted
+ * since the last look before the intent cannot be told from the effect. */
 static void check_reality(struct shown_run *r)
 {
     struct sim *s = r->sim;
@@ -139,7 +142,7 @@ static void check_reality(struct shown_run *r)
         bool moved = false;
 
         for (int b = 0; k && b < BOXES; b++)
-            moved = moved || (strcmp(s->boxes[b].target, k->target) == 0 && s->boxes[b].foreign_at >= k->first_at);
+            moved = moved || (strcmp(s->boxes[b].target, k->target) == 0 && s->boxes[b].foreign_at >= k->first_at - LOOK_MS);
         if (k && k->applied && (x->state == EFFECT_ABSENT || x->state == EFFECT_FAILED))
             sim_wrong(s, "reality", "run %lld says %s is %s, and it happened", (long long)r->info.id, x->path,
                       effect_state_name(x->state));

@@ -8,7 +8,7 @@
 struct text {
     struct rng *r;
     struct buf out;
-    int names, number;
+    int names;
 };
 
 static const char *pick(struct text *t, const char *const *list, uint32_t n)
@@ -168,7 +168,7 @@ static void block(struct text *t, int depth, bool inside)
 
 char *invent_book(struct rng *r, int n)
 {
-    struct text t = {.r = r, .out = BUF_INIT(MIB), .number = n};
+    struct text t = {.r = r, .out = BUF_INIT(MIB)};
 
     buf_addf(&t.out, "---\nrunbook: book%d\nsummary: invented\nuses: { east: east, west: west }\nmay:\n", n);
     for (int i = 0; i < 8; i++) {

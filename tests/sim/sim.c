@@ -244,7 +244,8 @@ static int every_point(uint64_t seed, int how)
         nth.at++;
         sim_play(s, seed, PLANT_NONE, &nth, config, dir);
         if (s->why.len)
-            printf("not ok - sim: seed %llu %s %lld\n%s", (unsigned long long)seed, words[how], (long long)nth.at, buf_text(&s->why));
+            printf("not ok - sim: seed %llu %s %lld\n%s", (unsigned long long)seed, words[how], (long long)nth.at,
+                   buf_text(&s->why));
         failed += s->why.len > 0;
         sim_deinit(s);
     } while (s->reached >= nth.at && failed < 5);

@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { LATE_MS = 13000 };       /* behind the deadline of an effect (10 s), within the grace */
 
