@@ -141,6 +141,12 @@ static void check_reality(struct shown_run *r)
         const struct known *k = world_known(s, x->key);
         bool moved = false;
 
+        for (size_t n = 0; k && n < s->nreceipts; n++) {
+            const struct receipt *o = &s->receipts[n];
+
+            moved = moved || (o->applied && o->run != r->info.id && o->at >= k->first_at - LOOK_MS &&
+                              strcmp(s->boxes[o->box].target, k->target) == 0);
+        }
         for (int b = 0; k && b < BOXES; b++)
             moved = moved || (strcmp(s->boxes[b].target, k->target) == 0 && s->boxes[b].foreign_at >= k->first_at - LOOK_MS);
         if (k && k->applied && (x->state == EFFECT_ABSENT || x->state == EFFECT_FAILED))
