@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,14 +103,28 @@ int connect(int fd, const struct sockaddr *to, socklen_t n)
     return to->sa_family == AF_INET && fails("connect") ? refused(ECONNREFUSED) : (int)syscall(SYS_connect, fd, to, n);
 }
 
-int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-                 char *const argv[], char *const env[])
-{
-    int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const[],
-                char *const[]);
+/* vfork returns twice on one stack, so a function around it cannot be C: it asks, and jumps to the real one. */
+void *real_vfork;
 
-    if (fails("spawn"))
-        return EAGAIN;
-    real = dlsym(RTLD_NEXT, "posix_spawnp");
-    return real(pid, file, actions, attr, argv, env);
+int refuses_vfork(void);
+int refuses_vfork(void)
+{
+    if (!real_vfork)
+        real_vfork = dlsym(RTLD_NEXT, "vfork");
+    return fails("spawn") ? (errno = EAGAIN) : 0;
 }
+
+#ifdef __x86_64__
+__asm__(".globl vfork\n"
+        ".type vfork, @function\n"
+        "vfork:\n"
+        "    sub $8, %rsp\n"
+        "    call refuses_vfork@PLT\n"
+        "    add $8, %rsp\n"
+        "    test %eax, %eax\n"
+        "    jnz 1f\n"
+        "    mov real_vfork@GOTPCREL(%rip), %rax\n"
+        "    jmp *(%rax)\n"
+        "1:  mov $-1, %eax\n"
+        "    ret\n");
+#endif
