@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real processes killed at random: `midwatch run`, kill -9, `midwatch resume`, until it has ended. The change is a program
-that writes a log of its own and outlives a killed midwatch; what that log says tells whether a run was lost, a change
+that writes a log, which is the world; what that log says tells whether a run was lost, a change
 doubled, or something happened in silence."""
 import concurrent.futures
 import contextlib
@@ -16,13 +16,13 @@ import time
 ENDS_WITHIN_S = 120
 WORKERS = 48            # they mostly wait for the grace of an effect whose answer is lost
 CONFIG = """commands:
-  size: {{ argv: [cat, {world}/size], read: {{ returns: integer }} }}
+  size: {{ argv: [tail, -n, "1", {world}/log], read: {{ returns: integer }} }}
   set_size: {{ argv: [{world}/set, "{{{{n}}}}"], params: {{ n: {{ type: integer, max: 9 }} }},
               timeout: 1s, effect: {{ class: ensure, target: pool, state: size, sets: n }} }}
 """
+# One write, so that a program killed with its midwatch has made the change or not.
 SET = """#!/bin/sh
 echo "$1" >> {world}/log
-echo "$1" > {world}/size.new && mv {world}/size.new {world}/size
 """
 RUNBOOK = """---
 runbook: kill-flow
@@ -50,7 +50,7 @@ class Loop:
         self.kills, self.wrong, self.counts = 0, [], {"lost": 0, "doubled": 0, "silent": 0}
         self.world.mkdir()
         for path, text, mode in [("midwatch.yaml", CONFIG, 0o600), ("kill-flow.md", None, 0o600), ("world/set", SET, 0o700),
-                                 ("world/size", "3\n", 0o600), ("world/log", "", 0o600)]:
+                                 ("world/log", "3\n", 0o600)]:
             (directory / path).write_text(RUNBOOK if text is None else text.format(world=self.world))
             (directory / path).chmod(mode)
 
@@ -97,7 +97,7 @@ class Loop:
             if self.attempt(last, wanted, kill_after):
                 break
         run, outcome = self.newest()
-        changes, self.size = self.log()[before:], int((self.world / "size").read_text())
+        changes, self.size = self.log()[before:], int(self.log()[-1])
         if run <= last or not outcome:
             self.count("lost", f"run {number} did not end: {run} {outcome}")
         elif len(changes) > 1:
