@@ -325,10 +325,11 @@ static void check_locks(struct shown_run *r)
 
 static void check_replay(struct shown_run *r)
 {
+    const struct check_mode mode = {0};
+    struct replay_result result;
     struct err e = {0};
-    size_t rows;
 
-    if (replay_run(r->sim->config, r->journal, r->info.id, 0, &rows, &e) < 0)
+    if (replay_run(r->sim->config, r->journal, r->info.id, &mode, &result, &e) < 0)
         sim_wrong(r->sim, "replay", "%s", e.msg);
 }
 
