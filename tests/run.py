@@ -23,6 +23,7 @@ CORPUS = sorted(ROOT.glob("tests/flow/corpus/*.md"))
 CONFIG = {**{book: ["--config", ROOT / "runbooks/midwatch.example.yaml"] for book in RUNBOOKS + CORPUS},
           **{book: ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"] for book in VERBS}}
 PLAIN = ROOT / "runbooks/high-latency.md"       # needs no configuration
+SIM_SEEDS = 1000
 DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
         "metrics-down": ("escalated", 3), "cut": ("resolved", 0)}
 
@@ -90,9 +91,26 @@ def part_e2e(build):
 
 
 def part_crash(build):
-    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--quick", "--kills", "5"], timeout=1500)
+    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--quick", "--kills", "60"], timeout=1500)
     m = re.search(r"^crash: (\d+) passed, (\d+) failed$", p.stdout, re.M)
     yield f"crash ({m.group(1) if m else 0} kills)", None if m and m.group(2) == "0" and p.returncode == 0 else tail(p)
+
+
+def part_sim(build):
+    """Named seeds, the planted faults that the checkers must find, and a walk over seeds."""
+    for argv in (["--regressions"], ["--planted"], ["--nth"]):
+        p = command([build / "sim", *argv], timeout=300)
+        results = re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M)
+        for ok, name in results:
+            yield name, None if ok == "ok" else tail(p)
+        if not results:
+            yield "sim " + argv[0], tail(p)
+    p = command([build / "sim", "--seeds", SIM_SEEDS, "--from", 1], timeout=600)
+    yield f"sim ({SIM_SEEDS} seeds)", None if p.returncode == 0 else tail(p)
+
+
+def part_fault(build):
+    yield from scripts(build, "tests/fault/fault.py", "")
 
 
 def part_cancel(build):
@@ -145,10 +163,11 @@ def part_fuzz(_):
 
 
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
-         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "valgrind": part_valgrind,
-         "fuzz": part_fuzz, "demo": part_demo, "e2e": part_e2e}
+         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "sim": part_sim,
+         "valgrind": part_valgrind, "fuzz": part_fuzz, "demo": part_demo, "fault": part_fault, "e2e": part_e2e}
 # What works, one after the other, and beside it what mostly sleeps.
-LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "valgrind", "fuzz"], ["demo", "flow", "e2e"]]
+LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "sim", "valgrind", "fuzz"],
+         ["demo", "flow", "fault", "e2e"]]
 
 
 def run_lane(names, build, results):

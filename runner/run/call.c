@@ -245,6 +245,8 @@ void part_ask(struct part *p, enum question_kind kind, struct str args, struct s
     struct answerer *a = engine_opts(p->call->run->engine)->answerer;
     struct err e = {0};
 
+    if (p->call->run->phase == PHASE_SETTLED)       /* something broke on the way here: nothing is asked or sent any more */
+        return;
     p->question = (struct question){
         .kind = kind, .label = p->label, .name = p->name, .instance = p->instance, .args = args, .text = str_of(""),
         .args_hash = p->hash, .target = target, .extra = extra, .timeout_ms = timeout_ms, .done = answered,

@@ -131,6 +131,18 @@ static const char *refusal_now(struct part *p, struct buf *why)
     return NULL;
 }
 
+/* Nothing is to be sent. The row ends the call, and what it would have undone is undone. */
+static void skip(struct part *p, const char *outcome, const json_t *state, const char *why)
+{
+    struct run *r = p->call->run;
+    struct effect *undone = p->life->undo_of;
+
+    life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O* s:s* s:s}", "outcome", outcome, "state", state, "undo_of",
+                                          undone ? undone->path : NULL, "why", why));
+    if (undone)
+        change_effect(r, undone, 0);
+}
+
 static void looked(void *part, struct str answer)
 {
     struct part *p = part;
@@ -144,8 +156,7 @@ static void looked(void *part, struct str answer)
     else if (!state)
         refuse(p, "no_data", json_get_string(a, "why", "the state of the target cannot be read"));
     else if (strcmp(verdict, "applied") == 0)
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s* s:s}", "outcome", "already", "state", state, "undo_of",
-                                              l->undo_of ? l->undo_of->path : NULL, "why", "already so"));
+        skip(p, "already", state, "already so");
     else if (strcmp(verdict, "moved") == 0)
         life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
                                                "somebody else changed the target since the plan; nothing was sent"));
@@ -173,8 +184,7 @@ void life_look(struct part *p)
     if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
         return;
     if (l->undo_of && strcmp(json_get_string(l->declared, "undo", ""), "not needed") == 0) {
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s s:s}", "outcome", "not_needed", "undo_of", l->undo_of->path, "why",
-                                              "needs no undo"));
+        skip(p, "not_needed", NULL, "needs no undo");
         return;
     }
     refusal = refusal_now(p, &why);

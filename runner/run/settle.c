@@ -133,6 +133,8 @@ static int release(struct word *w, struct journal *j, const struct run_info *inf
     w->changes[w->nchanges++] = (struct change){.kind = CHANGE_UNLOCK_ALL};
     if (s.unknown)
         w->changes[w->nchanges++] = (struct change){.kind = CHANGE_VERDICT, .runbook = str_of(info->runbook)};
+    w->changes[w->nchanges++] = (struct change){
+        .kind = CHANGE_ESCALATION, .n = 1, .text = json_slice((struct str){w->texts[0].data, w->texts[0].len}, "text")};
     json_decref(s.for_a_while);
     buf_free(&s.ending);
     buf_free(&left);

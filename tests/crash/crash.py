@@ -256,17 +256,17 @@ def main():
     parser.add_argument("--flows", default=",".join(FLOWS))
     parser.add_argument("--thorough", type=int, default=6, help="every how many first kills the resume dies at all its points")
     parser.add_argument("--quick", action="store_true", help="few kills in recovery")
-    parser.add_argument("--kills", type=int, default=0, help="real processes killed at random as well (kills.py)")
+    parser.add_argument("--kills", type=int, default=0, help="so many kill -9 of real processes as well (kills.py)")
     args = parser.parse_args()
     tried, failures = 0, []
     with tempfile.TemporaryDirectory(prefix="midwatch-crash-") as scratch:
-        for name in args.flows.split(","):
+        for name in filter(None, args.flows.split(",")):
             flow = Flow(pathlib.Path(args.build).resolve(), name, pathlib.Path(scratch))
             n, bad = points_of(flow, 0 if args.quick else args.thorough)
             tried, failures = tried + n, failures + bad
     if args.kills:
         import kills
-        n, bad = kills.loop(pathlib.Path(args.build).resolve(), args.kills)
+        n, bad = kills.kill_many(pathlib.Path(args.build).resolve(), args.kills)
         tried += n
         failures += bad
     for line in failures[:20]:
