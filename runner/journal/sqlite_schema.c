@@ -39,7 +39,7 @@ const struct sqlite_projection sqlite_projections[] = {
     {NULL, NULL, NULL},
 };
 const struct sqlite_index sqlite_indexes[] = {
-    {"run_open", "run(id) where state != 4"},
+    {"run_agenda", "run(state, wake_at) where state != 4"},
     {"lock_run", "lock(run)"},
     {"escalation_open", "escalation(run) where open"},
     {NULL, NULL},

@@ -31,6 +31,8 @@ struct registry_options {
 };
 int registry_new(const struct registry_options *o, struct registry **out, struct err *e);
 void registry_free(struct registry *r);
+/* Another one with the same options, and nothing loaded. */
+int registry_like(const struct registry *r, struct registry **out, struct err *e);
 
 /* Makes sure instance `instance` of the config is loaded, and returns its declarations
  * ({name, things, reads, effects}), borrowed. Errors: ERR_NOT_FOUND no such instance or plugin (names the

@@ -177,6 +177,16 @@ static void expired(void *ctx)
     answer_row(c, NULL, "expired", false);
 }
 
+static int64_t deadline_of(const struct asked *a)
+{
+    return a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000);
+}
+
+int64_t ask_wakes(const struct call *c)
+{
+    return c->asked && c->asked->is_open ? deadline_of(c->asked) : -1;
+}
+
 /* It is durable that it was asked: show it. */
 static void show(struct run *r, void *ctx, const struct row *row, const char *refusal)
 {
@@ -189,8 +199,9 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
 
     (void)row, (void)refusal;
     a->q = (struct enquiry){.run = r->id, .path = c->path, .title = c->title, .args = a->args, .asked_at = a->asked_at,
-                            .deadline = a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000),
+                            .deadline = deadline_of(a),
                             .requester_may = requester_may(a->args), .answer = answered, .ctx = c};
+    a->q.votes = a->votes;
     left = a->q.deadline - run_now(r);
     if (left <= 0) {
         answer_row(c, NULL, "expired", false);
@@ -207,6 +218,7 @@ void ask_live(struct call *c)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
+    struct change *change;
     char line[32];
     int n;
 
@@ -218,7 +230,9 @@ void ask_live(struct call *c)
         n = snprintf(line, sizeof(line), "{\"line\":%d}", c->line);
         run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){line, (size_t)n});
     }
-    run_change(r, CHANGE_RUN_STATE)->run_state = RUN_WAITING_PERSON;
+    change = run_change(r, CHANGE_RUN_STATE);
+    change->run_state = RUN_WAITING_PERSON;
+    change->n = deadline_of(c->asked);
     run_commit(r, NULL, 0, 0, show, c);
 }
 

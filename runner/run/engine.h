@@ -37,6 +37,7 @@ struct engine_options {
     struct engine_watch watch;
     bool stop_when_settled;         /* stop the host once every run is settled */
     int gc_mode;                    /* of run states: determinism tests */
+    bool evict_always;              /* a run is rebuilt from its journal whenever nothing of it is on its way: the same */
 };
 int engine_new(const struct engine_options *o, struct engine **out, struct err *e);
 void engine_free(struct engine *n);

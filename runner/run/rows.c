@@ -273,6 +273,7 @@ static void flushed(void *ctx, const struct journal_item *item, const struct err
     struct run *r = ctx;
     struct err fenced = {0};
 
+    r->flushes--;
     if (e) {
         engine_fatal(r->engine, e);
     } else if (item->result != ITEM_COMMITTED) {
@@ -315,6 +316,29 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
     return true;
 }
 
+/* Looks and pauses can be made again; what else a row says is synced. */
+static bool is_soft(const struct batch *b)
+{
+    size_t i;
+
+    for (i = 0; i < b->nrows; i++) {
+        if (b->rows[i].kind != ROW_OBS && b->rows[i].kind != ROW_TIMER)
+            return false;
+    }
+    return true;
+}
+
+void run_submit(struct run *r, writer_done_fn done, void *ctx)
+{
+    struct journal_item item = item_of(r, &r->pending);
+    struct err e = {0};
+
+    item.soft = is_soft(&r->pending);
+    if (writer_submit(engine_opts(r->engine)->writer, &item, done, ctx, &e) < 0)
+        engine_fatal(r->engine, &e);
+    batch_reset(&r->pending);
+}
+
 static void flush_time(void *ctx)
 {
     ((struct run *)ctx)->flush_timer = NULL;    /* the turn that follows looks */
@@ -324,7 +348,6 @@ void run_flush_if_due(struct run *r)
 {
     struct host *h = engine_host(r->engine);
     int64_t left = r->pending.since + FLUSH_AFTER_MS - h->ops->mono_ms(h);
-    struct journal_item item;
     struct err e = {0};
 
     if (r->replay_only || r->barrier.active || r->pending.nrows == 0)
@@ -334,8 +357,6 @@ void run_flush_if_due(struct run *r)
             run_fail(r, &e);
         return;
     }
-    item = item_of(r, &r->pending);
-    if (writer_submit(engine_opts(r->engine)->writer, &item, flushed, r, &e) < 0)
-        engine_fatal(r->engine, &e);
-    batch_reset(&r->pending);
+    r->flushes++;
+    run_submit(r, flushed, r);
 }

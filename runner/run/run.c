@@ -214,9 +214,24 @@ static void end_elsewhere(struct run *r)
     buf_free(&more);
 }
 
+/* In the order in which they were made, the oldest first: so timers for one moment fire in the order that they had. */
+static void calls_live(struct run *r)
+{
+    struct call *c, **list;
+    size_t n = 0, i;
+
+    for (c = r->calls; c; c = c->next)
+        n++;
+    list = xcalloc(n + 1, sizeof(struct call *));
+    for (i = n, c = r->calls; c; c = c->next)
+        list[--i] = c;
+    for (i = 0; i < n && r->phase == PHASE_LIVE; i++)
+        list[i]->op->live(list[i]);
+    free(list);
+}
+
 static void take_up_live(struct run *r)
 {
-    struct call *c, *next;
 
     r->phase = PHASE_LIVE;
     if (r->elsewhere) {
@@ -229,10 +244,7 @@ static void take_up_live(struct run *r)
         run_cancel(r);
     run_arm_escalation(r);
     run_arm_temporary(r);
-    for (c = r->calls; c && r->phase == PHASE_LIVE; c = next) {
-        next = c->next;
-        c->op->live(c);
-    }
+    calls_live(r);
 }
 
 /* The call that a row belongs to. An undo that the host made when the run ended begins with its first row. */
@@ -336,6 +348,8 @@ bool run_pump(struct run *r)
     for (i = 0; i < STEPS_PER_TURN && r->phase != PHASE_SETTLED; i++) {
         if (!step(r))
             break;
+        if (r->engine->o.evict_always && evict_wanted(r))
+            return true;
     }
     if (r->ended && r->phase == PHASE_REPLAY)
         run_settle_phase(r);
