@@ -30,7 +30,7 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     struct live *l = (struct live *)a;
     char instance[256], verb[128];
     struct str v = gate_verb(q->name);
-    struct body_request r = {.instance = instance, .verb = verb, .args = q->args, .extra = q->extra,
+    struct body_request r = {.instance = instance, .verb = verb, .args = q->args, .extra = q->extra, .run = q->run,
                              .timeout_ms = q->timeout_ms};
     struct registry *registry = q->registry ? q->registry : l->registry;
     struct body_call *call;

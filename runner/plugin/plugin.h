@@ -27,6 +27,9 @@ struct registry_options {
     struct config *config;          /* borrowed; may be NULL when sealed */
     bool sealed;                    /* no primitives, ever */
     bool reads_only;                /* apply is refused, http lets through only what stores nothing (plan) */
+    /* A body's Lua is stepped from here on, for this run. NULL = nobody wants to know. */
+    void (*at_work)(void *ctx, int64_t run, const char *instance);
+    void *ctx;
     const char *plugin_dir;         /* the operator's plugins, or NULL: only the shipped ones */
 };
 int registry_new(const struct registry_options *o, struct registry **out, struct err *e);
@@ -75,6 +78,7 @@ struct body_request {
     const char *verb;               /* "replicas", "scale"; "" of a probe */
     struct str args;                /* canonical JSON object of arguments */
     struct str extra;               /* APPLY, CHECK, PREFLIGHT: {"from":..,"key":..,"to":..}; else empty */
+    int64_t run;                    /* who wants it; 0 = no run */
     int64_t timeout_ms;             /* whole call; 0 = 30 s. After it the call is ended and answered */
 };
 

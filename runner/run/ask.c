@@ -220,20 +220,24 @@ void ask_live(struct call *c)
     struct part *p = &c->parts[0];
     struct change *change;
     char line[32];
+    bool again = c->asked->is_asked;        /* by the run before it was rebuilt: that is durable */
     int n;
 
-    if (r->barrier.active) {
+    if (!again && r->barrier.active) {
         c->stalled = true;
         return;
     }
-    if (!c->asked->is_asked) {
+    if (!again) {
         n = snprintf(line, sizeof(line), "{\"line\":%d}", c->line);
         run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){line, (size_t)n});
     }
     change = run_change(r, CHANGE_RUN_STATE);
     change->run_state = RUN_WAITING_PERSON;
     change->n = deadline_of(c->asked);
-    run_commit(r, NULL, 0, 0, show, c);
+    if (again)
+        show(r, c, NULL, NULL);
+    else
+        run_commit(r, NULL, 0, 0, show, c);
 }
 
 /* While people are waited for, limits.time stands still. */

@@ -247,7 +247,7 @@ int engine_start(struct engine *n, struct run_request *q, struct run **out, stru
 
 /* The run is ours from here on: a new epoch fences whoever had it. The RESUME row is the last
  * recorded one of the replay, so that replay and live meet at the same place. */
-int run_take_over(struct run *r, const char *who, const char *strike, struct err *e)
+int run_take_over(struct run *r, const char *who, struct err *e)
 {
     struct buf b = BUF_INIT(4 * KIB);
     struct json_object o;
@@ -259,8 +259,6 @@ int run_take_over(struct run *r, const char *who, const char *strike, struct err
 
     json_open(&o, &b);
     json_put_string(&o, "by", str_of(who));
-    if (strike)
-        json_put_string(&o, "strike", str_of(strike));
     json_close(&o);
     r->last_at = r->recorded.rows[r->recorded.n - 1].at;
     row = (struct row){.seq = r->next_seq++, .epoch = r->epoch + 1, .kind = ROW_RESUME, .name = STR("resume"),
@@ -281,7 +279,7 @@ int engine_resume(struct engine *n, int64_t id, const char *who, struct run **ou
 {
     struct run *r = run_empty(n);
 
-    if (rebuild_run(r, writer_journal(n->o.writer), id, false, e) < 0 || run_take_over(r, who, NULL, e) < 0) {
+    if (rebuild_run(r, writer_journal(n->o.writer), id, false, e) < 0 || run_take_over(r, who, e) < 0) {
         run_free(r);
         return e->code;
     }
@@ -368,6 +366,8 @@ void engine_leave(struct engine *n, bool now)
 {
     struct run *r;
 
+    if (n->tend)
+        tend_leave(n);
     for (r = n->runs; r; r = r->next) {
         r->leaving = true;
         if (now && r->phase != PHASE_SETTLED)
@@ -375,17 +375,25 @@ void engine_leave(struct engine *n, bool now)
     }
 }
 
+void engine_cancel_run(struct engine *n, int64_t id, const char *who)
+{
+    struct run *r;
+
+    for (r = n->runs; r && r->id != id; r = r->next)
+        continue;
+    if (!r || r->phase == PHASE_SETTLED || r->cancelled_by)
+        return;
+    r->cancelled_by = xstrdup(who);
+    if (r->phase == PHASE_LIVE)
+        run_cancel(r);
+}
+
 void engine_cancel(struct engine *n, const char *who)
 {
     struct run *r;
 
-    for (r = n->runs; r; r = r->next) {
-        if (r->phase == PHASE_SETTLED || r->cancelled_by)
-            continue;
-        r->cancelled_by = xstrdup(who);
-        if (r->phase == PHASE_LIVE)
-            run_cancel(r);
-    }
+    for (r = n->runs; r; r = r->next)
+        engine_cancel_run(n, r->id, who);
 }
 
 /* Everything that can move now, once. */
@@ -398,11 +406,16 @@ static bool move(struct engine *n)
         moved = writer_poll(n->o.writer) > 0;
     moved |= rebuild_turn(n);
     for (r = n->runs; r; r = r->next) {
-        if (r->phase != PHASE_SETTLED)
+        if (r->phase != PHASE_SETTLED) {
+            watchdog_enter(n->o.watchdog, r->id, run_line(r), NULL);
             moved |= run_pump(r);
-        if (n->o.evict_always && evict_wanted(r))
+        }
+        if (n->o.evict_always && evict_wanted(r)) {
             evict_in_place(r);
+            moved = true;
+        }
     }
+    watchdog_enter(n->o.watchdog, 0, 0, NULL);
     if (n->tend)
         moved |= tend_turn(n);
     return moved;
@@ -418,6 +431,7 @@ bool engine_turn(void *engine)
 
     for (i = 0; i < MOVES_PER_TURN && moved; i++)
         moved = move(n);
+    watchdog_leave(n->o.watchdog);
     for (r = n->runs; r; r = r->next) {
         if (r->phase == PHASE_SETTLED)
             continue;

@@ -88,7 +88,7 @@ static struct row *new_row(struct run *r, struct str path, struct part *p, enum 
         b->cap_rows = b->cap_rows ? 2 * b->cap_rows : 16;
         b->rows = xrealloc(b->rows, b->cap_rows * sizeof(*b->rows));
     }
-    if (b->nrows == 0)
+    if (b->nrows == 0 && b->nchanges == 0)
         b->since = h->ops->mono_ms(h);
     row = &b->rows[b->nrows++];
     *row = (struct row){.seq = r->next_seq++, .epoch = r->epoch, .kind = kind, .at = run_now(r)};
@@ -145,9 +145,12 @@ int run_row_conditional(struct run *r, struct part *p, enum row_kind kind, struc
 struct change *run_change(struct run *r, enum change_kind kind)
 {
     struct batch *b = &r->pending;
+    struct host *h = engine_host(r->engine);
 
     if (!b->arena)
         b->arena = arena_new();
+    if (b->nrows == 0 && b->nchanges == 0)
+        b->since = h->ops->mono_ms(h);
     if (b->nchanges == b->cap_changes) {
         b->cap_changes = b->cap_changes ? 2 * b->cap_changes : 8;
         b->changes = xrealloc(b->changes, b->cap_changes * sizeof(*b->changes));
@@ -350,7 +353,7 @@ void run_flush_if_due(struct run *r)
     int64_t left = r->pending.since + FLUSH_AFTER_MS - h->ops->mono_ms(h);
     struct err e = {0};
 
-    if (r->replay_only || r->barrier.active || r->pending.nrows == 0)
+    if (r->replay_only || r->barrier.active || (r->pending.nrows == 0 && r->pending.nchanges == 0))
         return;
     if (left > 0) {
         if (!r->flush_timer && h->ops->timer(h, left, flush_time, r, &r->flush_timer, &e) < 0)

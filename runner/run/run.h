@@ -365,11 +365,14 @@ void evict_in_place(struct run *r);
  * moved. */
 bool tend_turn(struct engine *n);
 bool tend_is_over(const struct engine *n);
+void tend_leave(struct engine *n);
 void tend_free(struct engine *n);
 
 /* engine.c */
-/* The run is ours from here on: a new epoch fences whoever had it. strike: how it ended the process before, or NULL. */
-int run_take_over(struct run *r, const char *who, const char *strike, struct err *e);
+/* The run is ours from here on: a new epoch fences whoever had it. */
+int run_take_over(struct run *r, const char *who, struct err *e);
+/* The process died at work for the run: a strike, or at the second in one place it is set aside, and *e says so. */
+int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e);
 void run_deinit(struct run *r);
 void run_free(struct run *r);
 struct host *engine_host(const struct engine *n);
