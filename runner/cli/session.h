@@ -21,6 +21,12 @@ struct session {
     struct socket *socket;          /* others ask us; NULL where it could not be opened */
     int interrupts;
     bool ended;
+    /* resume --all (cli/tend.h) */
+    bool all;
+    struct watchdog *watchdog;
+    struct inside died;
+    int64_t runs;                   /* that were settled */
+    int worst;                      /* exit code among them */
 };
 
 /* Makes a host if s has none. 0, or an exit code after printing why. `what` names the process in the journal's lock. */

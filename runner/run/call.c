@@ -137,6 +137,8 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e)
     *c = (struct call){.run = r, .op = op, .branch = q->branch, .generation = q->generation, .line = q->line,
                        .begun_at = q->now_ms, .nparts = q->ncalls};
     run_next_path(r, q->branch, c->path, sizeof(c->path));
+    r->line = q->line;
+    watchdog_enter(engine_opts(r->engine)->watchdog, r->id, r->line, NULL);
     return take_up(c, q->calls, e);
 }
 

@@ -407,7 +407,7 @@ static bool move(struct engine *n)
     moved |= rebuild_turn(n);
     for (r = n->runs; r; r = r->next) {
         if (r->phase != PHASE_SETTLED) {
-            watchdog_enter(n->o.watchdog, r->id, run_line(r), NULL);
+            watchdog_enter(n->o.watchdog, r->id, r->line, NULL);
             moved |= run_pump(r);
         }
         if (n->o.evict_always && evict_wanted(r)) {

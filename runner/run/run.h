@@ -157,6 +157,7 @@ struct run {
     struct run *next;
     bool held;                      /* somebody outside has the pointer: it stays where it is until the engine goes */
     int flushes;                    /* commits in flight that nobody waits for */
+    int line;                       /* of its latest gate call */
     int64_t spent_us;               /* of the loop thread's time */
     bool preempted;                 /* its Lua was at work when its slice was over */
     int64_t id, epoch, next_seq, last_at, started_at, base_mono, base_at;
