@@ -13,6 +13,7 @@
 
 /* Moves before I/O and timers get their chance again. */
 #define MOVES_PER_TURN 32
+#define TURN_US 500             /* where runs have slices */
 
 struct host *engine_host(const struct engine *n)
 {
@@ -396,25 +397,33 @@ void engine_cancel(struct engine *n, const char *who)
         engine_cancel_run(n, r->id, who);
 }
 
-/* Everything that can move now, once. */
+static bool pump(struct run *r)
+{
+    watchdog_enter(r->engine->o.watchdog, r->id, r->line, NULL);
+    return run_pump(r);
+}
+
+/* Everything that can move now, once; of the runs that only compute the one that used least. */
 static bool move(struct engine *n)
 {
-    struct run *r;
+    struct run *r, *least = NULL;
     bool moved = false;
 
     if (n->o.writer)
         moved = writer_poll(n->o.writer) > 0;
     moved |= rebuild_turn(n);
     for (r = n->runs; r; r = r->next) {
-        if (r->phase != PHASE_SETTLED) {
-            watchdog_enter(n->o.watchdog, r->id, r->line, NULL);
-            moved |= run_pump(r);
-        }
+        if (r->phase != PHASE_SETTLED && r->preempted)
+            least = !least || r->spent_us < least->spent_us ? r : least;
+        else if (r->phase != PHASE_SETTLED)
+            moved |= pump(r);
         if (n->o.evict_always && evict_wanted(r)) {
             evict_in_place(r);
             moved = true;
         }
     }
+    if (least)
+        moved |= pump(least);
     watchdog_enter(n->o.watchdog, 0, 0, NULL);
     if (n->tend)
         moved |= tend_turn(n);
@@ -427,9 +436,10 @@ bool engine_turn(void *engine)
     struct host *h = n->o.host;
     struct run *r;
     bool moved = true, all_settled = true;
+    int64_t begun_us = n->o.slice_us ? clock_us() : 0;
     int i;
 
-    for (i = 0; i < MOVES_PER_TURN && moved; i++)
+    for (i = 0; i < MOVES_PER_TURN && moved && (!n->o.slice_us || clock_us() - begun_us < TURN_US); i++)
         moved = move(n);
     watchdog_leave(n->o.watchdog);
     for (r = n->runs; r; r = r->next) {

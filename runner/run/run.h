@@ -279,6 +279,7 @@ void run_arm_escalation(struct run *r);
 void run_fail(struct run *r, const struct err *e);
 void run_diverged(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void run_settle_phase(struct run *r);
+int64_t clock_us(void);             /* of the machine: what work costs, never what a run sees */
 bool run_pump(struct run *r);       /* true if there is more to do at once */
 /* The path of the branch's next call. */
 void run_next_path(struct run *r, uint32_t branch, char *out, size_t size);
