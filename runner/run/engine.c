@@ -270,6 +270,7 @@ int run_take_over(struct run *r, const char *who, struct err *e)
     item.nchanges = 2;
     item.at = row.at;
     rc = writer_submit(engine_opts(r->engine)->writer, &item, NULL, NULL, e);
+    row.chain = journal_chain(&r->recorded.rows[r->recorded.n - 1].chain, &row);
     if (rc == 0)
         recorded_add(&r->recorded, &row);
     buf_free(&b);
