@@ -333,7 +333,8 @@ static int escalations(struct journal *j, bool open_only, escalation_fn fn, void
 
 const struct journal_ops sqlite_ops = {
     .commit = sqlite_commit, .next_run = next_run, .put_bundle = sqlite_put_bundle, .get_bundle = get_bundle,
-    .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader, .rows = rows, .locks = locks, .effects = effects,
+    .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader,
+    .rows = rows, .locks = locks, .effects = effects,
     .halted = halted, .escalations = escalations, .free = sqlite_free,
 };
 

@@ -248,7 +248,8 @@ void part_ask(struct part *p, enum question_kind kind, struct str args, struct s
     struct err e = {0};
 
     p->question = (struct question){
-        .kind = kind, .registry = p->call->run->registry, .run = p->call->run->id, .label = p->label, .name = p->name, .instance = p->instance, .args = args, .text = str_of(""),
+        .kind = kind, .registry = p->call->run->registry, .run = p->call->run->id,
+        .label = p->label, .name = p->name, .instance = p->instance, .args = args, .text = str_of(""),
         .args_hash = p->hash, .target = target, .extra = extra, .timeout_ms = timeout_ms, .done = answered,
         .ctx = p,
     };

@@ -347,6 +347,14 @@ static void flush_time(void *ctx)
     ((struct run *)ctx)->flush_timer = NULL;    /* the turn that follows looks */
 }
 
+void run_flush_now(struct run *r)
+{
+    if (r->replay_only || r->barrier.active || (r->pending.nrows == 0 && r->pending.nchanges == 0))
+        return;
+    r->flushes++;
+    run_submit(r, flushed, r);
+}
+
 void run_flush_if_due(struct run *r)
 {
     struct host *h = engine_host(r->engine);
@@ -360,6 +368,5 @@ void run_flush_if_due(struct run *r)
             run_fail(r, &e);
         return;
     }
-    r->flushes++;
-    run_submit(r, flushed, r);
+    run_flush_now(r);
 }

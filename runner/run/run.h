@@ -212,6 +212,8 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
                 void (*done)(struct run *, void *, const struct row *, const char *), void *ctx);
 /* Rows do not wait long for a barrier: others want to see them. */
 void run_flush_if_due(struct run *r);
+/* At once: a row that must not be lost to a power cut that comes soon. Behind a barrier that is in flight it waits. */
+void run_flush_now(struct run *r);
 /* Submits what is pending as an item that no row waits for; `done` gets ctx. */
 void run_submit(struct run *r, writer_done_fn done, void *ctx);
 /* Hands one row to whoever it belongs to, live or recorded, and keeps time and chain. */

@@ -29,7 +29,8 @@ int fsync(int fd)
     "commands:\n"                                                                                                      \
     "  one: { argv: [one], read: { returns: integer } }\n"                                                             \
     "  set_one: { argv: [set, \"{{n}}\"], params: { n: { type: integer } },\n"                                         \
-    "             effect: { class: ensure, target: pool, state: one, sets: n } }\n"
+    "             effect: { class: ensure, target: pool, state: one, sets: n } }\n"                                   \
+    "  once: { argv: [once], effect: { class: never_twice, target: pool } }\n"
 
 struct stage {
     struct engine_options o;
@@ -95,6 +96,7 @@ static void start(struct stage *s, const char *code, struct run **r)
 
     buf_addf(&text,
              "---\nrunbook: t\nuses: { shell: sh }\nmay:\n  - { effect: shell.set_one, target: pool }\n"
+             "  - { effect: shell.once, target: pool }\n"
              "limits: { time: 48h, cooldown: 0s }\n---\n```lua\n%s\nresolve \"done\"\n```\n",
              code);
     good(book_read((struct str){text.data, text.len}, "t.md", &q.book, &e), &e);
@@ -118,7 +120,8 @@ static int syncs_of(const char *code)
     struct run *r;
     int n;
 
-    stage_open(&s, "{\"given\":{\"shell.one()\":0},\"effects\":{\"shell.set_one\":\"applied\"}}", false);
+    stage_open(&s, "{\"given\":{\"shell.one()\":0},\"people\":{\"approve\":{\"say\":\"yes\"}},"
+                   "\"effects\":{\"shell.set_one\":\"applied\",\"shell.once\":\"applied\"}}", false);
     syncs = 0;
     start(&s, code, &r);
     go(&s);
@@ -128,8 +131,13 @@ static int syncs_of(const char *code)
     return n;
 }
 
-#define POLLS(within) "wait_until(\"w\", { every = \"10s\", within = \"" within "\" }, function() return observe(shell.one()) == 1 end)"
+#define POLLS(within)                                                                                                  \
+    "wait_until(\"w\", { every = \"10s\", within = \"" within "\" }, function() return observe(shell.one()) == 1 end)"
 #define CHANGE(n) "remedy(\"set\", shell.set_one { n = " n " }, { verify = \"applied\" })\n"
+
+#define ONCE                                                                                                           \
+    "remedy(\"once\", shell.once(), { verify = function() return observe(shell.one()) == 0 end, "                     \
+    "when = function() return true end })\n"
 
 static void reads_and_polls_cost_nothing(void **state)
 {
@@ -146,9 +154,12 @@ static void reads_and_polls_cost_nothing(void **state)
 static void an_intent_costs_one(void **state)
 {
     int one = syncs_of(CHANGE("1")), two = syncs_of(CHANGE("1") CHANGE("2"));
+    int once = syncs_of(ONCE), twice = syncs_of(ONCE ONCE);
 
     (void)state;
     assert_int_equal(two - one, 1);
+    /* The question to people, the intent, its result (at once), the wait for its proof. */
+    assert_int_equal(twice - once, 4);
 }
 
 /* Every run of a journal, asleep and woken many times, ends; nothing of it is in memory meanwhile. */
@@ -175,7 +186,8 @@ static void sleeping_runs_are_rows(void **state)
 /* The same rows whether it was evicted at every step, when it waited, or never. */
 static void eviction_changes_no_row(void **state)
 {
-    static const char code[] = POLLS("3m") CHANGE("3") "parallel { function() sleep \"5m\" end, function() " POLLS("10m") " end }";
+    static const char code[] = POLLS("3m") CHANGE("3")
+        "parallel { function() sleep \"5m\" end, function() " POLLS("10m") " end }";
     static const char scenario[] = "{\"given\":{\"shell.one()\":0},\"effects\":{\"shell.set_one\":\"applied\"}}";
     struct run_info info;
     struct hash chains[3];
