@@ -292,8 +292,8 @@ static int bench_effects(const char *source, const char *dir)
     loop = write_items(state, &recorder);
     loop_cpu = cpu_s() - loop_cpu;
     printf("{\"engine_cpu_s\":%.3f,\"loop_cpu_s\":%.3f,"
-           "\"effects_per_s\":%.0f,\"loop_per_s\":%.0f,\"commits\":%lld,\"items\":%zu}\n", engine_cpu, loop_cpu, RUNS * EFFECTS / engine,
-           RUNS * EFFECTS / loop, (long long)commits, recorder.n);
+           "\"effects_per_s\":%.0f,\"loop_per_s\":%.0f,\"commits\":%lld,\"items\":%zu}\n",
+           engine_cpu, loop_cpu, RUNS * EFFECTS / engine, RUNS * EFFECTS / loop, (long long)commits, recorder.n);
     return 0;
 }
 
