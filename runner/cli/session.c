@@ -104,17 +104,16 @@ int session_open(struct session *s, struct cli *c, const char *what)
 }
 
 /* The evidence for whoever takes over: short on the terminal, whole in a file. */
-static void write_evidence(struct session *s)
+void session_evidence(struct session *s, struct journal *j, int64_t run)
 {
     struct buf md = BUF_INIT(64 * MIB), brief = BUF_INIT(MIB), path = BUF_INIT(4 * KIB);
-    struct journal *j = writer_journal(s->writer);
     struct err e = {0};
 
     buf_addf(&path, "%s/escalations", s->cli->state_dir);
     mkdir(buf_text(&path), 0700);
-    buf_addf(&path, "/%lld.md", (long long)run_id(s->run));
-    if (writer_flush(s->writer, &e) < 0 || report_evidence(j, run_id(s->run), &md, &e) < 0 ||
-        report_brief(j, run_id(s->run), &brief, &e) < 0 ||
+    buf_addf(&path, "/%lld.md", (long long)run);
+    if (report_evidence(j, run, &md, &e) < 0 ||
+        report_brief(j, run, &brief, &e) < 0 ||
         s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0)
         fprintf(stderr, "midwatch: the evidence could not be written: %s\n", e.msg);
     else if (!s->cli->json)
@@ -133,7 +132,7 @@ static int conclude(struct session *s)
     progress_clear(s->progress);
     fflush(stdout);
     if (end.state == RUN_WAITING_PERSON || strcmp(end.outcome, "escalated") == 0)
-        write_evidence(s);
+        session_evidence(s, writer_journal(s->writer), end.id);
     return cli_conclude(&end, s->cli->json);
 }
 

@@ -33,6 +33,8 @@ struct session {
 int session_open(struct session *s, struct cli *c, const char *what);
 /* Runs until the run is settled, prints how it ended and what to do next; the exit code. */
 int session_run(struct session *s);
+/* Prints and files the evidence for whoever takes the run over, from the committed rows. */
+void session_evidence(struct session *s, struct journal *j, int64_t run);
 void session_close(struct session *s);
 
 #endif

@@ -151,6 +151,8 @@ void tend_settled(void *ctx, const struct run *r)
 {
     struct session *s = ctx;
     bool ended = run_state_of(r) == RUN_ENDED;
+    struct journal *j;
+    struct err e = {0};
 
     count(s, outcome_exit_code(run_state_of(r), run_outcome(r), run_reason(r), run_unknown_effects(r)));
     cli_tell(s->cli, json_pack("{s:s s:s s:I s:s}", "outcome", run_outcome(r), "reason", run_reason(r), "run",
@@ -158,6 +160,11 @@ void tend_settled(void *ctx, const struct run *r)
              "run %lld  %s%s%s", (long long)run_id(r), ended ? run_outcome(r) : run_state_name(run_state_of(r)),
              run_reason(r)[0] ? ": " : "", run_reason(r));
     fflush(stdout);
+    if (run_state_of(r) == RUN_WAITING_PERSON || strcmp(run_outcome(r), "escalated") == 0) {
+        j = writer_reader(s->writer, &e);
+        if (j)
+            session_evidence(s, j, run_id(r));
+    }
 }
 
 void tend_trouble(void *ctx, int64_t run, const struct err *e)
