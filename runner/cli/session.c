@@ -112,8 +112,7 @@ void session_evidence(struct session *s, struct journal *j, int64_t run)
     buf_addf(&path, "%s/escalations", s->cli->state_dir);
     mkdir(buf_text(&path), 0700);
     buf_addf(&path, "/%lld.md", (long long)run);
-    if (report_evidence(j, run, &md, &e) < 0 ||
-        report_brief(j, run, &brief, &e) < 0 ||
+    if (report_evidence(j, run, &md, &e) < 0 || report_brief(j, run, &brief, &e) < 0 ||
         s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0)
         fprintf(stderr, "midwatch: the evidence could not be written: %s\n", e.msg);
     else if (!s->cli->json)
@@ -128,10 +127,11 @@ static int conclude(struct session *s)
     struct standing end = {.id = run_id(s->run), .state = run_state_of(s->run), .runbook = run_book(s->run)->name,
                            .outcome = run_outcome(s->run), .reason = run_reason(s->run), .text = run_text(s->run),
                            .unknown = run_unknown_effects(s->run)};
+    struct err e = {0};
 
     progress_clear(s->progress);
     fflush(stdout);
-    if (end.state == RUN_WAITING_PERSON || strcmp(end.outcome, "escalated") == 0)
+    if ((end.state == RUN_WAITING_PERSON || strcmp(end.outcome, "escalated") == 0) && writer_flush(s->writer, &e) == 0)
         session_evidence(s, writer_journal(s->writer), end.id);
     return cli_conclude(&end, s->cli->json);
 }
