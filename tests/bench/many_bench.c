@@ -378,8 +378,10 @@ static void see_replay(void *ctx, const struct run *r, const struct row *row, bo
 
     (void)r, (void)row;
     s->replayed += replayed;
-    s->done = now_s();
-    s->cpu_done = cpu_s();
+    if (s->replayed == ROWS) {      /* looking at the clock at each would be a tenth of it */
+        s->done = now_s();
+        s->cpu_done = cpu_s();
+    }
 }
 
 static void stop(void *ctx)
