@@ -67,7 +67,7 @@ static void stage_open(struct stage *s, const char *scenario, bool always)
     ro.config = s->config;
     good(registry_new(&ro, &s->o.registry, &e), &e);
     s->o.config = s->config;
-    s->o.answerer = answer_script_new(v, s->o.host);
+    s->o.answerer = answer_script_new(v, s->o.host, s->o.registry);
     s->o.people = people_script_new(v, s->o.host);
     s->o.stop_when_settled = true;
     s->o.evict_always = always;
