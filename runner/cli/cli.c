@@ -27,8 +27,10 @@ static const struct verb verbs[] = {
      PRINTS | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run, GROUP_RUN,
      "Ctrl-C asks whether to leave, go on, or cancel; a run that was left or killed is taken up again by resume. What a "
      "person must decide is asked at the terminal, and may be answered from elsewhere."},
-    {"resume", "RUN", "take a run up again where it stopped", PRINTS, 1, 1, verb_resume, GROUP_RUN,
-     "It goes on from the journal, on the very sources it started with. An effect whose outcome is unknown is read back first."},
+    {"resume", "[RUN] | --all", "take a run up again where it stopped", PRINTS | FLAG_ALL, 0, 1, verb_resume, GROUP_RUN,
+     "It goes on from the journal, on the very sources it started with. An effect whose outcome is unknown is read back first. "
+     "--all executes every open run until all are settled; what waits takes no memory. A run that ends the process twice at one "
+     "place is set aside (quarantined) until it is resumed by its number."},
     {"watch", "[RUN]", "follow a run of another terminal, read-only", PRINTS, 0, 1, verb_watch, GROUP_RUN,
      "Prints the lines of live progress from the beginning and ends with the run, with its exit code. Ctrl-C ends the watching, "
      "never the run. Without RUN: the newest run that has not ended."},

@@ -189,16 +189,16 @@ static int ask(struct people *p, struct enquiry *q, struct err *e)
     struct desk *d = (struct desk *)p;
     struct seat **at = &d->seats, *s;
 
-    if (d->tty < 0)
+    if (d->tty < 0 && d->progress)
         return err_set(e, ERR_NOT_FOUND, "nobody can be asked: this is no terminal");
-    if (!d->watch && d->host->ops->watch(d->host, d->tty, readable, d, &d->watch, e) < 0)
+    if (d->progress && !d->watch && d->host->ops->watch(d->host, d->tty, readable, d, &d->watch, e) < 0)
         return e->code;
     s = xcalloc(1, sizeof(*s));
     s->q = q;
     while (*at)
         at = &(*at)->next;
     *at = s;
-    if (s == d->seats)
+    if (s == d->seats && d->progress)
         print_question(d);
     return 0;
 }
@@ -218,7 +218,7 @@ static void withdraw(struct people *p, struct enquiry *q)
     free(s);
     if (!d->seats)
         hang_up(d);
-    else if (first)
+    else if (first && d->progress)
         print_question(d);
 }
 
@@ -253,7 +253,7 @@ struct desk *desk_new(struct host *h, struct progress *p)
     d->base.ops = &desk_ops;
     d->host = h;
     d->progress = p;
-    d->tty = isatty(0) && isatty(1) ? open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+    d->tty = p && isatty(0) && isatty(1) ? open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
     buf_init(&d->line, 4 * KIB);
     return d;
 }

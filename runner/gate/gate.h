@@ -18,6 +18,8 @@ enum question_kind { ASK_READ, ASK_STATE, ASK_CHECK, ASK_APPLY, ASK_NOTIFY };
 
 struct question {
     enum question_kind kind;
+    struct registry *registry;  /* with the plugins that are meant; NULL = the answerer's own */
+    int64_t run;                /* who asks */
     struct str label;           /* the read's name in its group, or "" */
     struct str name;            /* "kubernetes.rollback": alias.verb */
     struct str instance;

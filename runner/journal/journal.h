@@ -47,6 +47,7 @@ enum row_kind {
     ROW_NOTIFY,         /* a message to people, durable before it is sent */
     ROW_SENT,           /* it was sent, or why not */
     ROW_ENDING,         /* the host ends the run, and first puts back what was changed only for a while */
+    ROW_QUARANTINE,     /* set aside: it ended the process again and again at this place */
     ROW_KINDS
 };
 const char *row_kind_name(enum row_kind k);                 /* "OBS" */
@@ -101,8 +102,10 @@ enum run_state {
     RUN_WAITING_PERSON,     /* parked on a named unknown effect (later: questions) */
     RUN_LEFT,               /* somebody left it; resume goes on */
     RUN_ENDED,
+    RUN_QUARANTINED,        /* it ended the process twice at one place; only a person resumes it */
+    RUN_STATES
 };
-const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended" */
+const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended", "quarantined" */
 
 enum effect_state {
     EFFECT_INTENDED, EFFECT_APPLIED, EFFECT_UNKNOWN, EFFECT_ABSENT, EFFECT_MOVED, EFFECT_FAILED,
@@ -162,6 +165,8 @@ struct journal_item {
     const struct change *changes;
     size_t nchanges;
     int64_t at;             /* Unix ms, for created_at, ended_at */
+    bool soft;              /* nothing outside depends on it: a power cut may take it, the process's death may not. A
+                             * batch of such items alone costs no fsync; the next that is not soft makes it durable */
     /* out */
     enum item_result result;
     const char *refusal;    /* if refused */
@@ -220,6 +225,7 @@ struct blob_ref {
 /* Return false to stop. Everything passed is borrowed for the call. */
 typedef bool (*row_fn)(void *ctx, const struct row *r);
 typedef bool (*run_fn)(void *ctx, const struct run_info *r);
+typedef bool (*agenda_fn)(void *ctx, int64_t run, enum run_state state, int64_t wake_at);
 typedef bool (*lock_fn)(void *ctx, const struct lock_info *l);
 typedef bool (*effect_fn)(void *ctx, const struct effect_info *x);
 typedef bool (*escalation_fn)(void *ctx, const struct escalation_info *x);
@@ -246,6 +252,9 @@ struct journal_ops {
     /* ERR_NOT_FOUND, ERR_INVALID = several */
     int (*find_run)(struct journal *j, struct str uuid_prefix, int64_t *id, struct err *e);
     int (*runs)(struct journal *j, bool open_only, run_fn fn, void *ctx, struct err *e);     /* newest first */
+    /* What there is to do for whoever executes the journal's runs: those in state `state`, by wake_at, then id. However
+     * many there are, it costs what is taken of it. */
+    int (*agenda)(struct journal *j, enum run_state state, agenda_fn fn, void *ctx, struct err *e);
     int (*rows)(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e);
     int (*locks)(struct journal *j, lock_fn fn, void *ctx, struct err *e);                   /* by target */
     int (*effects)(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e);  /* by intent_seq; run -1 = all */
@@ -254,6 +263,9 @@ struct journal_ops {
     int (*revoked)(struct journal *j, revoked_fn fn, void *ctx, struct err *e);              /* by commit */
     int (*breakers)(struct journal *j, breaker_fn fn, void *ctx, struct err *e);             /* by runbook */
     int (*approvals)(struct journal *j, approval_fn fn, void *ctx, struct err *e);           /* by run, path */
+    /* The same journal for reads by another thread than the one that commits. Owned; read-only. The memory model has
+     * none: ERR_INVALID. */
+    int (*reader)(struct journal *j, struct journal **out, struct err *e);
     void (*free)(struct journal *j);
 };
 struct journal {

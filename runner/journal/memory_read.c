@@ -74,6 +74,39 @@ static int runs(struct journal *j, bool open_only, run_fn fn, void *ctx, struct 
     return 0;
 }
 
+static int by_wake(const void *a, const void *b)
+{
+    const struct run_info *x = *(const struct run_info *const *)a, *y = *(const struct run_info *const *)b;
+
+    if (x->wake_at != y->wake_at)
+        return x->wake_at < y->wake_at ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int agenda(struct journal *j, enum run_state state, agenda_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    const struct run_info **list = xcalloc(m->nruns + 1, sizeof(*list));
+    size_t i, n = 0;
+
+    (void)e;
+    for (i = 0; i < m->nruns; i++) {
+        if (m->runs[i].info.state == state && state != RUN_ENDED)
+            list[n++] = &m->runs[i].info;
+    }
+    qsort(list, n, sizeof(*list), by_wake);
+    for (i = 0; i < n && fn(ctx, list[i]->id, state, list[i]->wake_at); i++)
+        ;
+    free(list);
+    return 0;
+}
+
+static int reader(struct journal *j, struct journal **out, struct err *e)
+{
+    (void)j, (void)out;
+    return err_set(e, ERR_INVALID, "a journal in memory is read by the thread that has it");
+}
+
 static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e)
 {
     struct memory *m = (struct memory *)j;
@@ -213,7 +246,7 @@ static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e
 }
 
 const struct journal_ops memory_reads = {
-    .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks,
-    .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked,
+    .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader,
+    .rows = rows, .locks = locks, .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked,
     .breakers = breakers, .approvals = approvals,
 };

@@ -15,6 +15,7 @@ static const char *const kinds[ROW_KINDS] = {
     [ROW_ASK] = "ASK",       [ROW_ANSWER] = "ANSWER",   [ROW_NOTIFY] = "NOTIFY", [ROW_SENT] = "SENT",
     [ROW_ESCALATION] = "ESCALATION", [ROW_RESUME] = "RESUME", [ROW_ENDING] = "ENDING",
     [ROW_END] = "END",       [ROW_SYSTEM] = "SYSTEM",
+    [ROW_QUARANTINE] = "QUARANTINE",
 };
 
 const char *row_kind_name(enum row_kind k)
@@ -49,7 +50,7 @@ const char *guard_refusal(enum guard_kind k)
 
 const char *run_state_name(enum run_state s)
 {
-    static const char *const names[] = {"running", "waiting: time", "waiting: person", "left", "ended"};
+    static const char *const names[] = {"running", "waiting: time", "waiting: person", "left", "ended", "quarantined"};
 
     return names[s];
 }

@@ -394,20 +394,33 @@ static int is_alive(struct sqlite *s, struct err *e)
     return 0;
 }
 
+/* Without a sync at its commit: in WAL mode the file stays whole, and the next full commit syncs what is before it. */
+static int sync_less(struct sqlite *s, bool less, struct err *e)
+{
+    const char *sql = less ? "pragma synchronous = normal" : "pragma synchronous = full";
+
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : sqlite_failed(s, "write", e);
+}
+
 int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
     struct err own = {0};
+    bool soft = sqlite3_get_autocommit(s->db);
     size_t i;
     int rc;
 
     e = e ? e : &own;
     rc = is_alive(s, e);
-    for (i = 0; rc == 0 && i < n; i++)
+    for (i = 0; rc == 0 && i < n; i++) {
         rc = journal_check(&items[i], e);
+        soft = soft && items[i].soft;
+    }
     if (rc < 0)
         return rc;
     rc = point(s, "begin", e);
+    if (rc == 0 && soft)
+        rc = sync_less(s, true, e);
     if (rc == 0 && sqlite3_get_autocommit(s->db))
         rc = simple(s, SQL_BEGIN, e);
     if (rc == 0)
@@ -416,6 +429,8 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
         rc = point(s, "commit", e);
     if (rc == 0)
         rc = simple(s, SQL_COMMIT, e);
+    if (rc == 0 && soft)
+        rc = sync_less(s, false, e);
     if (rc == 0)
         rc = point(s, "committed", e);
     if (rc < 0)

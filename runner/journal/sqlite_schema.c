@@ -45,7 +45,7 @@ const struct sqlite_projection sqlite_projections[] = {
     {NULL, NULL, NULL},
 };
 const struct sqlite_index sqlite_indexes[] = {
-    {"run_open", "run(id) where state != 4"},
+    {"run_agenda", "run(state, wake_at) where state != 4"},
     {"effect_counts", "effect(counts_at)"},
     {"lock_run", "lock(run)"},
     {"escalation_open", "escalation(run) where open"},

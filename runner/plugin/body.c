@@ -167,6 +167,7 @@ int body_start(struct registry *r, const struct body_request *q, body_fn done, v
     c = xcalloc(1, sizeof(*c));
     c->body = b;
     c->kind = q->kind;
+    c->run = q->run;
     c->done = done;
     c->ctx = ctx;
     rc = h->ops->timer(h, time_for(b, q), deadline, c, &c->deadline, e);
@@ -289,6 +290,15 @@ static bool deliver(struct body *b)
     return any;
 }
 
+static void tell(struct body *b)
+{
+    const struct registry_options *o = &b->registry->o;
+    const struct body_call *c = o->at_work ? find_branch(b, vm_next(b->vm)) : NULL;
+
+    if (c)
+        o->at_work(o->ctx, c->run, b->instance);
+}
+
 static bool luabody_turn(struct body *b)
 {
     struct vm_event ev;
@@ -298,7 +308,11 @@ static bool luabody_turn(struct body *b)
     if (!b->calls)
         return false;
     more = deliver(b);
-    for (steps = 0; steps < 64 && !b->dead && (rc = vm_step(b->vm, &ev)) != 0; steps++) {
+    for (steps = 0; steps < 64 && !b->dead; steps++) {
+        tell(b);
+        rc = vm_step(b->vm, &ev);
+        if (rc == 0)
+            break;
         more = true;
         if (rc == 1)
             on_event(b, &ev);

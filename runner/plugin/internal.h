@@ -26,6 +26,7 @@ struct body_call {
     struct body_call *next;
     struct body *body;
     enum body_kind kind;
+    int64_t run;
     body_fn done;
     void *ctx;
     struct host_op *deadline;

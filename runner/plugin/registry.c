@@ -20,6 +20,11 @@ int registry_new(const struct registry_options *o, struct registry **out, struct
     return 0;
 }
 
+int registry_like(const struct registry *r, struct registry **out, struct err *e)
+{
+    return registry_new(&r->o, out, e);
+}
+
 static void free_body(struct body *b)
 {
     if (b->ops)

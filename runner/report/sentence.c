@@ -371,6 +371,17 @@ static bool say_resume(struct words *w)
 {
     buf_adds(w->out, "taken up again by ");
     say(w->out, text(w->payload, "by"));
+    if (json_object_get(w->payload, "strike")) {
+        buf_adds(w->out, "; it had ended the process ");
+        say(w->out, text(w->payload, "strike"));
+    }
+    return true;
+}
+
+static bool say_quarantine(struct words *w)
+{
+    buf_adds(w->out, "QUARANTINED: ");
+    say(w->out, text(w->payload, "text"));
     return true;
 }
 
@@ -448,6 +459,7 @@ static const struct {
     [ROW_SENT] = {say_sent, {LANE_PEOPLE, TONE_BAD, STEP_FIX}},
     [ROW_ENDING] = {say_ending, {LANE_END, TONE_STRONG, STEP_FIX}},
     [ROW_RESUME] = {say_resume, {LANE_PEOPLE, TONE_PLAIN, STEP_NONE}},
+    [ROW_QUARANTINE] = {say_quarantine, {LANE_PEOPLE, TONE_BAD, STEP_FIX}},
     [ROW_END] = {say_end, {LANE_END, TONE_STRONG, STEP_NONE}},
 };
 

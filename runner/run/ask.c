@@ -219,6 +219,16 @@ static void expired(void *ctx)
     answer_row(c, NULL, "expired", false);
 }
 
+static int64_t deadline_of(const struct asked *a)
+{
+    return a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000);
+}
+
+int64_t ask_wakes(const struct call *c)
+{
+    return c->asked && c->asked->is_open ? deadline_of(c->asked) : -1;
+}
+
 /* It is durable that it was asked: show it. */
 static void show(struct run *r, void *ctx, const struct row *row, const char *refusal)
 {
@@ -231,8 +241,9 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
 
     (void)row, (void)refusal;
     a->q = (struct enquiry){.run = r->id, .path = c->path, .title = c->title, .args = a->args, .asked_at = a->asked_at,
-                            .deadline = a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000),
+                            .deadline = deadline_of(a),
                             .requester_may = requester_may(a->args), .answer = answered, .ctx = c};
+    a->q.votes = a->votes;
     left = a->q.deadline - run_now(r);
     if (left <= 0) {
         answer_row(c, NULL, "expired", false);
@@ -250,21 +261,28 @@ void ask_live(struct call *c)
     struct run *r = c->run;
     struct part *p = &c->parts[0];
     struct buf b = BUF_INIT(64 * KIB);
+    struct change *change;
     json_t *payload;
+    bool again = c->asked->is_asked;        /* by the run before it was rebuilt: that is durable */
 
-    if (r->barrier.active) {
+    if (!again && r->barrier.active) {
         c->stalled = true;
         return;
     }
-    if (!c->asked->is_asked) {
+    if (!again) {
         payload = ask_payload(c);
         json_add_value(&b, payload);
         json_decref(payload);
         run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){b.data, b.len});
         buf_free(&b);
     }
-    run_change(r, CHANGE_RUN_STATE)->run_state = RUN_WAITING_PERSON;
-    run_commit(r, NULL, 0, 0, show, c);
+    change = run_change(r, CHANGE_RUN_STATE);
+    change->run_state = RUN_WAITING_PERSON;
+    change->n = deadline_of(c->asked);
+    if (again)
+        show(r, c, NULL, NULL);
+    else
+        run_commit(r, NULL, 0, 0, show, c);
 }
 
 /* While people are waited for, limits.time stands still. */

@@ -10,6 +10,7 @@ int ask_begin(struct call *c, struct err *e);
 void ask_live(struct call *c);
 int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e);
 void ask_drop(struct call *c);
+int64_t ask_wakes(const struct call *c);
 
 #define VOTES_MAX 16
 

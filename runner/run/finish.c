@@ -473,6 +473,7 @@ static void escalate_after(void *ctx)
     c = run_change(r, CHANGE_ESCALATION);
     c->text = run_keep(r, STR("the run goes on longer than escalate.after"));
     c->n = 1;
+    r->escalation_open = true;
     run_row(r, NULL, NULL, ROW_ESCALATION, STR("opened"), STR(""), (struct str){payload.data, payload.len});
     buf_free(&payload);
 }

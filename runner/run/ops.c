@@ -232,6 +232,14 @@ static void timer_live(struct call *c)
         run_fail(r, &e);
 }
 
+static int64_t timer_wakes(const struct call *c)
+{
+    struct run *r = c->run;
+    int64_t due = timer_due(c), end = run_now(r) + run_time_left(r) + 1;
+
+    return !c->timer ? -1 : !r->questions && end < due ? end : due;
+}
+
 static int timer_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     return timed_row(c, p, row, ROW_TIMER, e);
@@ -359,6 +367,12 @@ static void never_live(struct call *c)
     (void)c;
 }
 
+static int64_t never_wakes(const struct call *c)
+{
+    (void)c;
+    return NEVER_MS;
+}
+
 static int never_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     (void)p;
@@ -418,13 +432,13 @@ static const struct op ops[] = {
     {.name = "verify", .live = verify_live, .row = verify_row},
     {.name = "skip", .live = skip_live, .row = skip_row},
     {.name = "wait", .live = wait_live, .row = wait_row},
-    {.name = "timer", .live = timer_live, .row = timer_row},
+    {.name = "timer", .live = timer_live, .row = timer_row, .wakes = timer_wakes},
     {.name = "record", .live = note_live, .row = note_row},
     {.name = "verdict", .live = verdict_live, .row = verdict_row},
     {.name = "cause", .live = cause_live, .row = cause_row},
-    {.name = "ask", .begin = ask_begin, .live = ask_live, .row = ask_row, .drop = ask_drop},
+    {.name = "ask", .begin = ask_begin, .live = ask_live, .row = ask_row, .drop = ask_drop, .wakes = ask_wakes},
     {.name = "notify", .live = notify_live, .row = notify_row},
-    {.name = "never", .live = never_live, .row = never_row},
+    {.name = "never", .live = never_live, .row = never_row, .wakes = never_wakes},
     {.name = "end", .begin = end_begin, .live = end_live, .row = end_row},
 };
 

@@ -26,7 +26,12 @@ struct op {
     int (*row)(struct call *c, struct part *p, const struct row *row, struct err *e);
     /* Lets go of timers and questions. May be NULL. */
     void (*drop)(struct call *c);
+    /* When it goes on by itself (run time) if nobody does anything; NEVER_MS = it does not; -1 = something of it is on
+     * its way. A run whose calls all only wait can be evicted. NULL = always on its way. */
+    int64_t (*wakes)(const struct call *c);
 };
+#define NEVER_MS INT64_MAX
+
 const struct op *op_find(struct str name);
 /* What a row may not be here: says both, the call and the recorded row. */
 int op_unexpected(struct call *c, const struct row *row, struct err *e);
@@ -116,6 +121,15 @@ struct barrier {                    /* a guarded or awaited commit; one at a tim
     size_t conditional_changes;     /* the last so many changes belong to the last row, and fall with it */
 };
 
+/* What the engine's files share. */
+struct engine {
+    struct engine_options o;
+    struct run *runs;
+    struct err failure;
+    struct registries *more;        /* for runs whose plugins' texts are not those of o.registry (rebuild.c) */
+    struct tend *tend;              /* it executes every run of the journal (tend.c); NULL = only those it was given */
+};
+
 enum run_phase { PHASE_REPLAY, PHASE_LIVE, PHASE_SETTLED };
 
 /* A branch's place among all: where its calls' paths begin, and how many it made. */
@@ -139,6 +153,11 @@ struct finish {
 struct run {
     struct engine *engine;
     struct run *next;
+    bool held;                      /* somebody outside has the pointer: it stays where it is until the engine goes */
+    int flushes;                    /* commits in flight that nobody waits for */
+    int line;                       /* of its latest gate call */
+    int64_t spent_us;               /* of the loop thread's time */
+    bool preempted;                 /* its Lua was at work when its slice was over */
     int64_t id, epoch, next_seq, last_at, started_at, base_mono, base_at;
     char uuid[40];
     struct runbook *book;
@@ -192,6 +211,10 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
                 void (*done)(struct run *, void *, const struct row *, const char *), void *ctx);
 /* Rows do not wait long for a barrier: others want to see them. */
 void run_flush_if_due(struct run *r);
+/* At once: a row that must not be lost to a power cut that comes soon. Behind a barrier that is in flight it waits. */
+void run_flush_now(struct run *r);
+/* Submits what is pending as an item that no row waits for; `done` gets ctx. */
+void run_submit(struct run *r, writer_done_fn done, void *ctx);
 /* Hands one row to whoever it belongs to, live or recorded, and keeps time and chain. */
 int run_consume(struct run *r, struct call *c, struct part *p, const struct row *row, bool replayed);
 int64_t run_now(struct run *r);                          /* Unix ms; never steps back within a run */
@@ -261,6 +284,7 @@ void run_arm_escalation(struct run *r);
 void run_fail(struct run *r, const struct err *e);
 void run_diverged(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void run_settle_phase(struct run *r);
+int64_t clock_us(void);             /* of the machine: what work costs, never what a run sees */
 bool run_pump(struct run *r);       /* true if there is more to do at once */
 /* The path of the branch's next call. */
 void run_next_path(struct run *r, uint32_t branch, char *out, size_t size);
@@ -277,9 +301,14 @@ int setup_vm(struct run *r, struct err *e);
 int setup_same_settings(struct run *r, struct err *e);
 
 /* rebuild.c: a run from its journal */
-/* Its bundle and runbook, and the plugins' texts out of it. */
+/* Its bundle and runbook; then, with its START, the plugins as the bundle has them. */
 int rebuild_sources(struct run *r, struct journal *from, const char *bundle, struct err *e);
-int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e);
+int rebuild_registry(struct run *r, struct err *e);
+/* An empty run; rebuild_run fills it, run_deinit empties it again but for its place in the engine. */
+struct run *run_empty(struct engine *n);
+int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_only, struct err *e);
+void rebuild_free(struct engine *n);
+bool rebuild_turn(struct engine *n);        /* of the plugins behind o.registry and the others */
 
 /* undo.c: a run that puts back what run `undoes` changed */
 /* Takes the effects of an ended run as r's own. */
@@ -330,7 +359,29 @@ int op_plan_begin(struct call *c, struct err *e);
 void op_plan_live(struct call *c);
 int op_plan_row(struct call *c, struct part *p, const struct row *row, struct err *e);
 
+/* evict.c: a run that only waits is a row, and is rebuilt from its journal when it goes on */
+/* Nothing of it is on its way. *wake: when it goes on by itself, run time, or NEVER_MS. */
+bool evict_possible(struct run *r, int64_t *wake);
+/* True if rows came since it was rebuilt, and nothing of it is on its way: o.evict_always wants it rebuilt now. */
+bool evict_wanted(struct run *r);
+/* Rebuilds it where it is. */
+void evict_in_place(struct run *r);
+
+/* tend.c: the engine executes every run of the journal */
+/* Evicts what waits, wakes what is due, takes up what is left to take up, lets go of what is settled. True if something
+ * moved. */
+bool tend_turn(struct engine *n);
+bool tend_is_over(const struct engine *n);
+void tend_leave(struct engine *n);
+void tend_free(struct engine *n);
+
 /* engine.c */
+/* The run is ours from here on: a new epoch fences whoever had it. */
+int run_take_over(struct run *r, const char *who, struct err *e);
+/* The process died at work for the run: a strike, or at the second in one place it is set aside, and *e says so. */
+int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e);
+void run_deinit(struct run *r);
+void run_free(struct run *r);
 struct host *engine_host(const struct engine *n);
 const struct engine_options *engine_opts(const struct engine *n);
 /* The effect of a part on "instance:target" as policy sees it; the operator's `allow` counts where something acts (not in

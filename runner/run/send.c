@@ -202,6 +202,7 @@ void life_result(struct part *p, const char *outcome, const char *how, const jso
     struct run *r = p->call->run;
     struct life *l = p->life;
     struct effect *x = l->effect, *undone = l->undo_of;
+    bool at_once = strcmp(l->kind, "never_twice") == 0;
     int64_t seq = r->next_seq;
     json_t *payload = json_pack("{s:s s:i s:s s:O?}", "how", how, "line", p->call->line, "outcome", outcome, "state",
                                 state);
@@ -215,6 +216,8 @@ void life_result(struct part *p, const char *outcome, const char *how, const jso
     change_effect(r, x, seq);
     if (undone && undone->state == EFFECT_UNDONE)
         change_effect(r, undone, 0);
+    if (at_once)
+        run_flush_now(r);
 }
 
 static void seen_after(void *part, struct str answer)

@@ -228,8 +228,10 @@ int settle_effect(struct writer *writer, struct host *host, int64_t run, const c
     struct run_info info = {0};
     struct word w = {.at = host->ops->wall_ms(host), .texts = {BUF_INIT(64 * KIB), BUF_INIT(4 * KIB)}};
     struct journal *j = writer_journal(writer);
-    int rc = j->ops->get_run(j, run, &info, e);
+    int rc = writer_flush(writer, e);
 
+    if (rc == 0)
+        rc = j->ops->get_run(j, run, &info, e);
     if (rc == 0 && strcmp(verdict, "release") != 0 && strcmp(verdict, "applied") != 0 && strcmp(verdict, "absent") != 0)
         rc = err_set(e, ERR_INVALID, "'%s' is no answer (applied, absent or release)", verdict);
     if (rc == 0)

@@ -240,6 +240,7 @@ static int load_language(struct run *r, struct str setup, struct err *e)
 int setup_vm(struct run *r, struct err *e)
 {
     struct vm_options o = {.seed = (uint64_t)json_get_int(r->start, "seed", 1),
+                           .slice_us = engine_opts(r->engine)->slice_us,
                            .gc_mode = engine_opts(r->engine)->gc_mode};
     struct buf setup = BUF_INIT(4 * VALUE_BYTES_MAX);
     size_t i;

@@ -131,7 +131,10 @@ int answer_question(struct writer *w, struct host *host, int64_t run, const char
     struct search s = {0};
     const struct open_question *q = NULL;
     const char *wrong;
-    int rc = j->ops->get_run(j, run, &info, e);
+    int rc = writer_flush(w, e);
+
+    if (rc == 0)
+        rc = j->ops->get_run(j, run, &info, e);
 
     if (rc == 0 && info.state == RUN_ENDED)
         rc = err_set(e, ERR_INVALID, "run %lld has ended (%s); see midwatch show %lld", (long long)run, info.outcome,

@@ -310,6 +310,16 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
     release(vm, b, false);
 }
 
+bool vm_is_ready(const struct vm *vm)
+{
+    return !vm->dead && vm->ready_first;
+}
+
+uint32_t vm_next(const struct vm *vm)
+{
+    return vm_is_ready(vm) ? vm->branches[vm->ready_first - 1].id : 0;
+}
+
 int vm_step(struct vm *vm, struct vm_event *ev)
 {
     if (vm->dead || !vm->ready_first)

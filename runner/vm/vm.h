@@ -130,6 +130,10 @@ size_t vm_memory(const struct vm *vm);      /* bytes in use */
 /* The time of the last row consumed (Unix milliseconds): what host.now() returns in branches that are made
  * ready from now on. */
 void vm_set_now(struct vm *vm, int64_t unix_ms);
+/* True if a branch could be stepped. */
+bool vm_is_ready(const struct vm *vm);
+/* The branch that the next step runs; 0 = none. */
+uint32_t vm_next(const struct vm *vm);
 /* Every name reachable from the sandbox, sorted, one per line: the golden list of tests/escape. */
 int vm_reachable(struct vm *vm, struct buf *out, struct err *e);
 /* The Lua release, part of the abi ("Lua 5.4.4"). */

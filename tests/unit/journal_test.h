@@ -176,12 +176,21 @@ static inline bool dump_approval(void *ctx, const struct approval_info *x)
     return true;
 }
 
+static inline bool dump_agenda(void *ctx, int64_t run, enum run_state state, int64_t wake_at)
+{
+    buf_addf(ctx, " %s %lld at %lld\n", run_state_name(state), (long long)run, (long long)wake_at);
+    return true;
+}
+
 /* All projections: what every question but that for rows answers. */
 static inline void dump_state(struct journal *j, struct buf *out)
 {
+    enum run_state state;
     struct err e = {0};
     bool on = false;
 
+    for (state = 0; state < RUN_STATES; state++)
+        good(j->ops->agenda(j, state, dump_agenda, out, &e), &e);
     good(j->ops->runs(j, false, dump_run, out, &e), &e);
     buf_adds(out, "open:");
     good(j->ops->runs(j, true, dump_id, out, &e), &e);
