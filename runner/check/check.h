@@ -48,6 +48,7 @@ void scenarios_place(const struct scenarios *s, size_t i, const char *path, stru
 /* What must not make a difference to a run, and what tests therefore change. */
 struct check_mode {
     int gc_mode;                /* engine_options */
+    bool evict_always;          /* the same */
     uint64_t seed;              /* of the host; 0 = 1 */
     const char *state_dir;      /* of a journal file for scenarios, whose audit then counts, too; NULL: in memory */
 };

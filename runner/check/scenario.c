@@ -162,7 +162,7 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
     struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
-                                .evict_always = getenv("MIDWATCH_TEST_EVICT") != NULL, .watch = {.row = on_row, .ctx = &s->seen}};
+                                .evict_always = mode->evict_always, .watch = {.row = on_row, .ctx = &s->seen}};
     struct journal *journal;
 
     s->seen.effects = json_array();

@@ -105,7 +105,7 @@ static int test_file(struct tally *t, struct source *source, const char *file)
 
 int verb_test(struct cli *c)
 {
-    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB), .mode = {.gc_mode = getenv("MIDWATCH_TEST_GC") ? 1 : 0}};
+    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB)};
     struct source *source = NULL;
     size_t i;
     int rc = cli_source(c, &source);

@@ -23,12 +23,15 @@ PLAYED = (("verbs", "tests/flow/verbs/midwatch.yaml", "tests/flow/verbs/*.md"),
 CONFIG = """\
 instances: { sh: { plugin: shell } }
 commands:
+  one: { argv: [echo, hi], read: { returns: string } }
   lost: { argv: [sh, -c, "kill -9 $$"], effect: { class: never_twice, target: "thing", undo: not needed } }
 channels: { ops: { argv: [cat] } }
 """
 LOST = """notify("ops", "it begins")
 remedy("lose it", shell.lost(), { verify = function() return true end, when = function() return true end, within = "5s" })
 resolve "done" """
+# With tests/crash/stuck.c in front of it, it ends the process.
+STUCK = 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"'
 SLEEPS = 'note "begun"\nsleep "2s"\nresolve "slept"'
 
 
@@ -41,27 +44,36 @@ def abi():
 
 
 def lived(program, path):
-    """What scenarios do not have: a person settles, a run is taken up again, one stays open, and a halt."""
-    def run(*words):
+    """What scenarios do not have: a person settles, a run is taken up again, one is set aside, one stays open, and a halt."""
+    def run(*words, **env):
         p = subprocess.run([program, *words, "--state", "state"], cwd=path, text=True, capture_output=True, check=False, timeout=60,
-                           env={**os.environ, "HOME": str(path)})
+                           env={**os.environ, "HOME": str(path), **env})
         return p.returncode, p.stdout + p.stderr
+
+    def left(name, run_id):
+        """A run whose process is told to stop as soon as its first rows are durable."""
+        p = subprocess.Popen([program, "run", f"{name}.md", "--state", "state"], cwd=path, env={**os.environ, "HOME": str(path)},
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not re.search(r"begun|one", run("show", run_id)[1]):
+            time.sleep(0.05)
+        p.send_signal(signal.SIGTERM)
+        p.wait(30)
 
     (path / "midwatch.yaml").write_text(CONFIG)
     (path / "lost.md").write_text(book("lost", LOST, 'may:\n  - { effect: shell.lost, target: "thing" }\n'))
+    (path / "stuck.md").write_text(book("stuck", STUCK))
     (path / "sleeps.md").write_text(book("sleeps", SLEEPS))
     for words, code in ((("run", "lost.md"), 6), (("settle", "1", "applied"), 0), (("resume", "1"), 0), (("halt", "why not"), 0),
                         (("halt", "--release"), 0)):
         got = run(*words)
         if got[0] != code:
             sys.exit(f"{' '.join(words)}: exit {got[0]} instead of {code}: {got[1]}")
-    p = subprocess.Popen([program, "run", "sleeps.md", "--state", "state"], cwd=path, env={**os.environ, "HOME": str(path)},
-                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
-    while time.monotonic() < until and "begun" not in run("show", "2")[1]:
-        time.sleep(0.05)
-    p.send_signal(signal.SIGTERM)
-    p.wait(30)
+    left("stuck", "2")
+    run("resume", "--all", LD_PRELOAD=str(program.parent / "stuck.so"))
+    if "quarantined" not in run("list")[1]:
+        sys.exit(f"run 2 is not set aside: {run('list')[1]}")
+    left("sleeps", "3")
     return path / "state", path / "midwatch.yaml"
 
 

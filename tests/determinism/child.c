@@ -136,6 +136,8 @@ static bool take(struct wish *w, const char *word)
 {
     if (strcmp(word, "gc") == 0)
         w->mode.gc_mode = 1;
+    else if (strcmp(word, "evict") == 0)
+        w->mode.evict_always = true;
     else if (strncmp(word, "pad=", 4) == 0)
         w->pad = strtol(word + 4, NULL, 10);
     else if (strncmp(word, "state=", 6) == 0)
