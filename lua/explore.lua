@@ -377,13 +377,11 @@ function explore.run()
   notes, note_list, entries = {}, {}, {}
   gate.answers(setup.is_answered)
   local tree = host.module("explore_tree")
-  local witness = setup.scenarios and host.module("witness")
   local explored, ended = 0, "all"
   local function each(leaf)
     explored = explored + 1
     if leaf.outcome then
       leaf.effects = gate.path().effects
-      if witness then witness.add(leaf, gate.path(), setup) end
     end
     if leaf.bound then note(leaf.bound, leaf.why, leaf.file, leaf.line) end
     local word = gate.host("path", { { name = "path", args = explored } })

@@ -6,8 +6,9 @@ local fork = host.module("fork")
 local symbols = host.module("symbols")
 
 local real = { gate = host.gate }
-local seen = host               -- what the modules of the language see from now on
-seen.pcall = fork.pcall
+-- What the modules of the language see from now on.
+local function see(name, f) host.rawset(host, name, f) end
+see("pcall", fork.pcall)
 
 local gate = {}
 
@@ -29,12 +30,12 @@ end
 function gate.answers(yes) answered = yes end
 
 local real_fail = host.fail
-seen.fail = function(text) return real_fail(symbols.plain(text)) end
-seen.now = function() return path.now end
-seen.branch = function() return path.branch end
+see("fail", function(text) return real_fail(symbols.plain(text)) end)
+see("now", function() return path.now end)
+see("branch", function() return path.branch end)
 
 -- Side by side becomes one after another.
-seen.fork = function(fns)
+see("fork", function(fns)
   local outer = { path.branch, path.prefix, path.calls }
   path.calls = path.calls + 1
   for i, fn in ipairs(fns) do
@@ -43,7 +44,7 @@ seen.fork = function(fns)
     fn()
   end
   path.branch, path.prefix, path.calls = outer[1], outer[2], outer[3] + 1
-end
+end)
 
 -- A copy with texts in the place of symbols, for the host; `pick(lo, hi)` gives a number for one.
 local function told(v, pick)
@@ -315,18 +316,18 @@ function answers.read(calls)
   return out
 end
 
-seen.gate = function(op, calls)
+see("gate", function(op, calls)
   local answer = answers[op]
   if not answer then host.fail("no gate call is named " .. op) end
   path.calls = path.calls + 1
   return answer(calls)
-end
+end)
 
-seen.finish = function(op, calls)
+see("finish", function(op, calls)
   if op == "never" then fork.impossible() end
   local args, file, line = calls[1].args, host.where()
   fork.leave { outcome = calls[1].name, reason = args.reason, text = symbols.plain(args.text), file = file, line = line }
-end
+end)
 
 -- Values of faces: the same arguments make the same value on every path.
 

@@ -156,8 +156,7 @@ local function collect(node, conditions)
     local list = {}
     for i = 1, #conditions do list[i] = conditions[i] end
     paths[#paths + 1] = { conditions = host.array(list), effects = host.array(node.effects), outcome = node.outcome,
-      reason = node.reason, text = node.text, file = node.file, line = node.line, uncaught = node.uncaught,
-      scenario = node.scenario, no_scenario = node.no_scenario }
+      reason = node.reason, text = node.text, file = node.file, line = node.line, uncaught = node.uncaught }
     return
   end
   if node.bound then return end

@@ -165,12 +165,11 @@ static json_t *setup_json(struct explorer *x)
         json_array_append_new(names, json_string(b->params[i].name));
     for (i = 0; i < b->nmodules; i++)
         json_object_set_new(modules, b->modules[i].name, json_true());
-    setup = json_pack("{s:o s:b s:s s:b s:b s:i s:o s:i s:O s:o s:{s:i s:s s:f} s:b s:I s:{s:s s:{}} s:O}", "branched",
+    setup = json_pack("{s:o s:b s:s s:b s:b s:i s:o s:i s:O s:o s:{s:i s:s s:f} s:I s:{s:s s:{}} s:O}", "branched",
                       branched(x), "can_merge", !x->code.changes, "file", b->file, "is_answered", x->o->answer != NULL,
                       "is_plan", x->o->answer != NULL, "last_line", last_line(b), "modules", modules, "one_look_s",
                       366 * 86400, "params", x->params, "param_names", names, "run", "id", 0, "requester", "", "started",
-                      (double)STARTED_MS / 1000, "scenarios",
-                      x->o->scenarios, "started_ms", (json_int_t)STARTED_MS, "trigger", "kind", "cli", "labels", "uses",
+                      (double)STARTED_MS / 1000, "started_ms", (json_int_t)STARTED_MS, "trigger", "kind", "cli", "labels", "uses",
                       x->uses);
     if (x->watch || json_array_size(x->stops))
         json_object_set_new(setup, "watch", json_pack("{s:I s:O}", "from", x->watch ? (json_int_t)x->watch : INT32_MAX,

@@ -31,7 +31,6 @@ struct explore_options {
                                    them. NULL = all are fixed */
     size_t paths_max;           /* 0 = 50,000 */
     int64_t time_ms;            /* of computing; 0 = 20 s */
-    bool scenarios;             /* every path gets a scenario that takes it */
     /* The answer to one call, as run/ gives it to Lua: {"o":{"value":..}|{"unknown":..},"row":n} of a read, the payload of a
      * PLAN row, {"answer":..} of a question, ... Appended to `out`: 1. Nobody knows: 0, it becomes a symbol (or the fork of
      * its verb). Below 0 the exploration ends with *e. Asked again for every path that comes through the call: the same
@@ -40,12 +39,15 @@ struct explore_options {
     void *ctx;
 };
 
-/* *map is owned; lua/explore_tree.lua says what is in it:
- *   { runbook, file, explored, ended: "all" | "paths" | "time", root, nodes, paths, notes, hypotheses, lines }
- * nodes: [{ kind, line, file, of: [{ text, because, to }] }], equal ones once; `to` is a place in nodes, or of a leaf.
- * paths: [{ conditions: [{ text, line, file }], effects: [{ effect, instance, target, title, line, outcome }], outcome, reason,
- *   text, line, file, ways, scenario: { given, after, effects, people, params, expect } | no_scenario: why }]
- * notes: [{ line, file, what, why }], what was not explored, and why. */
+/* *map is owned:
+ *   { runbook, file, params, explored, ended: "all" | "paths" | "time", root, nodes, paths, notes, hypotheses, unknown,
+ *     may_unused }
+ * nodes: [{ kind, line, file, of: [{ text, because, more, to }] }], equal ones once; `to` and root are places in nodes, from
+ * 1. A leaf: { kind: "leaf", outcome, reason, text, line, file }.
+ * paths: [{ conditions: [{ text, line, file }], effects: [{ effect, target, title, line, file, outcome, undo, approved }],
+ *   outcome, reason, text, line, file, uncaught }], one for those that go on alike.
+ * notes: [{ line, file, what, why }], what was not explored. unknown: [{ effect, target, line, read, read_line }], effects that
+ * a missing answer leads to. may_unused: places in book->may. */
 int explore(const struct explore_options *o, json_t **map, struct err *e);
 
 #endif

@@ -15,8 +15,8 @@ static const char *const makers[] = {"prelude", "syntax_lexer", "syntax_scope", 
                                      "explore_scan"};
 /* In this order behind fork and explore_gate. */
 static const char *const plain[] = {"prelude", "observe", "ending", "diagnose", "wait", "people", "branches", "effects",
-                                    "approve", "remedy", "temporarily", "symbols", "symbols_text", "symbols_shape", "checked",
-                                    "explore_tree", "witness", "fork"};
+                                    "approve", "remedy", "temporarily", "symbols_spell", "symbols", "symbols_text",
+                                    "symbols_shape", "checked", "explore_tree", "fork"};
 static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "record", "list", "text"};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -18,7 +18,6 @@ struct map_request {
     const char *const *params;      /* key=value; these do not fork */
     size_t nparams;
     size_t paths_max;               /* 0 = as explore.h */
-    bool scenarios;
 };
 
 /* *map as explore.h says, with findings: [{ file, line, column, rule, why, mend }] as of lint. Owned. */
