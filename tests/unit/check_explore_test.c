@@ -45,7 +45,7 @@ static int answer(void *ctx, const struct explore_call *c, struct buf *out, stru
     return 0;
 }
 
-static int fail(void *ctx, const struct explore_call *c, struct buf *out, struct err *e)
+static int refuse(void *ctx, const struct explore_call *c, struct buf *out, struct err *e)
 {
     (void)ctx, (void)c, (void)out;
     return err_set(e, ERR_DENIED, "nobody may look");
@@ -110,7 +110,7 @@ static void an_error_ends_it(void **state)
     json_t *map = NULL;
 
     (void)state;
-    assert_int_equal(run(text, fail, NULL, &map, &e), ERR_DENIED);
+    assert_int_equal(run(text, refuse, NULL, &map, &e), ERR_DENIED);
     assert_null(map);
 }
 
