@@ -88,7 +88,13 @@ end
 --- escalate "text": hand over to a person, with the evidence.
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
+--- For all paths: as if nothing had been changed.
+local function forget()
+  for key in host.rawpairs(state) do state[key] = 0 end
+  before, begun, problems = {}, false, {}
+end
+
 return {
   public = verbs, finish = finish, report = report, retract = retract, unless_begun = unless_begun,
-  before_the_end = before_the_end, state = state,
+  before_the_end = before_the_end, state = state, forget = forget,
 }

@@ -9,6 +9,12 @@ local face = {}
 
 local reads, effects, things = {}, {}, {}       -- opaque value -> its data
 
+--- What the runbook gets for the constructor f: all paths have one that makes the same value once.
+function face.constructor(f) return f end
+
+--- For all paths: value v is gone.
+function face.drop(v) reads[v], effects[v], things[v] = nil, nil, nil end
+
 --- The data of a read value, or nil.
 function face.read_of(v) return reads[v] end
 --- The data of an effect value, or nil.
@@ -240,16 +246,16 @@ end
 
 local function make_read(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
-  return function(...)
+  return face.constructor(function(...)
     local value = host.readonly({ read = name }, "a read (observe it first)")
     reads[value] = read_data(context, verb, spec, name, thing, table.pack(...))
     return value
-  end
+  end)
 end
 
 local function make_effect(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
-  return function(...)
+  return face.constructor(function(...)
     local args, rest = bind(name, spec, thing and thing.set or {}, table.pack(...))
     take_options(name, spec, rest, args, {})
     if #rest > 0 then host.fail(name .. ": too many arguments") end
@@ -259,7 +265,7 @@ local function make_effect(context, verb, spec, thing)
       request = { args = args },
     }
     return value
-  end
+  end)
 end
 
 local function is_on(spec, kind, name)
@@ -285,7 +291,7 @@ end
 
 local function make_thing(context, declared, kind_name, spec)
   local name = context.alias .. "." .. kind_name
-  return function(...)
+  return face.constructor(function(...)
     local args, rest = bind(name, spec, spec.set or {}, table.pack(...))
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     local words = { kind_name }
@@ -302,7 +308,7 @@ local function make_thing(context, declared, kind_name, spec)
     })
     things[proxy] = thing
     return proxy
-  end
+  end)
 end
 
 --- The global of one alias, from the declarations of its plugin. context: alias, instance, window.

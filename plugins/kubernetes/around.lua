@@ -132,7 +132,7 @@ local function claim(row)
   }
 end
 
-local claim_returns = { name = "string", phase = "string", class = "string", volume = "string", requested = "integer",
+local claim_returns = { name = "string", phase = "string", class = "string", volume = "string", requested = "integer >= 1",
   size = "integer", resizing = "string" }
 
 around.reads.claim_state = {

@@ -23,6 +23,11 @@ static const struct verb verbs[] = {
      "Touches nothing. Each finding is file:line:column and what would be right."},
     {"test", "RUNBOOK...", "run a runbook's scenarios over virtual time", PRINTS | SOURCE, 1, 16, verb_test, GROUP_WRITE,
      "The scenarios stand in RUNBOOK.test.yaml. Touches nothing; hours of waiting take milliseconds."},
+    {"map", "RUNBOOK [--check] [--diff REF1..REF2]", "show all branches of a runbook's code",
+     FLAG_CONFIG | FLAG_MAP_FORM | FLAG_PARAM | FLAG_MAP_CHECK | FLAG_DIFF | SOURCE, 1, 1, verb_map, GROUP_WRITE,
+     "Follows every path of the code with values that are not known, touches nothing and loads no plugin's body. A parameter "
+     "that the code branches on forks too, unless -p fixes it. --check: exit 2 for a path without an outcome, an effect that "
+     "missing data leads to, a `may` that does not fit, and for everything that was not explored."},
     {"run", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
      PRINTS | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run, GROUP_RUN,
      "Ctrl-C asks whether to leave, go on, or cancel; a run that was left or killed is taken up again by resume. What a "
@@ -102,6 +107,9 @@ static const struct option options[] = {
     {"--man", FLAG_MAN, NULL, "print the manual page midwatch(1)"},
     {"-o", FLAG_OUTPUT, "text|json", "the form of what is printed"},
     {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},
+    {"-o", FLAG_MAP_FORM, "text|json|mermaid|svg|markdown", "the form of the map"},
+    {"--check", FLAG_MAP_CHECK, NULL, "say what is wrong with the branches instead of showing them"},
+    {"--diff", FLAG_DIFF, "REF1..REF2", "how decisions change from one commit to the other; REF.. = to the working tree"},
     {"--config", FLAG_CONFIG, "FILE", "the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
     {"--state", FLAG_STATE, "DIR", "where the journal is"},
 };

@@ -123,7 +123,9 @@ struct branch *sched_new(struct vm *vm, struct err *e)
     if (!vm->started) {
         vm->started = true;
         lua_gc(vm->L, LUA_GCRESTART);
-        if (vm->gc_mode)
+        if (vm->gc_mode == 2)
+            lua_gc(vm->L, LUA_GCGEN, 0, 0);
+        else if (vm->gc_mode)
             lua_gc(vm->L, LUA_GCINC, 1, 1000, 1);
     }
     if (!b->co) {
