@@ -47,10 +47,12 @@ local function same(a, b)
   return host.encode(shown(a)) == host.encode(shown(b))
 end
 
-local function ask(title, rule, plans, again)
+-- was: the plans of which the approval is void, because the target has changed meanwhile.
+local function ask(title, rule, plans, was)
   local answer = host.gate("ask", { { name = title, args = {
     kind = "approval", choices = host.array({ "yes", "no" }), effects = shown(plans), by = rule.by and host.array(rule.by),
-    of = rule.of, within = rule.within, text = rule.text, once = rule.once, why = demanded(plans), changed = again or nil,
+    of = rule.of, within = rule.within, text = rule.text, once = rule.once, why = demanded(plans), changed = was and true or nil,
+    was = was and shown(was),
   } } })
   if answer.answer == "yes" then return answer.path end
   if answer.answer == "no" then
@@ -78,17 +80,21 @@ function approve.ask(title, rule, plans, replan)
     mark(plans, given[rule.once])
     return plans
   end
-  for n = 1, DRIFTS_MAX do
-    local path = ask(title, rule, plans, n > 1)
+  local was
+  for _ = 1, DRIFTS_MAX do
+    local path = ask(title, rule, plans, was)
     local now = replan and replan() or plans
     if same(plans, now) then
       mark(now, path)
       if rule.once then given[rule.once] = path end
       return now
     end
-    plans = now
+    was, plans = plans, now
   end
   ending.finish("escalated", "moved", title .. ": the target keeps changing while people are asked")
 end
+
+--- For all paths.
+function approve.forget() given = {} end
 
 return approve

@@ -51,7 +51,11 @@ function command.check(commands)
     local more = c.effect and { key = true, from = c.effect.sets } or nil
     for _, part in ipairs { "argv", "env", "input" } do declared.check_names(what .. ": " .. part, c[part], c.params, more) end
     check_shell_line(what, c)
-    if c.read then declared.check_read(what, c.read) else declared.check_effect(what, c.effect, c.params, commands) end
+    if c.read then
+      declared.check_read(what, c.read, { no = "table" })
+    else
+      declared.check_effect(what, c.effect, c.params, commands)
+    end
   end
 end
 
@@ -87,12 +91,21 @@ local function job_of(c, given, stop, more)
 end
 
 local GRACE = 5
-local face_types = { lines = "list", json = "any" }
+local face_types = { lines = "list", json = "any", success = "boolean" }
 
 local function read_error(why) unknown("error", why) end
 
 local function ended(result)
   return result.code ~= -1 and result.signal == 0 and not result.timed_out and not result.lost
+end
+
+-- Exit 0 is yes; exit 1, or one of `no`, is no; of anything else nothing is known.
+local function succeeded(result, no)
+  if ended(result) and result.code == 0 then return true end
+  for _, code in ipairs(no or { 1 }) do
+    if ended(result) and result.code == code then return false end
+  end
+  unknown("error", command.went_wrong(result))
 end
 
 --- Makes a verb of every declared command. start(job, args) runs one: job is { argv, env = {NAME = text}, cwd, input,
@@ -103,16 +116,18 @@ function command.verbs(declaration, commands, common, start)
     local c = commands[name]
     local spec = type(c.read) == "table" and c.read or {}
     local result = start(job_of(c, declared.args_for(c, a), read_error), a)
+    if spec.returns == "success" then return succeeded(result, spec.no) end
     local wrong = command.went_wrong(result, spec.ok)
     if wrong then unknown("error", wrong) end
     if result.truncated then unknown("error", "it printed more than is kept") end
     return declared.convert[spec.returns or "string"](result.out, spec)
   end
+  -- What prints true or false says it itself; of others the exit code does.
   local function check(name, a)
-    local result = start(job_of(commands[name], declared.args_for(commands[name], a), read_error), a)
-    if ended(result) and result.code == 0 then return "applied" end
-    if ended(result) and result.code == 1 then return "absent" end
-    unknown("error", command.went_wrong(result))
+    local c = commands[name]
+    local spec = type(c.read) == "table" and c.read or {}
+    if spec.returns == "boolean" then return look(name, a) and "applied" or "absent" end
+    return succeeded(start(job_of(c, declared.args_for(c, a), read_error), a), spec.no) and "applied" or "absent"
   end
   local function send_of(c)
     return function(a, key, from, all)

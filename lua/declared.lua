@@ -191,8 +191,11 @@ function declared.check_read(what, read, more)
   for k, v in pairs(read_keys) do keys[k] = v end
   for k, v in pairs(more or {}) do keys[k] = v end
   declared.only(what .. ": read", read, keys)
-  if read.returns and not convert[read.returns] then
-    refused(what .. ": returns: '" .. read.returns .. "' is none of string, integer, number, boolean, lines, json")
+  local by_exit = keys.no and read.returns == "success"
+  if read.no and not by_exit then refused(what .. ": no: only of a read that returns success") end
+  if read.returns and not by_exit and not convert[read.returns] then
+    refused(what .. ": returns: '" .. read.returns .. "' is none of string, integer, number, boolean, lines, json"
+      .. (keys.no and ", success" or ""))
   end
 end
 

@@ -98,4 +98,7 @@ local function diagnose(list)
   return found and found.proxy or NONE
 end
 
-return { public = { hypothesis = hypothesis, diagnose = diagnose, NONE = NONE } }
+--- For all paths.
+local function forget() hypotheses = {} end
+
+return { forget = forget, public = { hypothesis = hypothesis, diagnose = diagnose, NONE = NONE } }

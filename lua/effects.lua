@@ -152,23 +152,30 @@ function effects.proven(applied)
   ending.state.unverified = ending.state.unverified - #applied
 end
 
---- Puts applied effects back, last first. Returns a text for people, and whether all is as before; if not, the
--- refusal's name.
-function effects.undo(title, applied, were_proven)
-  local words, refused = {}, nil
+--- Puts applied effects back, last first. Returns a text for people that begins with `lead`, and whether all is as
+-- before; if not, the refusal's name, and the caller ends the run with the text.
+function effects.undo(title, lead, applied, were_proven)
+  local text, left = lead, nil
   for i = #applied, 1, -1 do
     local a = applied[i]
     local answer = host.gate("undo", { { name = a.effect.name, instance = a.effect.instance,
       args = { effect = a.answer.path, title = title } } })
     if answer.outcome == "applied" or answer.outcome == "already" or answer.outcome == "not_needed" then
       if not were_proven then ending.state.unverified = ending.state.unverified - 1 end
-      words[#words + 1] = a.effect.text .. (answer.outcome == "not_needed" and " needs no undo" or " was undone")
+      text = text .. a.effect.text .. (answer.outcome == "not_needed" and " needs no undo" or " was undone")
     else
-      refused = answer.refused or (answer.outcome == "moved" and "moved") or "error"
-      words[#words + 1] = string.format("%s could NOT be undone (%s: %s)", a.effect.text, answer.outcome, answer.why or "")
+      text = string.format("%s%s could NOT be undone (%s: %s)", text, a.effect.text, answer.outcome, answer.why or "")
+      if not left then
+        left = {}
+        ending.report(left)
+      end
+      left.reason = answer.refused or (answer.outcome == "moved" and "moved") or "error"
     end
+    if left then left.text = text end
+    text = i > 1 and text .. "; " or text
   end
-  return table.concat(words, "; "), refused == nil, refused
+  if left then ending.retract(left) end
+  return text, left == nil, left and left.reason
 end
 
 --- Ends the run because of an answer that stopped a set.

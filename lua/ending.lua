@@ -4,10 +4,9 @@
 local state = { verified = 0, skipped = 0, sent = 0, unverified = 0, in_flight = 0, remedies = 0 }
 local before = {}               -- what has to be done first, the latest last
 local begun = false
-local problems = {}             -- what other branches could not put back meanwhile
+local problems = {}             -- what could not be put back, { reason, text }, and nobody has said yet
 
---- Has fn called before the run ends, the latest first. It may return a problem { reason, text }. Returns the
--- function that takes it back.
+--- Has fn called before the run ends, the latest first. Returns the function that takes it back.
 local function before_the_end(fn)
   before[#before + 1] = fn
   return function()
@@ -32,8 +31,7 @@ local function finish(outcome, reason, text)
   unless_begun()
   begun = true
   while #before > 0 do
-    local problem = table.remove(before)()      -- other branches may add theirs before it returns
-    problems[#problems + 1] = problem
+    table.remove(before)()      -- other branches may add theirs before it returns
   end
   for _, problem in ipairs(problems) do
     if outcome ~= "escalated" then outcome, reason = "escalated", problem.reason end
@@ -42,10 +40,14 @@ local function finish(outcome, reason, text)
   host.finish("end", { { name = outcome, args = { reason = reason, text = text or "" } } })
 end
 
---- Ends the run because something could not be put back; if it ends already, its end says so.
-local function still_in_force(problem)
-  if begun then problems[#problems + 1] = problem end
-  finish("escalated", problem.reason, problem.text)
+--- Something could not be put back: the end says problem.text, whichever branch comes to it.
+local function report(problem) problems[#problems + 1] = problem end
+
+--- The caller ends the run with these words itself, at once; if another branch ends it already, that one says them.
+local function retract(problem)
+  for i = #problems, 1, -1 do
+    if problems[i] == problem and not begun then table.remove(problems, i) end
+  end
 end
 
 local function words(verb, text)
@@ -86,7 +88,13 @@ end
 --- escalate "text": hand over to a person, with the evidence.
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
+--- For all paths: as if nothing had been changed.
+local function forget()
+  for key in host.rawpairs(state) do state[key] = 0 end
+  before, begun, problems = {}, false, {}
+end
+
 return {
-  public = verbs, finish = finish, still_in_force = still_in_force, unless_begun = unless_begun, before_the_end = before_the_end,
-  state = state,
+  public = verbs, finish = finish, report = report, retract = retract, unless_begun = unless_begun,
+  before_the_end = before_the_end, state = state, forget = forget,
 }

@@ -9,6 +9,12 @@ local face = {}
 
 local reads, effects, things = {}, {}, {}       -- opaque value -> its data
 
+--- What the runbook gets for the constructor f: all paths have one that makes the same value once.
+function face.constructor(f) return f end
+
+--- For all paths: value v is gone.
+function face.drop(v) reads[v], effects[v], things[v] = nil, nil, nil end
+
 --- The data of a read value, or nil.
 function face.read_of(v) return reads[v] end
 --- The data of an effect value, or nil.
@@ -32,6 +38,10 @@ end
 
 local function unknown_name(what, name, candidates)
   local near = host.nearest(tostring(name), candidates)
+  if #candidates == 0 then
+    host.fail(string.format("%s has no '%s' (%s)", what, tostring(name), "its instance declares nothing: midwatch.yaml does, or "
+      .. "--config FILE; for the shipped runbooks: --config runbooks/midwatch.example.yaml"))
+  end
   host.fail(string.format("%s has no '%s'%s", what, tostring(name),
     near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(candidates, ", ") .. ")"))
 end
@@ -102,18 +112,18 @@ local function checked(what, name, schema, v)
   return v
 end
 
--- One table of arguments by name, as `named` verbs take them.
+-- One table of arguments by name, as `named` verbs take them; what stands behind it is left over.
 local function bind_named(what, spec, first, given)
   local values, args = given[1] or {}, {}
   for k, v in pairs(first) do args[k] = v end
-  if type(values) ~= "table" or face.is_value(values) or given.n > 1 then
-    host.fail(what .. " takes one table: " .. what .. " { name = value }")
+  if type(values) ~= "table" or face.is_value(values) or given.n > 2 then
+    host.fail(what .. " takes a table: " .. what .. " { name = value }; its options are a second one")
   end
   for name in pairs(values) do
     if not spec.params[name] then unknown_name(what .. ": the parameters", name, list_of(spec.params)) end
   end
   for name, schema in pairs(spec.params) do args[name] = checked(what, name, schema, values[name]) end
-  return args, {}
+  return args, { given[2] }
 end
 
 -- Positional arguments -> a table by name; what is left over comes back as a list.
@@ -206,8 +216,12 @@ local read_options = { "absent", "max_age", "window" }
 
 -- A list or record of the fields that the call itself names.
 local function returns_of(spec, args)
-  if spec.returns == "fields" then return args.fields end
-  if type(spec.returns) == "table" and spec.returns.list == "fields" then return { list = args.fields } end
+  local is_list = type(spec.returns) == "table" and spec.returns.list == "fields"
+  if is_list or spec.returns == "fields" then
+    local fields = {}
+    for name in pairs(args.fields) do fields[name] = "any?" end
+    return is_list and { list = fields } or fields
+  end
   return spec.returns
 end
 
@@ -232,16 +246,16 @@ end
 
 local function make_read(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
-  return function(...)
+  return face.constructor(function(...)
     local value = host.readonly({ read = name }, "a read (observe it first)")
     reads[value] = read_data(context, verb, spec, name, thing, table.pack(...))
     return value
-  end
+  end)
 end
 
 local function make_effect(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
-  return function(...)
+  return face.constructor(function(...)
     local args, rest = bind(name, spec, thing and thing.set or {}, table.pack(...))
     take_options(name, spec, rest, args, {})
     if #rest > 0 then host.fail(name .. ": too many arguments") end
@@ -251,7 +265,7 @@ local function make_effect(context, verb, spec, thing)
       request = { args = args },
     }
     return value
-  end
+  end)
 end
 
 local function is_on(spec, kind, name)
@@ -277,7 +291,7 @@ end
 
 local function make_thing(context, declared, kind_name, spec)
   local name = context.alias .. "." .. kind_name
-  return function(...)
+  return face.constructor(function(...)
     local args, rest = bind(name, spec, spec.set or {}, table.pack(...))
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     local words = { kind_name }
@@ -294,7 +308,7 @@ local function make_thing(context, declared, kind_name, spec)
     })
     things[proxy] = thing
     return proxy
-  end
+  end)
 end
 
 --- The global of one alias, from the declarations of its plugin. context: alias, instance, window.
@@ -336,14 +350,27 @@ local function unknown_fields(copy, value, known, what)
   end })
 end
 
+-- Only a scenario leaves out what a read always has: the gate lets no such answer in.
+local function missing_fields(copy, missing, what)
+  return setmetatable(copy, { __index = function(_, key)
+    if missing[key] then host.fail(string.format("%s has no '%s' here: the scenario must give it", what, key)) end
+  end })
+end
+
+local function is_optional(kind) return type(kind) == "string" and string.find(kind, "?", 1, true) ~= nil end
+
 local function strict_record(value, fields, what, known)
-  local copy = {}
+  local copy, missing = {}, nil
   for name, kind in pairs(fields) do
     local v = value[name]
     if v ~= nil and v ~= host.null then
       copy[name] = kind == "map" and type(v) == "table" and host.readonly(v, what .. "." .. name) or v
+    elseif not known and not is_optional(kind) then
+      missing = missing or {}
+      missing[name] = true
     end
   end
+  if missing then copy = missing_fields(copy, missing, what) end
   return host.readonly(known and unknown_fields(copy, value, known, what) or copy, what, list_of(fields))
 end
 

@@ -14,7 +14,7 @@ local globals = {
 
 -- Modules that many runs never need are loaded at the first use of one of their names.
 local later = {
-  list = { "list" }, text = { "text" }, remedy = { "remedy" }, temporarily = { "temporarily" },
+  list = { "list" }, stats = { "stats" }, text = { "text" }, remedy = { "remedy" }, temporarily = { "temporarily" },
   record = { "note", "follow_up", "measure", "notify" }, branches = { "parallel", "each" }, people = { "ask", "manual" },
   wait = { "wait_until", "sleep" }, diagnose = { "hypothesis", "diagnose", "NONE" },
   units = { "ms", "seconds", "minutes", "hours", "days", "percent", "kib", "mib", "gib" },

@@ -5,6 +5,7 @@
 local syntax = host.module("syntax")
 local walk = host.module("syntax_walk")
 local types = host.module("lint_types")
+local calls = host.module("lint_calls")
 local sort = host.module("prelude").sort
 
 local lint = {}
@@ -15,8 +16,8 @@ local verbs = {
   "manual", "notify", "note", "measure", "follow_up", "resolve", "no_action", "refuse", "escalate", "try", "any", "all", "none",
 }
 local ambient = {
-  "NONE", "params", "run", "trigger", "now", "list", "text", "ms", "seconds", "minutes", "hours", "days", "percent", "kib",
-  "mib", "gib", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "rawequal", "rawget", "rawlen",
+  "NONE", "params", "run", "trigger", "now", "list", "stats", "text", "ms", "seconds", "minutes", "hours", "days", "percent",
+  "kib", "mib", "gib", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "rawequal", "rawget", "rawlen",
   "rawset", "require", "select", "setmetatable", "tonumber", "tostring", "type", "string", "table", "math", "utf8", "_ENV",
 }
 local endings = { resolve = true, no_action = true, refuse = true, escalate = true }
@@ -44,6 +45,10 @@ local function sorted_names(t)
 end
 
 local function there_is(names)
+  if #names == 0 then
+    return "its instance declares nothing: midwatch.yaml does, or --config FILE; for the shipped runbooks: --config "
+      .. "runbooks/midwatch.example.yaml"
+  end
   sort(names)
   return "there is: " .. table.concat(names, ", ")
 end
@@ -57,10 +62,17 @@ local rules = {}
 
 -- Names
 
+-- What people look for under another name.
+local instead = {
+  print = "note(text)", log = "note(text)", warn = "note(text)", pcall = "try(fn)", xpcall = "try(fn)",
+  os = "now(); programs are commands: of midwatch.yaml", io = "files and programs are commands: of midwatch.yaml",
+  dofile = "require \"name\"", coroutine = "parallel { f, ... }", debug = "note(text)", exit = "resolve or escalate",
+}
+
 rules.name = function(node, parent)
   if node.var or globals[node.name] or input.targets[node] or (parent and parent.k == "define") then return end
   found(node.at, "no_global", string.format("there is no '%s'", node.name),
-    nearest(node.name, global_names) or "declare it: local " .. node.name)
+    instead[node.name] or nearest(node.name, global_names) or "declare it: local " .. node.name)
 end
 
 local function assigned(target)
@@ -123,12 +135,16 @@ rules.index = function(node)
     field(at, "the group " .. plain_name(node.object), t.fields, name)
   elseif t.is == "record" then
     field(at, "a record of " .. plain_name(node.object), t.fields, name)
+  elseif t.is == "read" then
+    found(at, "not_observed", string.format("%s only says what to look up; it has no '%s' before it is observed",
+      source(node.object), name), string.format("observe(...).%s, or name it in a group", name))
   end
 end
 
 rules.method = function(node)
   local t = types.of(node.object)
   if t and t.is == "thing" then member(node.name_at, "a " .. t.name, t, node.name) end
+  calls.check(node)
 end
 
 -- Conditions and what is not known
@@ -205,14 +221,6 @@ local function option(node, name)
   return nil
 end
 
--- The table constructor behind an argument, if it can be told: written here, or in a local that is set once.
-local function constructor(node)
-  node = node and walk.bare(node)
-  local var = node and node.k == "name" and node.var
-  if var and var.made then return var.made.k == "table" and var.made, var end
-  return node and node.k == "table" and node or nil
-end
-
 local function is_filled_later(var)
   return var ~= nil and input.filled[var] == true
 end
@@ -220,7 +228,7 @@ end
 local function remedy(node)
   if not node.args[2] then return end
   local last = node.args[#node.args].k
-  local opts, var = constructor(node.args[3])
+  local opts, var = calls.constructor(node.args[3])
   if (node.args[3] == nil and last ~= "call" and last ~= "vararg" and last ~= "method")
     or (opts and not option(opts, "verify") and not is_filled_later(var)) then
     found(node.at, "no_verify", "this remedy has no verify: nothing would prove that it helped",
@@ -229,7 +237,7 @@ local function remedy(node)
 end
 
 local function wait_until(node)
-  local opts, var = constructor(node.args[2])
+  local opts, var = calls.constructor(node.args[2])
   if opts and not option(opts, "within") and not is_filled_later(var) then
     found(node.at, "no_bound", "this wait has no end", "say how long: { within = \"10m\" }")
   end
@@ -262,18 +270,48 @@ local function sorted(node)
   end
 end
 
+-- The arms that a place lies in: place of the `if` -> number of the arm. Where two places lie in different arms of one `if`, a
+-- run reaches one of them only; not inside a loop or a function, which may take the one and then the other.
+local function arms_of(at)
+  local arms, again = {}, false
+  walk.all(tree.body, function(node)
+    if node.at > at or node.to < at then return false end
+    if node.k == "while" or node.k == "repeat" or node.k == "for" or node.k == "each" or node.k == "func" then again = true end
+    if node.k ~= "if" or again then return end
+    for i, clause in ipairs(node.clauses) do
+      local body = clause.body
+      if body[1] and body[1].at <= at and at <= body[#body].to then arms[node.at] = i end
+    end
+    local body = node.otherwise
+    if body and body[1] and body[1].at <= at and at <= body[#body].to then arms[node.at] = 0 end
+  end)
+  return arms
+end
+
+local function exclusive(one, other)
+  local arms = arms_of(other)
+  for at, arm in pairs(arms_of(one)) do
+    if arms[at] and arms[at] ~= arm then return true end
+  end
+  return false
+end
+
 local function observe(node)
   local what = node.args[1] and walk.bare(node.args[1])
   if not what or what.k ~= "table" then return end
   for _, item in ipairs(what.items) do
     if item.k == "field" then
-      local before = input.names[item.name]
-      if before then
-        found(item.at, "name_twice",
-          string.format("'%s' is observed in line %d already; scenarios and evidence tell them apart by name", item.name,
-            (tree.place(before))), "give it another name")
+      local places = input.names[item.name] or {}
+      for _, before in ipairs(places) do
+        if not exclusive(before, item.at) then
+          found(item.at, "name_twice",
+            string.format("'%s' is observed in line %d already; scenarios and evidence tell them apart by name", item.name,
+              (tree.place(before))), "give it another name")
+          break
+        end
       end
-      input.names[item.name] = before or item.at
+      places[#places + 1] = item.at
+      input.names[item.name] = places
     end
   end
 end
@@ -283,6 +321,7 @@ local checked_calls = { remedy = remedy, wait_until = wait_until, ["table.sort"]
 rules.call = function(node)
   local check = checked_calls[walk.called(node) or ""]
   if check then check(node) end
+  calls.check(node)
 end
 
 rules.invoke = function(node)
@@ -410,6 +449,7 @@ local function begin(given)
     end
   end
   types.begin(given.declared)
+  calls.begin(found, nearest, given)
 end
 
 --- What is wrong with the code of a runbook: a list of { line, column, rule, why, mend } by place.

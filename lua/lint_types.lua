@@ -25,7 +25,7 @@ end
 local function each_member(declared, thing, fn)
   for section, is in pairs { reads = "read", effects = "effect" } do
     for verb, spec in pairs(declared[section] or {}) do
-      if is_on(spec, thing) then fn(thing and spec.called or verb, is, spec) end
+      if is_on(spec, thing) then fn(thing and spec.called or verb, is, spec, verb) end
     end
   end
   if not thing then
@@ -45,8 +45,8 @@ end
 --- The type of member `name` of a face or thing, or nil.
 function types.member(t, name)
   local found
-  each_member(faces[t.alias], thing_of(t), function(called, is, spec)
-    if called == name then found = { is = is, alias = t.alias, name = name, spec = spec } end
+  each_member(faces[t.alias], thing_of(t), function(called, is, spec, verb)
+    if called == name then found = { is = is, alias = t.alias, name = name, verb = verb, spec = spec } end
   end)
   return found
 end

@@ -69,6 +69,7 @@ function observe.verifying(since_ms, fn)
 end
 
 local function settle(read, answer, name)
+  if answer.later then return answer.later(read, name) end      -- all paths: it forks when it is looked at
   local o = answer.o
   local entry = { name = name, row = answer.row, value = o.value, unknown = o.unknown, why = o.why, unit = read.unit,
     at = o.at }
@@ -172,6 +173,9 @@ end
 
 --- The entry of a group for text.of: {value, unit, unknown}.
 function observe.entry(group, name) return entry_of(group, name, "text.of") end
+
+--- For all paths: as if nothing had been observed.
+function observe.forget() groups, looks = {}, {} end
 
 --- Names that groups of this run used, and rows by name, for `evidence = {...}` of hypotheses.
 function observe.rows_named(wanted)

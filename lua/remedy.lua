@@ -130,9 +130,9 @@ local function after_failure(title, opts, applied, verdict, why)
   if opts.on_failure == "escalate" then
     ending.finish("escalated", "unverified", title .. " did not help; it is left as it is, its target stays locked")
   end
-  local words, undone = effects.undo(title, applied)
+  local text, undone = effects.undo(title, title .. " did not help; ", applied)
   if opts.on_failure == "undo" or not undone then
-    ending.finish("escalated", "unverified", title .. " did not help; " .. words)
+    ending.finish("escalated", "unverified", text)
   end
 end
 

@@ -28,12 +28,8 @@ local function begin(title, set)
   return applied, failed[1]
 end
 
--- Puts it back once. Returns what went wrong, as { reason, text }, or nil.
-local function back(title, applied)
-  local words, undone, refused = effects.undo(title, applied, true)
-  if undone then return nil end
-  return { reason = refused, text = title .. " is still in force: " .. words }
-end
+-- Puts it back once.
+local function back(title, applied) return effects.undo(title, title .. " is still in force: ", applied, true) end
 
 local function temporarily(title, what, opts, fn)
   options.title("temporarily wants a title first", title)
@@ -52,12 +48,12 @@ local function temporarily(title, what, opts, fn)
   plans = ask(plans, function() return effects.plan(title, list) end) or plans
   local applied, stop = begin(title, { title = title, number = number, list = list, plans = plans, within = within,
     batch = 1, pause = 0, stop_after_errors = 1, approve = ask })
-  local forget = ending.before_the_end(function() return back(title, applied) end)
+  local forget = ending.before_the_end(function() back(title, applied) end)
   if stop then effects.stopped(title, stop) end
   local ok, result = host.pcall(fn)
   forget()
-  local problem = back(title, applied)
-  if problem then ending.still_in_force(problem) end
+  local text, undone, refused = back(title, applied)
+  if not undone then ending.finish("escalated", refused, text) end
   if not ok then host.error(result) end
   return result
 end

@@ -197,14 +197,14 @@ return plugin "alertmanager" {
     alerts = {
       args = { "labels" }, params = { labels = "labels?" }, options = { at_most = "integer? >= 1" }, read = alerts,
       known = { "state", "since" },
-      returns = { list = { name = "string?", state = "string?", since = "number?", ends = "number?", labels = "map",
-        annotations = "map", fingerprint = "string?", silenced_by = "list", inhibited_by = "list" } },
+      returns = { list = { name = "string?", state = "active|suppressed|unprocessed?", since = "number?", ends = "number?",
+        labels = "map", annotations = "map", fingerprint = "string?", silenced_by = "list", inhibited_by = "list" } },
     },
     silences = {
       args = { "labels" }, params = { labels = "labels?" }, options = { at_most = "integer? >= 1", expired = "boolean?" },
       read = silences, known = { "state", "ends" },
-      returns = { list = { id = "string?", state = "string?", matchers = "string", comment = "string?", author = "string?",
-        since = "number?", ends = "number?" } },
+      returns = { list = { id = "string?", state = "active|pending|expired?", matchers = "string", comment = "string?",
+        author = "string?", since = "number?", ends = "number?" } },
     },
   },
   effects = {

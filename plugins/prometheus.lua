@@ -352,8 +352,8 @@ return plugin "prometheus" {
     alerts = {
       args = { "labels" }, params = { labels = "labels?" }, options = { at_most = at_most }, read = alerts,
       known = { "value", "since" },
-      returns = { list = { name = "string?", state = "string?", value = "number?", since = "number?", labels = "map",
-        annotations = "map" } },
+      returns = { list = { name = "string?", state = "firing|pending|inactive?", value = "number?", since = "number?",
+        labels = "map", annotations = "map" } },
     },
     rules = {
       args = { "name" }, params = { name = "string?" }, options = { at_most = at_most },
@@ -365,7 +365,7 @@ return plugin "prometheus" {
     targets = {
       args = { "labels" }, params = { labels = "labels?" }, options = { at_most = at_most }, read = targets,
       known = { "health", "at", "took" },
-      returns = { list = { job = "string", name = "string", health = "string?", error = "string?", at = "number?",
+      returns = { list = { job = "string", name = "string", health = "up|down|unknown?", error = "string?", at = "number?",
         took = "number?", labels = "map" } },
     },
     metadata = {

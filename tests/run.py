@@ -23,6 +23,7 @@ CORPUS = sorted(ROOT.glob("tests/flow/corpus/*.md"))
 CONFIG = {**{book: ["--config", ROOT / "runbooks/midwatch.example.yaml"] for book in RUNBOOKS + CORPUS},
           **{book: ["--config", ROOT / "tests/flow/verbs/midwatch.yaml"] for book in VERBS}}
 PLAIN = ROOT / "runbooks/high-latency.md"       # needs no configuration
+SIM_SEEDS = 1000
 DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("resolved", 0), "none": ("no_action", 0),
         "metrics-down": ("escalated", 3), "cut": ("resolved", 0)}
 
@@ -63,18 +64,6 @@ def part_scenarios(build):
         yield f"test {book.name}", None if p.returncode == 0 else tail(p)
 
 
-def part_determinism(build):
-    """Every scenario in two processes with another address layout and garbage collector: equal to the byte."""
-    for book in RUNBOOKS + VERBS:
-        seen = []
-        for env in ({}, {"MIDWATCH_TEST_GC": "1", "MALLOC_PERTURB_": "165", "PADDING": "x" * 5000}):
-            p = command([build / "midwatch", "test", book, "-o", "json", *CONFIG[book]],
-                        env={**os.environ, **env})
-            seen.append(p.stdout)
-        same = seen[0] == seen[1] and '"chain"' in seen[0]
-        yield f"determinism {book.name}", None if same else f"the journals differ:\n{seen[0][:600]}\n{seen[1][:600]}"
-
-
 def scripts(build, pattern, word, at_once=1):
     files = sorted(ROOT.glob(pattern))
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
@@ -87,6 +76,11 @@ def scripts(build, pattern, word, at_once=1):
             yield f"{word} {script.stem}", tail(p)
 
 
+def part_determinism(build):
+    """Every scenario in processes that differ in what no run may depend on: equal to the byte."""
+    yield from scripts(build, "tests/determinism/gate.py", "determinism")
+
+
 def part_flow(build):
     yield from scripts(build, "tests/flow/*_flow.py", "flow", 3)
 
@@ -97,9 +91,26 @@ def part_e2e(build):
 
 
 def part_crash(build):
-    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--quick", "--kills", "5"], timeout=1500)
+    p = command([sys.executable, "tests/crash/crash.py", "--build", build, "--quick", "--kills", "60"], timeout=1500)
     m = re.search(r"^crash: (\d+) passed, (\d+) failed$", p.stdout, re.M)
     yield f"crash ({m.group(1) if m else 0} kills)", None if m and m.group(2) == "0" and p.returncode == 0 else tail(p)
+
+
+def part_sim(build):
+    """Named seeds, the planted faults that the checkers must find, and a walk over seeds."""
+    for argv in (["--regressions"], ["--planted"], ["--nth"]):
+        p = command([build / "sim", *argv], timeout=300)
+        results = re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M)
+        for ok, name in results:
+            yield name, None if ok == "ok" else tail(p)
+        if not results:
+            yield "sim " + argv[0], tail(p)
+    p = command([build / "sim", "--seeds", SIM_SEEDS, "--from", 1], timeout=600)
+    yield f"sim ({SIM_SEEDS} seeds)", None if p.returncode == 0 else tail(p)
+
+
+def part_fault(build):
+    yield from scripts(build, "tests/fault/fault.py", "")
 
 
 def part_cancel(build):
@@ -142,11 +153,21 @@ def part_valgrind(build):
         yield "valgrind " + " ".join(str(a) for a in argv[:1]), None if p.returncode == 0 else tail(p)
 
 
+def part_fuzz(_):
+    """Shortly: what was found before, and new inputs from the corpora. ./dev fuzz is the long one."""
+    p = command([sys.executable, "tests/fuzz/run.py", "--seconds", "33"], timeout=900)
+    yield from ((name.split(":")[0], None if ok == "ok" else name)
+                for ok, name in re.findall(r"^(ok|not ok) - (.*)$", p.stdout, re.M))
+    if p.returncode and "not ok" not in p.stdout:
+        yield "fuzz", tail(p)
+
+
 PARTS = {"lint": part_lint, "unit": part_unit, "scenarios": part_scenarios, "determinism": part_determinism,
-         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "valgrind": part_valgrind,
-         "demo": part_demo, "e2e": part_e2e}
+         "flow": part_flow, "world": part_world, "crash": part_crash, "cancel": part_cancel, "sim": part_sim,
+         "valgrind": part_valgrind, "fuzz": part_fuzz, "demo": part_demo, "fault": part_fault, "e2e": part_e2e}
 # What works, one after the other, and beside it what mostly sleeps.
-LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "valgrind"], ["demo", "flow", "e2e"]]
+LANES = [["lint", "unit", "scenarios", "determinism", "world", "crash", "cancel", "sim", "valgrind", "fuzz"],
+         ["demo", "flow", "fault", "e2e"]]
 
 
 def run_lane(names, build, results):

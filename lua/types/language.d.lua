@@ -217,6 +217,17 @@ list = {}
 ---@field of fun(group: table, name: string): string
 text = {}
 
+---@alias midwatch.counts { requests: number, bad: number }
+---@class midwatch.stats
+---@field mean fun(l: number[]): number
+---@field median fun(l: number[]): number
+---@field percentile fun(l: number[], p: number): number
+---@field stdev fun(l: number[]): number
+---@field correlation fun(xs: number[], ys: number[]): number
+---@field t_test fun(a: number[], b: number[]): { t: number, df: number, p: number, difference: number }
+---@field judge fun(o: { baseline?: midwatch.counts, canary?: midwatch.counts, strata?: { baseline: midwatch.counts, canary: midwatch.counts }[], alpha?: number, metrics?: number, margin?: number, tolerable?: number, at_least?: number }): { verdict: "worse"|"no worse"|"undecided", worse: number, no_worse: number, baseline: number, canary: number }
+stats = {}
+
 ---The declared parameters.
 ---@type table<string, any>
 params = {}

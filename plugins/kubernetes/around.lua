@@ -19,7 +19,7 @@ local function row_of(r, fields)
   local name, found = r.name, nil
   r.name = nil
   client.list(client.path(r), fields, { fields = "metadata.name=" .. name }, function(row) found = row end)
-  return found or unknown("no_data", string.format("there is no %s %s", r.plural, name))
+  return found or unknown("no_data", string.format("there is no %s %s/%s", string.gsub(r.plural, "s$", ""), r.namespace, name))
 end
 
 -- events
@@ -132,7 +132,7 @@ local function claim(row)
   }
 end
 
-local claim_returns = { name = "string", phase = "string", class = "string", volume = "string", requested = "integer",
+local claim_returns = { name = "string", phase = "string", class = "string", volume = "string", requested = "integer >= 1",
   size = "integer", resizing = "string" }
 
 around.reads.claim_state = {
@@ -217,7 +217,7 @@ around.effects.bounds = writing.effect {
 
 around.reads.lease_state = {
   on = "lease", called = "state",
-  returns = { holder = "string", renewed_ago = "number", duration = "integer", transitions = "integer", expired = "boolean" },
+  returns = { holder = "string", renewed_ago = "number?", duration = "integer?", transitions = "integer", expired = "boolean" },
   read = function(a)
     local row = row_of(in_group("coordination.k8s.io", "v1", "leases")(a), { spec = "spec" })
     local s = row.spec or {}

@@ -18,8 +18,8 @@ local fields = {
   memory = "status.allocatable.memory", pods = "status.allocatable.pods",
 }
 local returns = {
-  name = "string", ready = "boolean", cordoned = "boolean", trouble = "string", version = "string", cpu = "number",
-  memory = "number", pods = "integer", age = "number",
+  name = "string", ready = "boolean", cordoned = "boolean", trouble = "string", version = "string", cpu = "number?",
+  memory = "number?", pods = "integer?", age = "number",
 }
 
 local function resource(a) return { group = "", version = "v1", plural = "nodes", name = a and a.name } end

@@ -61,9 +61,9 @@ local function record(row)
 end
 
 local returns = {
-  name = "string", namespace = "string", node = "string", phase = "string", ready = "boolean", restarts = "integer",
-  waiting = "string", message = "string", terminated = "string", exit_code = "integer", owner = "string", age = "number",
-  deleting = "boolean",
+  name = "string", namespace = "string", node = "string", phase = "Pending|Running|Succeeded|Failed|Unknown",
+  ready = "boolean", restarts = "integer", waiting = "string", message = "string", terminated = "string",
+  exit_code = "integer?", owner = "string", age = "number", deleting = "boolean",
 }
 
 local function resource(a) return { group = "", version = "v1", plural = "pods", namespace = a.namespace, name = a.name } end

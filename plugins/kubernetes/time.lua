@@ -50,7 +50,7 @@ function time.quantity(text)
   end
   local plain = string.find(tostring(text), "^[+-]?[%d.]+[eE][+-]?%d+$") and tonumber(text)
   if not plain then unknown("error", "no quantity: " .. clean(text)) end
-  return plain
+  return plain % 1 == 0 and math.abs(plain) < 2 ^ 53 and math.tointeger(plain) or plain
 end
 
 return time

@@ -108,17 +108,17 @@ end
 
 workloads.reads.state = {
   on = "workload", read = state,
-  returns = { replicas = "integer", ready = "integer", available = "integer", updated = "integer", generation = "integer",
-    observed_generation = "integer", paused = "boolean", image = "string" },
+  returns = { replicas = "integer >= 0", ready = "integer >= 0", available = "integer >= 0", updated = "integer >= 0",
+    generation = "integer", observed_generation = "integer", paused = "boolean", image = "string" },
 }
-workloads.reads.replicas = { on = "workload", returns = "integer", read = function(a) return (counts(get(a), a)) end }
+workloads.reads.replicas = { on = "workload", returns = "integer >= 0", read = function(a) return (counts(get(a), a)) end }
 workloads.reads.revision_age = {
   on = "workload", returns = "number", unit = "s", read = function(a) return releases.age(get(a), a) end,
 }
 workloads.reads.history = {
   on = "workload", options = { at_most = "integer? > 0" },
   read = function(a) return releases.history(get(a), a, a.at_most or 100) end,
-  returns = { list = { revision = "integer", name = "string", created = "string", image = "string", cause = "string" } },
+  returns = { list = { revision = "integer", name = "string", created = "string", image = "string", cause = "string?" } },
 }
 workloads.reads.rollout = {
   on = "workload", read = rollout, returns = { done = "boolean", failed = "boolean", why = "string" },

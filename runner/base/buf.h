@@ -38,6 +38,8 @@ const char *buf_text(const struct buf *b);
 char *buf_take(struct buf *b, size_t *len);
 
 /* Allocation that aborts on real exhaustion of the host (limits are never this). */
+/* Says so and aborts: also for a library that has no other reason to fail. */
+void out_of_memory(void) __attribute__((noreturn));
 void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n);

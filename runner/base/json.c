@@ -271,6 +271,15 @@ int json_read(struct str text, json_t **out, struct err *e)
     return 0;
 }
 
+void json_add_text(struct buf *out, struct str json)
+{
+    json_t *v = NULL;
+
+    if (json_read(json, &v, NULL) == 0 && json_is_string(v))
+        buf_add(out, json_string_value(v), json_string_length(v));
+    json_decref(v);
+}
+
 const char *json_get_string(const json_t *o, const char *key, const char *absent)
 {
     const json_t *v = json_object_get(o, key);

@@ -30,6 +30,9 @@ int json_add_value(struct buf *out, const json_t *v);
  * without BOM (ERR_INVALID). *out is a new reference, set only on success. */
 int json_read(struct str text, json_t **out, struct err *e);
 
+/* Adds the text that a JSON string stands for; of anything else nothing. */
+void json_add_text(struct buf *out, struct str json);
+
 /* Field access without surprises: the default if absent or of another type. Borrowed. */
 const char *json_get_string(const json_t *o, const char *key, const char *absent);
 int64_t json_get_int(const json_t *o, const char *key, int64_t absent);

@@ -495,7 +495,7 @@ int yaml_read(struct str text, const char *file, int first_line, struct yaml **o
         return rc;
     find_tab(&r, 0);
     if (!yaml_parser_initialize(&r.parser))
-        abort();
+        out_of_memory();
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.n ? text.p : ""), text.n);
     rc = read_document(&r, &y);

@@ -37,6 +37,10 @@ int yaml_read(struct str text, const char *file, int first_line, struct yaml **o
 void yaml_tree_free(struct yaml *y) __attribute__((visibility("hidden")));
 /* The value under key, or NULL. Borrowed. */
 struct yaml *yaml_get(const struct yaml *map, const char *key);
+/* Where a path leads to, as far as it does: the key in a map, the element of a list. Steps are keys and places in lists
+ * (from 0), each begun by YAML_STEP; *depth is how many were there. Borrowed. */
+#define YAML_STEP '\x1f'
+const struct yaml *yaml_at(const struct yaml *root, const char *path, size_t *depth);
 /* The value as a new jansson reference. */
 json_t *yaml_to_json(const struct yaml *y);
 /* "a list", "a map", "an integer"...: for messages. */

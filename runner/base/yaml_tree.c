@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void yaml_tree_free(struct yaml *y)
 {
@@ -32,6 +33,29 @@ struct yaml *yaml_get(const struct yaml *map, const char *key)
             return map->items[i];
     }
     return NULL;
+}
+
+const struct yaml *yaml_at(const struct yaml *root, const char *path, size_t *depth)
+{
+    const struct yaml *at = root, *place = root;
+    const char *end;
+    size_t i, n;
+
+    for (*depth = 0; *path == YAML_STEP; path = end, ++*depth) {
+        end = path + 1 + strcspn(path + 1, (char[]){YAML_STEP, 0});
+        n = (size_t)(end - path - 1);
+        for (i = 0; at->type == YAML_MAP && i < at->n; i++) {
+            if (at->keys[i]->text.n == n && memcmp(at->keys[i]->text.p, path + 1, n) == 0)
+                break;
+        }
+        if (at->type == YAML_LIST)
+            i = (size_t)strtoul(path + 1, NULL, 10);
+        if ((at->type != YAML_MAP && at->type != YAML_LIST) || i >= at->n)
+            break;
+        place = at->type == YAML_MAP ? at->keys[i] : at->items[i];
+        at = at->items[i];
+    }
+    return place;
 }
 
 json_t *yaml_to_json(const struct yaml *y)
@@ -117,7 +141,9 @@ int yaml_only_keys(const struct yaml *map, const char *file, const char *const *
         if (k < nknown)
             continue;
         yaml_err(e, file, key, "unknown key '%.100s'", key->text.p);
-        if (e)
+        if (e && map->items[i]->type == YAML_NULL && memchr(key->text.p, ' ', key->text.n))
+            err_hint(e, "a text with a comma is written in quotes; known are %s, ...", known[0]);
+        else if (e)
             hint_known(e, key->text, known, nknown);
         return ERR_INVALID;
     }

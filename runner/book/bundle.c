@@ -217,7 +217,8 @@ int bundle_open(struct str manifest, struct bundle **out, struct err *e)
     if (rc == 0)
         rc = open_modules(b, json_object_get(m, "modules"), e);
     if (rc == 0 && (b->abi > MIDWATCH_ABI || b->abi < MIDWATCH_ABI - 1 || b->abi < 1))
-        rc = err_set(e, ERR_INVALID, "the run has abi %d, this program runs abi %d", b->abi, MIDWATCH_ABI);
+        rc = err_set(e, ERR_INVALID, "the run has abi %d, this program runs abi %d%s", b->abi, MIDWATCH_ABI,
+                     MIDWATCH_ABI > 1 ? " and the one before" : "");
     json_decref(m);
     if (rc < 0)
         bundle_free(b);

@@ -15,7 +15,9 @@
 #include <stddef.h>
 
 /* Number of the C primitives, the canonical encoding and the Lua release together. A program runs
- * MIDWATCH_ABI and the one before it. */
+ * MIDWATCH_ABI and the one before it. The texts of the language and of the plugins are the run's own (setup_vm takes the
+ * modules that its bundle has); where C must do something else for an older run, it asks the bundle, and this list says so:
+ *   1  the first */
 #define MIDWATCH_ABI 1
 
 struct bundle_file {

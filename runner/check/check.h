@@ -6,12 +6,18 @@
 
 #include "book/source.h"
 #include "config/config.h"
-#include "journal/journal.h"
+#include "journal/audit.h"
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/yaml.h"
 
 #include <jansson.h>
+
+/* What helps where a verb is missing because nothing is configured; lua/face.lua and lua/lint.lua say the same. */
+#define DECLARES_NOTHING                                                                                     \
+    "its instance declares nothing: midwatch.yaml does, or --config FILE; for the shipped runbooks: --config " \
+    "runbooks/midwatch.example.yaml"
 
 /* `source` NULL: the working tree. Appends what is wrong with a runbook and its modules to a list, as {file, line,
  * column, rule, why, mend}, and to notes what is worth saying and not wrong, as lines. */
@@ -28,15 +34,47 @@ struct scenario_result {
 };
 void scenario_result_deinit(struct scenario_result *r);
 
-/* The scenarios beside runbook FILE.md (FILE.test.yaml): a list of objects with the file's given and params
- * filled in. Strict keys. *out is owned. */
-int scenarios_load(struct source *source, const char *runbook, json_t **out, struct err *e);
-/* Runs one scenario. An error is about the runbook, not about the expectation. gc_mode: engine_options. */
-int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
-                 struct scenario_result *out, struct err *e);
+/* The scenarios beside a runbook: FILE.test.yaml beside FILE.md. */
+struct scenarios {
+    char *file;                 /* in messages */
+    struct yaml *tree;
+    json_t *list;               /* objects with the file's defaults filled in */
+};
+/* Strict keys. *out is owned (scenarios_free). */
+int scenarios_load(struct source *source, const char *runbook, struct scenarios **out, struct err *e);
+void scenarios_free(struct scenarios *s);
+/* Where the path (yaml_at) of scenario i leads: in the scenario, else in the file's defaults; as e->where. */
+void scenarios_place(const struct scenarios *s, size_t i, const char *path, struct err *e);
+/* What must not make a difference to a run, and what tests therefore change. */
+struct check_mode {
+    int gc_mode;                /* engine_options */
+    bool evict_always;          /* the same */
+    uint64_t seed;              /* of the host; 0 = 1 */
+    const char *state_dir;      /* of a journal file for scenarios, whose audit then counts, too; NULL: in memory */
+};
+/* Runs scenario i. An error is about the runbook, not about the expectation. */
+int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                 const struct check_mode *mode, struct scenario_result *out, struct err *e);
 
-/* Replays a run from rows of j. ERR_CORRUPT names the first difference. gc_mode as of the engine. */
-int replay_run(struct config *config, struct journal *j, int64_t id, int gc_mode, size_t *rows, struct err *e);
+struct replay_result {
+    size_t rows;                /* of the run, all equal */
+    bool ended;                 /* else it is equal as far as it is */
+};
+/* Replays one run, whether it has ended or not, from rows of j, which may be read beside its owner. Touches nothing; its
+ * memory is that of one run. ERR_CORRUPT names the first difference, ERR_INVALID why this program cannot tell (another
+ * abi), other errors are of reading. */
+int replay_run(struct config *config, struct journal *j, int64_t id, const struct check_mode *mode,
+               struct replay_result *out, struct err *e);
+/* The run with the highest id below `before` (0: of all): for going through a journal that grows. ERR_NOT_FOUND: none. */
+int replay_next(struct journal *j, int64_t before, int64_t *id, struct err *e);
+
+/* The sources of all runs against their manifests, for journal_verify's listener. */
+int audit_sources(struct journal *j, audit_fn fn, void *ctx, struct err *e);
+/* One line of JSON that says what a journal holds now: its heads, and their hash. */
+int audit_anchor(struct journal *j, int64_t now_ms, struct buf *out, char hash[2 * HASH_BYTES + 1], struct err *e);
+/* Whether all that an anchor (such a line) names is still there, as it was: calls fn for what is not. Proves something
+ * only of a journal whose chains hold (journal_verify). ERR_INVALID: this is no anchor. at: when it was made. */
+int audit_against(struct journal *j, struct str anchor, int64_t *at, audit_fn fn, void *ctx, struct err *e);
 
 /* Adds a line per rule that the rows of a run break: no effect without its intent, none twice, none begun behind an
  * end, none in silence. */

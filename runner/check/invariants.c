@@ -138,12 +138,13 @@ static void judge_effects(struct look *l)
 {
     const char *outcome = json_get_string(l->end, "outcome", ""), *text = json_get_string(l->end, "text", ""), *path;
     bool told = strcmp(outcome, "escalated") == 0;
+    bool released = told && strcmp(json_get_string(l->end, "reason", ""), "unknown_effect") == 0;   /* by a person, who knew */
     json_t *x;
 
     json_object_foreach(l->effects, path, x) {
         bool in_force = is(x, "applied") || is(x, "verified"), for_a_while = json_get_bool(x, "for_a_while", false);
 
-        if (is(x, "open") || is(x, "unknown") || is(x, "applied?"))
+        if (!released && (is(x, "open") || is(x, "unknown") || is(x, "applied?")))
             buf_addf(l->why, "  the run ended %s while nobody knows what became of %s\n", outcome, path);
         else if (!told && in_force && (strcmp(outcome, "resolved") != 0 || !is(x, "verified") || for_a_while))
             buf_addf(l->why, "  the run ended %s with %s in force\n", outcome, path);

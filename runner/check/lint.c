@@ -67,7 +67,7 @@ static void check_uses(struct lint *l)
 
         if (strchr(u->instance, '{')) {
             json_array_append_new(l->unknown_uses, json_string(u->alias));
-        } else if (registry_describe(l->registry, u->instance, l->configured ? NULL : u->alias, &declared, &e) < 0) {
+        } else if (registry_describe(l->registry, u->instance, l->config ? NULL : u->alias, &declared, &e) < 0) {
             err_wrap(&e, "uses");
             lint_found(l, u->line, u->column, "uses", e.msg, e.hint[0] ? e.hint : NULL);
             json_array_append_new(l->unknown_uses, json_string(u->alias));
@@ -92,7 +92,10 @@ static void check_may_entry(struct lint *l, const struct may *m)
     effect = json_object_get(json_object_get(declared, "effects"), dot + 1);
     if (!effect) {
         snprintf(why, sizeof(why), "may: %.100s has no effect '%.200s'", alias, dot + 1);
-        no_such(l, m->line, m->column, "may", why, nearest_of(declared, dot + 1, sections, 1));
+        if (json_object_size(json_object_get(declared, "effects")) == 0)
+            lint_found(l, m->line, m->column, "may", why, DECLARES_NOTHING);
+        else
+            no_such(l, m->line, m->column, "may", why, nearest_of(declared, dot + 1, sections, 1));
     }
     for (k = 0; effect && k < m->nbounds; k++) {
         if (json_object_get(json_object_get(effect, "params"), m->bounds[k].arg))
@@ -130,8 +133,8 @@ void lint_runbook(struct source *source, const char *name, struct config *config
 {
     struct host_sim_options ho = {.seed = 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
-    struct lint l = {.file = name, .configured = config && config->file, .findings = findings, .declared = json_object(),
-                     .unknown_uses = json_array()};
+    struct lint l = {.file = name, .config = config && config->file ? config : NULL, .findings = findings,
+                     .declared = json_object(), .unknown_uses = json_array()};
     struct runbook *book = NULL;
     struct host *host = NULL;
     struct err e = {0};

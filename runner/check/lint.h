@@ -6,13 +6,14 @@
 #include "check/check.h"
 
 #include "book/book.h"
+#include "config/config.h"
 #include "plugin/plugin.h"
 
 struct lint {
     const char *file;           /* in messages */
     const struct runbook *book;
     struct registry *registry;
-    bool configured;            /* the operator says what instances there are; else an alias is a plugin's name */
+    const struct config *config; /* NULL where the operator says nothing: then an alias is a plugin's name */
     json_t *findings;           /* list of {file, line, column, rule, why, mend} */
     json_t *declared;           /* alias -> declarations of its plugin */
     json_t *unknown_uses;       /* aliases without */

@@ -16,7 +16,7 @@
 static int load_rules(struct vm *vm, struct err *e)
 {
     static const char *const modules[] = {"prelude",     "syntax_lexer", "syntax_scope", "syntax",
-                                          "syntax_walk", "lint_types",   "lint"};
+                                          "syntax_walk", "lint_types",   "lint_calls",   "lint"};
     const size_t last = sizeof(modules) / sizeof(modules[0]) - 1;
     char path[64];
     size_t i;
@@ -75,6 +75,27 @@ static json_t *names_in_templates(const struct runbook *b)
     return names;
 }
 
+static json_t *permitted(const struct runbook *b)
+{
+    json_t *names = json_array();
+    size_t i;
+
+    for (i = 0; i < b->nmay; i++)
+        json_array_append_new(names, json_string(b->may[i].effect));
+    return names;
+}
+
+/* NULL where nothing is configured. */
+static json_t *channel_names(const struct config *c)
+{
+    json_t *names = c ? json_array() : NULL;
+    size_t i;
+
+    for (i = 0; c && i < c->nchannels; i++)
+        json_array_append_new(names, json_string(c->channels[i].name));
+    return names;
+}
+
 static bool module_uses_params(const struct runbook *b)
 {
     size_t i;
@@ -96,7 +117,8 @@ static void arguments(const struct lint *l, struct str code, bool is_module, str
 
         json_object_set_new(params, p->name, json_pack("{s:i s:i}", "line", p->line, "column", p->column));
     }
-    given = json_pack("[{s:O s:b s:b s:o s:o s:o s:s% s:O}]", "declared", l->declared, "is_module", is_module, "used_all",
+    given = json_pack("[{s:o* s:O s:b s:o s:b s:o s:o s:o s:s% s:O}]", "channels", channel_names(l->config), "declared",
+                      l->declared, "is_module", is_module, "may", permitted(l->book), "used_all",
                       module_uses_params(l->book), "params", params, "prose", prose_lines(l->book), "templates",
                       names_in_templates(l->book), "text", code.p, code.n, "unknown_uses", l->unknown_uses);
     json_add_value(out, given);

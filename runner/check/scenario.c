@@ -46,7 +46,9 @@ static void on_row(void *ctx, const struct run *r, const struct row *row, bool r
 {
     struct seen *s = ctx;
 
-    (void)r, (void)replayed;
+    (void)r;
+    if (replayed)           /* rebuilt from its journal, which it was seen to write */
+        return;
     if (row->kind == ROW_INTENT)
         see_intent(s, row);
     else if (row->kind == ROW_CAUSE)
@@ -71,18 +73,18 @@ static void expect_text(struct scenario_result *out, const json_t *expect, const
         differ(out, what, v, got[0] ? got : "nothing");
 }
 
-static void judge(struct scenario_result *out, const json_t *expect, const struct run *r, const struct seen *s,
-                  const char *complaint)
+static void complain(struct scenario_result *out, const char *text)
+{
+    buf_addf(&out->why, "  %s\n", text);
+    out->passed = false;
+}
+
+static void judge(struct scenario_result *out, const json_t *expect, const struct run *r, const struct seen *s)
 {
     const json_t *effects = json_object_get(expect, "effects");
     struct buf got = BUF_INIT(16 * KIB);
     bool ended = run_state_of(r) == RUN_ENDED;
 
-    out->passed = true;
-    if (complaint[0]) {
-        buf_addf(&out->why, "  %s\n", complaint);
-        out->passed = false;
-    }
     expect_text(out, expect, "outcome", ended ? run_outcome(r) : run_state_name(run_state_of(r)));
     expect_text(out, expect, "reason", run_reason(r));
     expect_text(out, expect, "cause", s->cause);
@@ -109,7 +111,7 @@ static void add_param(struct buf *b, const json_t *v)
     }
 }
 
-static int resolve_params(const struct runbook *book, const json_t *given, json_t **out, struct err *e)
+static int resolve_params(const struct runbook *book, const json_t *given, const json_t *trigger, json_t **out, struct err *e)
 {
     char *pairs[64];
     size_t n = 0, i;
@@ -126,11 +128,17 @@ static int resolve_params(const struct runbook *book, const json_t *given, json_
         add_param(&b, v);
         pairs[n++] = buf_take(&b, NULL);
     }
-    rc = params_resolve(book->params, book->nparams, (const char *const *)pairs, n, NULL, out, e);
+    rc = params_resolve(book->params, book->nparams, (const char *const *)pairs, n, trigger, out, e);
     for (i = 0; i < n; i++)
         free(pairs[i]);
     return rc;
 }
+
+/* One of the scenarios. */
+struct scene {
+    const struct scenarios *all;
+    size_t i;
+};
 
 struct stage {
     struct host *host;
@@ -143,21 +151,28 @@ struct stage {
     struct host_op *cancel_timer;
 };
 
-static int stage_open(struct stage *s, struct config *config, const json_t *scenario, int gc_mode, struct err *e)
+static int open_journal(const struct check_mode *mode, struct journal **out, struct err *e)
 {
-    struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = 1, .real_files = true};
+    return mode->state_dir ? journal_sqlite_open(mode->state_dir, "scenario", NULL, out, e) : journal_memory_open(NULL, out, e);
+}
+
+static int stage_open(struct stage *s, struct config *config, const json_t *scenario, const struct check_mode *mode,
+                      struct err *e)
+{
+    struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
-    struct engine_options eo = {.stop_when_settled = true, .gc_mode = gc_mode, .watch = {.row = on_row, .ctx = &s->seen}};
+    struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
+                                .evict_always = mode->evict_always, .watch = {.row = on_row, .ctx = &s->seen}};
     struct journal *journal;
 
     s->seen.effects = json_array();
-    if (host_sim_new(&ho, &s->host, e) < 0 || journal_memory_open(NULL, &journal, e) < 0 ||
+    if (host_sim_new(&ho, &s->host, e) < 0 || open_journal(mode, &journal, e) < 0 ||
         writer_new(journal, false, NULL, NULL, &s->writer, e) < 0)
         return e->code;
     ro.host = s->host;
     if (registry_new(&ro, &s->registry, e) < 0)
         return e->code;
-    s->answerer = answer_script_new(scenario, s->host);
+    s->answerer = answer_script_new(scenario, s->host, s->registry);
     s->people = people_script_new(scenario, s->host);
     eo.people = s->people;
     eo.host = s->host;
@@ -203,18 +218,103 @@ static int arm_cancel(struct stage *s, const json_t *scenario, struct err *e)
     return s->host->ops->timer(s->host, ms, cancel, s, &s->cancel_timer, e);
 }
 
-static int play(struct stage *s, struct source *source, const char *name, const json_t *scenario, struct run **r, struct err *e)
+/* As a run has it; NULL where the scenario says nothing. */
+static json_t *trigger_of(const json_t *scenario)
 {
+    const json_t *given = json_object_get(scenario, "trigger");
+    const json_t *labels = json_object_get(given, "labels"), *annotations = json_object_get(given, "annotations");
+
+    if (!given)
+        return NULL;
+    return json_pack("{s:o s:s s:o}", "annotations", annotations ? json_deep_copy(annotations) : json_object(), "kind",
+                     json_get_string(given, "kind", "alert"), "labels", labels ? json_deep_copy(labels) : json_object());
+}
+
+/* Where the section speaks of an effect that there is not. */
+static int no_effect(const struct scene *at, const char *section, const char *name, const json_t *declared, struct err *e)
+{
+    const char *names[256], *key, *verb = strchr(name, '.') ? strchr(name, '.') + 1 : name, *near;
+    char path[600];
+    size_t n = 0;
+    json_t *v;
+
+    json_object_foreach(json_object_get(declared, "effects"), key, v) {
+        if (n < 256)
+            names[n++] = key;
+    }
+    err_set(e, ERR_INVALID, "%s: there is no effect '%.200s'", section, name);
+    near = str_nearest(str_of(verb), names, n);
+    if (declared && n == 0)
+        err_hint(e, DECLARES_NOTHING);
+    else if (near)
+        err_hint(e, "did you mean '%.*s%s'?", (int)(verb - name), name, near);
+    snprintf(path, sizeof(path), "%c%s%c%.500s", YAML_STEP, section, YAML_STEP, name);
+    scenarios_place(at->all, at->i, path, e);
+    return e->code;
+}
+
+static int check_effect(const struct stage *s, const struct runbook *book, const json_t *params, const struct scene *at,
+                        const char *section, const char *name, struct err *e)
+{
+    struct buf instance = BUF_INIT(256);
+    const char *dot = strchr(name, '.');
+    const json_t *declared = NULL;
+    int rc = 0;
+    size_t i;
+
+    for (i = 0; dot && i < book->nuses; i++) {
+        const struct use *u = &book->uses[i];
+
+        if (strlen(u->alias) == (size_t)(dot - name) && strncmp(u->alias, name, (size_t)(dot - name)) == 0) {
+            /* What cannot be described, the start of the run says. */
+            rc = template_fill(str_of(u->instance), params, true, &instance, e);
+            if (rc == 0)
+                rc = registry_describe(s->registry, buf_text(&instance), u->alias, &declared, e);
+            break;
+        }
+    }
+    buf_free(&instance);
+    if (rc < 0) {
+        err_clear(e);
+        return 0;
+    }
+    return dot && json_object_get(json_object_get(declared, "effects"), dot + 1) ? 0 : no_effect(at, section, name, declared, e);
+}
+
+/* The effects that `after` and `effects` speak of exist. */
+static int check_effects(const struct stage *s, const struct runbook *book, const json_t *params, const struct scene *at,
+                         const json_t *scenario, struct err *e)
+{
+    static const char *const sections[] = {"after", "effects"};
+    const char *name;
+    json_t *v;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        json_object_foreach(json_object_get(scenario, sections[i]), name, v) {
+            if (check_effect(s, book, params, at, sections[i], name, e) < 0)
+                return e->code;
+        }
+    }
+    return 0;
+}
+
+static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, struct run **r, struct err *e)
+{
+    const json_t *scenario = json_array_get(at->all->list, at->i);
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
-    json_t *params = NULL;
+    json_t *params = NULL, *trigger = trigger_of(scenario);
     int rc = source_load(source, name, &q.book, e);
 
     if (rc == 0) {
-        rc = resolve_params(q.book, json_object_get(scenario, "params"), &params, e);
+        rc = resolve_params(q.book, json_object_get(scenario, "params"), trigger, &params, e);
+        if (rc == 0)
+            rc = check_effects(s, q.book, params, at, scenario, e);
         if (rc < 0)
             book_free(q.book);
     }
     q.params = params;
+    q.trigger = trigger;
     if (rc == 0)
         rc = engine_start(s->engine, &q, r, e);
     if (rc == 0)
@@ -226,17 +326,19 @@ static int play(struct stage *s, struct source *source, const char *name, const 
         rc = e->code;
     }
     json_decref(params);
+    json_decref(trigger);
     return rc;
 }
 
 /* Every scenario is also a test of the program: its journal gives the same run again. */
-static void replayed(struct stage *s, struct config *config, const struct run *r, int gc_mode, struct scenario_result *out)
+static void replayed(struct stage *s, struct config *config, const struct run *r, const struct check_mode *mode,
+                     struct scenario_result *out)
 {
+    struct replay_result result;
     struct err e = {0};
-    size_t rows;
 
     if (writer_flush(s->writer, &e) == 0 &&
-        replay_run(config, writer_journal(s->writer), run_id(r), gc_mode, &rows, &e) == 0)
+        replay_run(config, writer_journal(s->writer), run_id(r), mode, &result, &e) == 0)
         return;
     buf_addf(&out->why, "  its replay differs: %s\n", e.msg);
     out->passed = false;
@@ -254,29 +356,68 @@ static void invariant(struct stage *s, const struct run *r, struct scenario_resu
     buf_free(&why);
 }
 
-int scenario_run(struct source *source, const char *runbook, struct config *config, const json_t *scenario, int gc_mode,
-                 struct scenario_result *out, struct err *e)
+static bool not_sound(void *ctx, int64_t run, int64_t seq, const char *where, const char *what)
 {
+    struct scenario_result *out = ctx;
+
+    (void)run, (void)seq;
+    buf_addf(&out->why, "  the journal, %s: %s\n", where, what);
+    out->passed = false;
+    return true;
+}
+
+/* The file's chains hold, and its projections follow from its log. */
+static void audited(struct stage *s, struct scenario_result *out)
+{
+    struct journal *j = writer_journal(s->writer);
+    struct audit_counts counts;
+    struct err e = {0};
+
+    if (journal_verify(j, -1, &counts, not_sound, out, &e) < 0 || audit_sources(j, not_sound, out, &e) < 0 ||
+        journal_rebuild(j, false, not_sound, out, &e) < 0)
+        not_sound(out, -1, 0, "its audit", e.msg);
+}
+
+/* What the scenario itself has wrong comes first: the rest follows from it. */
+static void complaints(const struct stage *s, const struct scenarios *all, size_t i, struct scenario_result *out)
+{
+    const char *path, *people = people_script_complaint(s->people);
+    const struct err *fault = answer_script_complaint(s->answerer, &path);
+    struct err e = fault ? *fault : (struct err){0};
+    char text[1300];
+
+    if (fault) {
+        scenarios_place(all, i, path, &e);
+        complain(out, err_text(&e, text, sizeof(text)));
+    } else if (people[0]) {
+        complain(out, people);
+    }
+}
+
+int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                 const struct check_mode *mode, struct scenario_result *out, struct err *e)
+{
+    const json_t *scenario = json_array_get(all->list, i);
     struct stage s = {0};
     struct run *r = NULL;
-    const char *complaint;
     struct hash chain;
-    int rc = stage_open(&s, config, scenario, gc_mode, e);
+    int rc = stage_open(&s, config, scenario, mode, e);
 
-    *out = (struct scenario_result){.why = BUF_INIT(64 * KIB)};
+    *out = (struct scenario_result){.passed = true, .why = BUF_INIT(64 * KIB)};
     snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
     if (rc == 0)
-        rc = play(&s, source, runbook, scenario, &r, e);
+        rc = play(&s, source, runbook, &(struct scene){all, i}, &r, e);
     if (rc == 0) {
-        complaint = answer_script_complaint(s.answerer);
-        judge(out, json_object_get(scenario, "expect"), r, &s.seen,
-              complaint[0] ? complaint : people_script_complaint(s.people));
+        complaints(&s, all, i, out);
+        judge(out, json_object_get(scenario, "expect"), r, &s.seen);
         snprintf(out->outcome, sizeof(out->outcome), "%s", run_outcome(r));
         snprintf(out->reason, sizeof(out->reason), "%s", run_reason(r));
         chain = run_chain(r);
         hash_hex(&chain, out->chain);
-        replayed(&s, config, r, gc_mode, out);
+        replayed(&s, config, r, mode, out);
         invariant(&s, r, out);
+        if (mode->state_dir)
+            audited(&s, out);
     }
     stage_close(&s);
     return rc;

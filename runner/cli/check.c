@@ -41,7 +41,7 @@ struct tally {
     struct cli *cli;
     struct buf json;
     size_t passed, failed;
-    int gc_mode;
+    struct check_mode mode;
 };
 
 static void tell(struct tally *t, const char *file, const struct scenario_result *r)
@@ -84,28 +84,28 @@ static int no_scenarios(struct source *source, const char *file, struct err *e)
 static int test_file(struct tally *t, struct source *source, const char *file)
 {
     struct scenario_result result;
-    json_t *scenarios = NULL, *scenario;
+    struct scenarios *scenarios;
     struct err e = {0};
     size_t i;
 
     if (scenarios_load(source, file, &scenarios, &e) < 0)
         return no_scenarios(source, file, &e);
-    json_array_foreach(scenarios, i, scenario) {
-        if (scenario_run(source, file, t->cli->config, scenario, t->gc_mode, &result, &e) < 0) {
+    for (i = 0; i < json_array_size(scenarios->list); i++) {
+        if (scenario_run(source, file, t->cli->config, scenarios, i, &t->mode, &result, &e) < 0) {
             scenario_result_deinit(&result);
-            json_decref(scenarios);
+            scenarios_free(scenarios);
             return cli_fail(&e);
         }
         tell(t, file, &result);
         scenario_result_deinit(&result);
     }
-    json_decref(scenarios);
+    scenarios_free(scenarios);
     return 0;
 }
 
 int verb_test(struct cli *c)
 {
-    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB), .gc_mode = getenv("MIDWATCH_TEST_GC") ? 1 : 0};
+    struct tally t = {.cli = c, .json = BUF_INIT(64 * MIB)};
     struct source *source = NULL;
     size_t i;
     int rc = cli_source(c, &source);

@@ -23,12 +23,19 @@ static const struct verb verbs[] = {
      "Touches nothing. Each finding is file:line:column and what would be right."},
     {"test", "RUNBOOK...", "run a runbook's scenarios over virtual time", PRINTS | SOURCE, 1, 16, verb_test, GROUP_WRITE,
      "The scenarios stand in RUNBOOK.test.yaml. Touches nothing; hours of waiting take milliseconds."},
+    {"map", "RUNBOOK [--check] [--diff REF1..REF2]", "show all branches of a runbook's code",
+     FLAG_CONFIG | FLAG_MAP_FORM | FLAG_PARAM | FLAG_MAP_CHECK | FLAG_DIFF | SOURCE, 1, 1, verb_map, GROUP_WRITE,
+     "Follows every path of the code with values that are not known, touches nothing and loads no plugin's body. A parameter "
+     "that the code branches on forks too, unless -p fixes it. --check: exit 2 for a path without an outcome, an effect that "
+     "missing data leads to, a `may` that does not fit, and for everything that was not explored."},
     {"run", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
      PRINTS | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run, GROUP_RUN,
      "Ctrl-C asks whether to leave, go on, or cancel; a run that was left or killed is taken up again by resume. What a "
      "person must decide is asked at the terminal, and may be answered from elsewhere."},
-    {"resume", "RUN", "take a run up again where it stopped", PRINTS, 1, 1, verb_resume, GROUP_RUN,
-     "It goes on from the journal, on the very sources it started with. An effect whose outcome is unknown is read back first."},
+    {"resume", "[RUN] | --all", "take a run up again where it stopped", PRINTS | FLAG_ALL, 0, 1, verb_resume, GROUP_RUN,
+     "It goes on from the journal, on the very sources it started with. An effect whose outcome is unknown is read back first. "
+     "--all executes every open run until all are settled; what waits takes no memory. A run that ends the process twice at one "
+     "place is set aside (quarantined) until it is resumed by its number."},
     {"watch", "[RUN]", "follow a run of another terminal, read-only", PRINTS, 0, 1, verb_watch, GROUP_RUN,
      "Prints the lines of live progress from the beginning and ends with the run, with its exit code. Ctrl-C ends the watching, "
      "never the run. Without RUN: the newest run that has not ended."},
@@ -39,6 +46,9 @@ static const struct verb verbs[] = {
      "has changed the target since."},
     {"halt", "[WHY] | --release", "stop all effects at once, or release the halt", PRINTS | FLAG_RELEASE, 0, 1, verb_halt,
      GROUP_RUN, "A file in the state directory; it works whatever state the journal is in."},
+    {"revoke", "COMMIT [WHY] [--off]", "let no run change anything that is pinned to this commit", PRINTS | FLAG_OFF, 1, 2,
+     verb_revoke, GROUP_RUN,
+     "Also runs that are under way, and undo. COMMIT is its id or the beginning of it (7 digits at least). --off takes it back."},
     {"approve", "RUN [QUESTION]", "say yes to what a run wants approved", PRINTS, 1, 2, verb_approve, GROUP_PEOPLE, ""},
     {"deny", "RUN [QUESTION]", "say no to it", PRINTS, 1, 2, verb_deny, GROUP_PEOPLE, ""},
     {"answer", "RUN [QUESTION] CHOICE", "answer a question of a run", PRINTS, 2, 3, verb_answer, GROUP_PEOPLE, ""},
@@ -51,12 +61,24 @@ static const struct verb verbs[] = {
     {"show", "RUN", "what a run saw, decided and changed", PRINTS, 1, 1, verb_show, GROUP_LOOK, ""},
     {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report,
      GROUP_LOOK, "-o escalation is the evidence for whoever takes over."},
-    {"replay", "RUN", "run a run again from its journal alone, and compare", PRINTS, 1, 1, verb_replay, GROUP_JOURNAL,
-     "Touches nothing. A difference means that the journal was changed or that the program contradicts it; exit 1."},
+    {"replay", "[RUN] | --all", "run a run again from its journal alone, and compare", PRINTS | FLAG_ALL, 0, 1, verb_replay,
+     GROUP_JOURNAL, "Touches nothing, and works beside a run that goes on. A difference means that the journal was changed or that "
+     "the program contradicts it; exit 1. Exit 2 if nothing differs and some are of an abi that this program does not run."},
+    {"audit", "verify|rebuild|anchor [RUN]", "does the journal say what was written to it?",
+     PRINTS | FLAG_CHECK | FLAG_AGAINST | FLAG_OUT | FLAG_REPO, 1, 2, verb_audit, GROUP_JOURNAL,
+     "verify follows every hash chain and names the first bad row of each run, also with one RUN alone; --against FILE says whether "
+     "all that was there when the anchors of FILE were made still is, as it was. rebuild makes again what follows from the log "
+     "(states, effects, locks, ...) and puts it right; --check only compares. anchor prints one line that holds the state of the "
+     "journal now: keep it elsewhere; --out FILE appends it, --repo DIR makes it a git note. Exit 1 if something is wrong."},
     {"plugin", "describe|test PLUGIN", "say what a plugin looks at and changes, or try its contract",
      FLAG_CONFIG | FLAG_OUTPUT, 2, 2, verb_plugin, GROUP_HERE,
      "describe takes an instance of midwatch.yaml, a plugin's name, or the file of a program; "
      "test takes a file plugin.lua or a declaration plugin.json."},
+    {"policy", "explain|on RUNBOOK [EFFECT] [TARGET]", "what policy would say now, or turn a runbook on again",
+     PRINTS | FLAG_PARAM | SOURCE, 2, 4, verb_policy, GROUP_HERE,
+     "explain lists every check in its order, what would refuse, until when, and what is used of budgets; exit 4 if one refuses. "
+     "TARGET is without its instance: kubernetes.scale deployment/prod/api. on is for a runbook that is off because its remedies "
+     "did not help (ineffective)."},
     {"doctor", "", "what is configured, reachable and permitted here", PRINTS, 0, 0, verb_doctor, GROUP_HERE,
      "Exit 2 if something fails."},
     {"completion", "bash|zsh|fish", "print what makes a shell complete these commands", 0, 1, 1, verb_completion, GROUP_HERE,
@@ -76,11 +98,18 @@ static const struct option options[] = {
     {"--from", FLAG_FROM, "RUNBOOK", "copy this runbook and its scenarios"},
     {"--uses", FLAG_USES, "INSTANCE", "an instance of midwatch.yaml to use; repeatable"},
     {"--release", FLAG_RELEASE, NULL, "end the halt"},
+    {"--off", FLAG_OFF, NULL, "take it back"},
     {"--out", FLAG_OUT, "FILE", "write it there instead of to stdout"},
     {"--luacats", FLAG_LUACATS, NULL, "the types of the language for editors: help prints them, new writes .midwatch/types.lua"},
+    {"--all", FLAG_ALL, NULL, "every run of the journal"},
+    {"--check", FLAG_CHECK, NULL, "compare, and write nothing"},
+    {"--against", FLAG_AGAINST, "FILE", "lines of midwatch audit anchor (- is stdin)"},
     {"--man", FLAG_MAN, NULL, "print the manual page midwatch(1)"},
     {"-o", FLAG_OUTPUT, "text|json", "the form of what is printed"},
     {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},
+    {"-o", FLAG_MAP_FORM, "text|json|mermaid|svg|markdown", "the form of the map"},
+    {"--check", FLAG_MAP_CHECK, NULL, "say what is wrong with the branches instead of showing them"},
+    {"--diff", FLAG_DIFF, "REF1..REF2", "how decisions change from one commit to the other; REF.. = to the working tree"},
     {"--config", FLAG_CONFIG, "FILE", "the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
     {"--state", FLAG_STATE, "DIR", "where the journal is"},
 };

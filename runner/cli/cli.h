@@ -12,25 +12,27 @@
 
 #include <stdbool.h>
 
-enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2, EXIT_LEFT = 5 };
 
 enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
     FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
-    FLAG_LUACATS = 4096, FLAG_MAN = 8192,
+    FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_MAP_FORM = 1 << 16, FLAG_MAP_CHECK = 1 << 17, FLAG_DIFF = 1 << 18,
+    FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22,
 };
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
 
 struct cli {
-    const char *config_file, *state_option, *alert_file, *form, *out_file, *at, *repo;
+    const char *config_file, *state_option, *alert_file, *form, *out_file, *at, *repo, *diff;
     const char *params[64];
     size_t nparams;
     const char *args[64];
     size_t nargs;
     const char *from, *uses[16];
     size_t nuses;
-    bool json, release, luacats, man;
+    const char *against;
+    bool json, release, luacats, man, all, check, off;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
@@ -120,6 +122,7 @@ const char *cli_who(void);
 
 /* The verbs */
 int verb_lint(struct cli *c);
+int verb_map(struct cli *c);
 int verb_run(struct cli *c);
 int verb_resume(struct cli *c);
 int verb_settle(struct cli *c);
@@ -132,7 +135,10 @@ int verb_list(struct cli *c);
 int verb_show(struct cli *c);
 int verb_test(struct cli *c);
 int verb_replay(struct cli *c);
+int verb_audit(struct cli *c);
 int verb_halt(struct cli *c);
+int verb_revoke(struct cli *c);
+int verb_policy(struct cli *c);
 int verb_report(struct cli *c);
 int verb_plugin(struct cli *c);
 int verb_doctor(struct cli *c);

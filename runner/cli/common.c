@@ -47,9 +47,12 @@ int cli_config(struct cli *c)
     return 0;
 }
 
+#define OPEN_SHOWN 10
+
 struct listing {
     struct journal *journal;
     const struct cli *reader;
+    size_t n;
 };
 
 static bool see_unknown(void *ctx, const struct effect_info *x)
@@ -83,11 +86,15 @@ static const char *next_command(struct journal *j, const struct run_info *r, cha
 
 static bool print_open(void *ctx, const struct run_info *r)
 {
-    const struct listing *l = ctx;
+    struct listing *l = ctx;
     bool is_running = (r->state == RUN_RUNNING || r->state == RUN_WAITING_TIME) && l->reader &&
                       owner_executes(l->reader, r->id);
     char next[128];
 
+    if (l->n++ == OPEN_SHOWN) {
+        fprintf(stderr, "open: and more; midwatch list\n");
+        return false;
+    }
     if (is_running)
         fprintf(stderr, "open: run %lld %s is running; midwatch watch %lld\n", (long long)r->id, r->runbook, (long long)r->id);
     else
@@ -99,7 +106,7 @@ static bool print_open(void *ctx, const struct run_info *r)
 
 void cli_open_runs(struct journal *j, const struct cli *reader)
 {
-    struct listing l = {j, reader};
+    struct listing l = {.journal = j, .reader = reader};
     struct err e = {0};
 
     j->ops->runs(j, true, print_open, &l, &e);

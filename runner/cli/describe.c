@@ -79,7 +79,12 @@ static void add_text(struct buf *out, const char *alias, const json_t *declared)
     }
     snprintf(prefix, sizeof(prefix), "%.90s.", alias);
     cli_each_verb(declared, NULL, NULL, add_one, &(struct listed){out, prefix, NULL});
-    buf_adds(out, "\nEvery read also takes { absent = VALUE, max_age = \"1m\" }. ! changes something: write it in `may`.\n");
+    if (out->len == 0)
+        buf_adds(out, "it has what midwatch.yaml declares: commands: { NAME: { argv: [...], read: ... } } of shell and ssh, "
+                      "requests: of http\n");
+    else
+        buf_adds(out, "\nA read also takes { absent = VALUE, max_age = \"1m\" }, behind its arguments. ! changes something: "
+                      "write it in `may`.\n");
 }
 
 /* An instance of the configuration, or a plugin. */

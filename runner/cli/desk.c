@@ -37,11 +37,22 @@ static void say(const char *s)
     buf_free(&b);
 }
 
-/* "replicas: 3 -> 6", for every field that the effect changes; without the first where nobody can look. */
-static void print_change(const json_t *x)
+/* "3 -> 6"; without the first where nobody can look. */
+static void add_field(struct buf *out, const json_t *x, const char *key)
 {
-    const json_t *from = json_object_get(x, "from");
-    struct buf b = BUF_INIT(64 * KIB);
+    const json_t *from = json_object_get(json_object_get(x, "from"), key);
+
+    if (from) {
+        json_add_value(out, from);
+        buf_adds(out, " -> ");
+    }
+    json_add_value(out, json_object_get(json_object_get(x, "to"), key));
+}
+
+/* "replicas: 3 -> 6", for every field that the effect changes; was: as it was asked for before, or NULL. */
+static void print_change(const json_t *x, const json_t *was)
+{
+    struct buf b = BUF_INIT(64 * KIB), before = BUF_INIT(64 * KIB);
     const char *key;
     json_t *v;
 
@@ -51,16 +62,21 @@ static void print_change(const json_t *x)
          : json_get_bool(x, "already", false) ? "  (already so: nothing is sent)" : "");
     json_object_foreach(json_object_get(x, "to"), key, v) {
         buf_reset(&b);
-        if (json_object_get(from, key)) {
-            json_add_value(&b, json_object_get(from, key));
-            buf_adds(&b, " -> ");
-        }
-        json_add_value(&b, v);
+        buf_reset(&before);
+        add_field(&b, x, key);
+        if (json_object_get(json_object_get(was, "to"), key))
+            add_field(&before, was, key);
         printf("      %s: ", key);
         say(buf_text(&b));
+        if (before.len && strcmp(buf_text(&before), buf_text(&b)) != 0) {
+            fputs("   (asked before: ", stdout);
+            say(buf_text(&before));
+            putchar(')');
+        }
         putchar('\n');
     }
     buf_free(&b);
+    buf_free(&before);
 }
 
 static void print_choices(const struct enquiry *q)
@@ -102,7 +118,7 @@ static void print_question(struct desk *d)
     if (json_get_string(q->args, "why", NULL))
         printf("  It needs approval: %s.\n", json_get_string(q->args, "why", ""));
     json_array_foreach(json_object_get(q->args, "effects"), i, x)
-        print_change(x);
+        print_change(x, json_array_get(json_object_get(q->args, "was"), i));
     if (q->requester_may)
         print_choices(q);
     else
@@ -173,16 +189,16 @@ static int ask(struct people *p, struct enquiry *q, struct err *e)
     struct desk *d = (struct desk *)p;
     struct seat **at = &d->seats, *s;
 
-    if (d->tty < 0)
+    if (d->tty < 0 && d->progress)
         return err_set(e, ERR_NOT_FOUND, "nobody can be asked: this is no terminal");
-    if (!d->watch && d->host->ops->watch(d->host, d->tty, readable, d, &d->watch, e) < 0)
+    if (d->progress && !d->watch && d->host->ops->watch(d->host, d->tty, readable, d, &d->watch, e) < 0)
         return e->code;
     s = xcalloc(1, sizeof(*s));
     s->q = q;
     while (*at)
         at = &(*at)->next;
     *at = s;
-    if (s == d->seats)
+    if (s == d->seats && d->progress)
         print_question(d);
     return 0;
 }
@@ -202,7 +218,7 @@ static void withdraw(struct people *p, struct enquiry *q)
     free(s);
     if (!d->seats)
         hang_up(d);
-    else if (first)
+    else if (first && d->progress)
         print_question(d);
 }
 
@@ -237,7 +253,7 @@ struct desk *desk_new(struct host *h, struct progress *p)
     d->base.ops = &desk_ops;
     d->host = h;
     d->progress = p;
-    d->tty = isatty(0) && isatty(1) ? open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+    d->tty = p && isatty(0) && isatty(1) ? open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
     buf_init(&d->line, 4 * KIB);
     return d;
 }

@@ -9,7 +9,8 @@
 
 struct desk;
 
-/* Nobody can be asked unless there is a terminal to ask on. */
+/* Nobody can be asked unless there is a terminal to ask on. Without `p` nothing is shown, and every question waits for
+ * a command of somebody. */
 struct desk *desk_new(struct host *h, struct progress *p);
 void desk_free(struct desk *d);
 struct people *desk_people(struct desk *d);

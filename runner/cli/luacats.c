@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "plugin/plugin.h"
+#include "plugin/schema.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,12 @@ static void add_type(struct buf *out, const char *schema)
                                            {"lines", "string[]"}};
     size_t i, n = strspn(schema, "abcdefghijklmnopqrstuvwxyz");
 
+    if (schema_is_enum(schema)) {
+        for (buf_addc(out, '"'); *schema && *schema != '?'; schema++)
+            *schema == '|' ? buf_adds(out, "\"|\"") : buf_addc(out, *schema);
+        buf_addc(out, '"');
+        return;
+    }
     for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (strlen(types[i][0]) == n && strncmp(types[i][0], schema, n) == 0)
             break;

@@ -9,6 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static bool executes(const struct session *s, int64_t run)
+{
+    return s->all ? engine_has(s->engine, run) : s->run && run == run_id(s->run);
+}
+
+/* Somebody spoke, or wants something of it: where every run is executed it is woken. */
+static int go_on(struct session *s, int64_t run, struct err *e)
+{
+    int rc = s->all ? engine_wake(s->engine, run, e) : 0;
+
+    s->host->ops->wake(s->host);
+    return rc;
+}
+
 /* An answer for a run of this process, or for one that nobody executes. */
 static int take_answer(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
 {
@@ -19,12 +33,14 @@ static int take_answer(struct session *s, const struct peer *who, const json_t *
     bool more = false;
     int rc;
 
-    if (s->run && run == run_id(s->run)) {
+    if (executes(s, run)) {
         rc = desk_say(s->desk, run, path, &w, e);
         s->host->ops->wake(s->host);
     } else {
         rc = answer_question(s->writer, s->host, run, path, &w, &more, e);
     }
+    if (rc == 0 && !more)
+        rc = go_on(s, run, e);
     if (rc == 0)
         buf_addf(text, "run %lld: %s said %s%s", (long long)run, w.by, w.answer, more ? "; more people must agree" : "");
     return rc;
@@ -35,12 +51,12 @@ static int take_settle(struct session *s, const struct peer *who, const json_t *
     int64_t run = json_get_int(request, "run", 0);
     const char *verdict = json_get_string(request, "verdict", "");
 
-    if (s->run && run == run_id(s->run))
+    if (executes(s, run))
         return err_set(e, ERR_BUSY, "run %lld is being executed; it settles what it can by itself", (long long)run);
     if (settle_effect(s->writer, s->host, run, json_get_string(request, "path", NULL), verdict, who->name, e) < 0)
         return e->code;
     buf_addf(text, "run %lld: settled as %s by %s", (long long)run, verdict, who->name);
-    return 0;
+    return strcmp(verdict, "release") == 0 ? 0 : go_on(s, run, e);
 }
 
 static int take_leave(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
@@ -60,10 +76,12 @@ static int take_cancel(struct session *s, const struct peer *who, const json_t *
 {
     int64_t run = json_get_int(request, "run", 0);
 
-    if (!s->run || run != run_id(s->run))
+    if (s->all && go_on(s, run, e) < 0)
+        return e->code;
+    if (!executes(s, run))
         return err_set(e, ERR_BUSY, "run %lld is not the one that is being executed; wait for that, or use another journal",
                        (long long)run);
-    engine_cancel(s->engine, who->name);
+    engine_cancel_run(s->engine, run, who->name);
     s->host->ops->wake(s->host);
     buf_addf(text, "run %lld is being cancelled; what it changed is undone", (long long)run);
     return 0;
@@ -80,7 +98,7 @@ static int take_status(struct session *s, const struct peer *who, const json_t *
 static const struct {
     const char *verb;
     int (*take)(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
-} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"leave", take_leave}, {"settle", take_settle},
+} taken[] = {{"answer", take_answer}, {"cancel", take_cancel}, {"decide", decide}, {"leave", take_leave}, {"settle", take_settle},
            {"status", take_status}};
 
 static int take(void *ctx, const struct peer *who, const json_t *request, struct buf *text, struct err *e)

@@ -12,6 +12,10 @@ void owner_open(struct session *s);
 int owner_ask(struct cli *c, json_t *request, struct err *e);
 /* The run that the owner executes; 0 = none yet. ERR_NOT_FOUND: nobody owns the journal; another error: it cannot be asked. */
 int64_t owner_run(const struct cli *c, struct err *e);
+/* What one person decides for all runs (revoke.c): { commit, on, why } or { runbook }. */
+int decide(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e);
+/* The same through the owner, if there is one. Takes the request; the exit code. */
+int cli_decide(struct cli *c, json_t *request);
 /* True if the owner executes the run; also where there is an owner who cannot be asked. */
 bool owner_executes(const struct cli *c, int64_t run);
 

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "cli/origin.h"
 #include "cli/session.h"
+#include "cli/tend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,17 @@ out:
     return rc;
 }
 
+static int resume_all(struct cli *c)
+{
+    struct session s = {.all = true};
+    int rc = session_open(&s, c, "midwatch resume --all");
+
+    if (rc == 0)
+        rc = tend_run(&s);
+    session_close(&s);
+    return rc;
+}
+
 int verb_resume(struct cli *c)
 {
     struct session s = {0};
@@ -100,6 +112,12 @@ int verb_resume(struct cli *c)
     int64_t id;
     int rc;
 
+    if (c->all != (c->nargs == 0)) {
+        fprintf(stderr, "midwatch: resume wants a run, or --all\n");
+        return EXIT_USAGE;
+    }
+    if (c->all)
+        return resume_all(c);
     snprintf(what, sizeof(what), "midwatch resume %.200s", c->args[0]);
     rc = session_open(&s, c, what);
     if (rc == 0)

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/owner.h"
 #include "cli/progress.h"
+#include "cli/tend.h"
 #include "report/report.h"
 
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define ANSWER_WITHIN_MS 10000
+#define SLICE_US 100
 
 static void wake(void *ctx)
 {
@@ -42,7 +44,7 @@ static void on_signal(void *ctx, int signo)
 {
     struct session *s = ctx;
 
-    if (signo == SIGINT && s->interrupts == 0 && isatty(0) && isatty(2)) {
+    if (signo == SIGINT && s->interrupts == 0 && !s->all && isatty(0) && isatty(2)) {
         char wish = asked_to_stop(s);
 
         if (wish != 'l') {
@@ -55,7 +57,8 @@ static void on_signal(void *ctx, int signo)
     }
     s->interrupts++;
     if (s->interrupts == 1)
-        fprintf(stderr, "midwatch: leaving the run at its next safe point\n");
+        fprintf(stderr, s->all ? "midwatch: leaving the runs at their next safe point; what waits goes on waiting\n"
+                               : "midwatch: leaving the run at its next safe point\n");
     engine_leave(s->engine, s->interrupts > 1);
     s->host->ops->wake(s->host);
 }
@@ -73,18 +76,26 @@ int session_open(struct session *s, struct cli *c, const char *what)
         return rc;
     if ((!s->host && host_real_new(&s->host, &e) < 0) || journal_sqlite_open(c->state_dir, what, NULL, &journal, &e) < 0)
         return cli_fail(&e);
-    cli_open_runs(journal, NULL);
+    if (!s->all)
+        cli_open_runs(journal, NULL);
     if (writer_new(journal, true, wake, s->host, &s->writer, &e) < 0)
         return cli_fail(&e);
-    ro = (struct registry_options){.host = s->host, .config = c->config};
+    ro = (struct registry_options){.host = s->host, .config = c->config, .at_work = s->all ? tend_at_work : NULL};
     if (registry_new(&ro, &s->registry, &e) < 0)
         return cli_fail(&e);
     s->answerer = answer_live_new(s->registry);
     s->progress = progress_new(c->json);
-    s->desk = desk_new(s->host, s->progress);
+    s->desk = desk_new(s->host, s->all ? NULL : s->progress);
+    if (s->all && tend_open(s, &s->died, &e) < 0)
+        return cli_fail(&e);
     eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
                                  .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir,
                                  .stop_when_settled = true, .watch = {.row = progress_row, .ctx = s->progress}};
+    if (s->all) {
+        eo.watch = (struct engine_watch){.row = tend_row, .settled = tend_settled, .trouble = tend_trouble, .ctx = s};
+        eo.watchdog = s->watchdog;
+        eo.slice_us = SLICE_US;
+    }
     if (engine_new(&eo, &s->engine, &e) < 0)
         return cli_fail(&e);
     s->host->ops->signals(s->host, on_signal, s);
@@ -93,17 +104,15 @@ int session_open(struct session *s, struct cli *c, const char *what)
 }
 
 /* The evidence for whoever takes over: short on the terminal, whole in a file. */
-static void write_evidence(struct session *s)
+void session_evidence(struct session *s, struct journal *j, int64_t run)
 {
     struct buf md = BUF_INIT(64 * MIB), brief = BUF_INIT(MIB), path = BUF_INIT(4 * KIB);
-    struct journal *j = writer_journal(s->writer);
     struct err e = {0};
 
     buf_addf(&path, "%s/escalations", s->cli->state_dir);
     mkdir(buf_text(&path), 0700);
-    buf_addf(&path, "/%lld.md", (long long)run_id(s->run));
-    if (writer_flush(s->writer, &e) < 0 || report_evidence(j, run_id(s->run), &md, &e) < 0 ||
-        report_brief(j, run_id(s->run), &brief, &e) < 0 ||
+    buf_addf(&path, "/%lld.md", (long long)run);
+    if (report_evidence(j, run, &md, &e) < 0 || report_brief(j, run, &brief, &e) < 0 ||
         s->host->ops->write_file(s->host, buf_text(&path), (struct str){md.data, md.len}, &e) < 0)
         fprintf(stderr, "midwatch: the evidence could not be written: %s\n", e.msg);
     else if (!s->cli->json)
@@ -118,11 +127,12 @@ static int conclude(struct session *s)
     struct standing end = {.id = run_id(s->run), .state = run_state_of(s->run), .runbook = run_book(s->run)->name,
                            .outcome = run_outcome(s->run), .reason = run_reason(s->run), .text = run_text(s->run),
                            .unknown = run_unknown_effects(s->run)};
+    struct err e = {0};
 
     progress_clear(s->progress);
     fflush(stdout);
-    if (end.state == RUN_WAITING_PERSON || strcmp(end.outcome, "escalated") == 0)
-        write_evidence(s);
+    if ((end.state == RUN_WAITING_PERSON || strcmp(end.outcome, "escalated") == 0) && writer_flush(s->writer, &e) == 0)
+        session_evidence(s, writer_journal(s->writer), end.id);
     return cli_conclude(&end, s->cli->json);
 }
 
@@ -152,6 +162,7 @@ void session_close(struct session *s)
     registry_free(s->registry);
     writer_free(s->writer);
     progress_free(s->progress);
+    watchdog_free(s->watchdog);
     if (s->host)
         s->host->ops->free(s->host);
 }

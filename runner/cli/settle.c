@@ -10,7 +10,7 @@ static void tell(const struct cli *c, int64_t id, const char *verdict)
     json_t *facts = json_pack("{s:s s:I s:s}", "by", cli_who(), "run", (json_int_t)id, "verdict", verdict);
 
     if (strcmp(verdict, "release") == 0)
-        cli_tell(c, facts, "run %lld: released; it has ended escalated, and its targets are free", (long long)id);
+        cli_tell(c, facts, "run %lld: released; it has ended, and its targets are free", (long long)id);
     else
         cli_tell(c, facts, "run %lld: settled as %s by %s; go on with: midwatch resume %lld", (long long)id, verdict, cli_who(),
                  (long long)id);

@@ -16,12 +16,14 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 16
+#define CLIENT_MS 5000              /* for its whole request, however slowly it comes */
 #define GROUPS_MAX 64
 
 struct client {
     struct socket *socket;
     int fd;                         /* -1 = free */
-    struct host_op *watch;
+    int64_t since;                  /* mono ms */
+    struct host_op *watch, *timer;
     struct buf line;
 };
 
@@ -49,11 +51,21 @@ static void hang_up(struct client *c)
 
     if (c->watch)
         h->ops->cancel(h, c->watch);
+    if (c->timer)
+        h->ops->cancel(h, c->timer);
     if (c->fd >= 0)
         close(c->fd);
     buf_free(&c->line);
-    c->watch = NULL;
+    c->watch = c->timer = NULL;
     c->fd = -1;
+}
+
+static void is_too_slow(void *ctx)
+{
+    struct client *c = ctx;
+
+    c->timer = NULL;
+    hang_up(c);
 }
 
 /* Groups of the peer, by name, into `names` (their text in `text`). */
@@ -139,26 +151,38 @@ static void client_ready(void *ctx)
     hang_up(c);
 }
 
+/* A free place, or that of the client that has been silent for longest. */
+static struct client *place(struct socket *s)
+{
+    struct client *oldest = &s->clients[0];
+    int i;
+
+    for (i = 0; i < CLIENTS_MAX; i++) {
+        if (s->clients[i].fd < 0)
+            return &s->clients[i];
+        if (s->clients[i].since < oldest->since)
+            oldest = &s->clients[i];
+    }
+    hang_up(oldest);
+    return oldest;
+}
+
 static void listener_ready(void *ctx)
 {
     struct socket *s = ctx;
+    struct host *h = s->host;
     int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct client *c;
     struct err e = {0};
-    int i;
 
     if (fd < 0)
         return;
-    for (i = 0; i < CLIENTS_MAX && s->clients[i].fd >= 0; i++)
-        continue;
-    if (i == CLIENTS_MAX) {
-        close(fd);
-        return;
-    }
-    c = &s->clients[i];
+    c = place(s);
     c->fd = fd;
+    c->since = h->ops->mono_ms(h);
     buf_init(&c->line, 64 * KIB);
-    if (s->host->ops->watch(s->host, fd, client_ready, c, &c->watch, &e) < 0)
+    if (h->ops->watch(h, fd, client_ready, c, &c->watch, &e) < 0 ||
+        h->ops->timer(h, CLIENT_MS, is_too_slow, c, &c->timer, &e) < 0)
         hang_up(c);
 }
 

@@ -41,23 +41,26 @@ static int read_effect(struct config *c, const struct yaml *y, struct err *e)
 
 static int read_answer(struct config *c, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"returns", "ok", "at_most"};
-    static const char *const types[] = {"string", "integer", "number", "boolean", "lines", "json"};
-    const struct yaml *returns;
+    static const char *const keys[] = {"returns", "ok", "at_most", "no"};
+    static const char *const types[] = {"string", "integer", "number", "boolean", "lines", "json", "success"};
+    const struct yaml *returns, *no;
     size_t i;
 
     if (y->type == YAML_BOOL)
         return y->boolean ? 0 : FAIL(y, "read must be true or a map");
     if (y->type != YAML_MAP)
         return FAIL(y, "read must be true or a map like { returns: integer }");
-    if (yaml_only_keys(y, c->file, keys, 3, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, 4, e) < 0)
         return e->code;
     returns = yaml_get(y, "returns");
-    for (i = 0; returns && i < 6; i++) {
+    no = yaml_get(y, "no");
+    if (no && (no->type != YAML_LIST || !returns || !str_is(returns->text, "success")))
+        return FAIL(no, "no: exit codes, as a list like [1, 3], of a read that returns success");
+    for (i = 0; returns && i < 7; i++) {
         if (str_is(returns->text, types[i]))
             return 0;
     }
-    return returns ? FAIL(returns, "returns: '%.*s' is none of string, integer, number, boolean, lines, json",
+    return returns ? FAIL(returns, "returns: '%.*s' is none of string, integer, number, boolean, lines, json, success",
                           (int)returns->text.n, returns->text.p)
                    : 0;
 }

@@ -101,13 +101,13 @@ static int read_dir(struct config *c, const struct yaml *y, const char *key, cha
 static int read_all(struct config *c, const struct yaml *y, struct err *e)
 {
     static const char *const keys[] = {"instances", "commands", "channels", "hosts", "secrets", "allow", "routes", "state",
-                                       "plugins"};
+                                       "plugins", "freezes", "budgets", "ineffective", "stale_trigger", "approvals"};
     const struct yaml *v;
 
     if (y->type != YAML_MAP)
         return FAIL(y, "the configuration must be a map");
-    if (yaml_only_keys(y, c->file, keys, 9, e) < 0 || read_dir(c, y, "state", &c->state_dir, e) < 0 ||
-        read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, sizeof(keys) / sizeof(keys[0]), e) < 0 ||
+        read_dir(c, y, "state", &c->state_dir, e) < 0 || read_dir(c, y, "plugins", &c->plugin_dir, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "secrets")) && secrets_read_section(c, v, e) < 0)
         return e->code;
@@ -116,6 +116,10 @@ static int read_all(struct config *c, const struct yaml *y, struct err *e)
     if ((v = yaml_get(y, "allow")) && allow_read_section(c, v, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "routes")) && routes_read_section(c, v, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "freezes")) && freezes_read_section(c, v, e) < 0)
+        return e->code;
+    if (policy_read_sections(c, y, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "channels")) && channels_read_section(c, v, e) < 0)
         return e->code;
@@ -134,6 +138,7 @@ static struct config *config_new(const char *file)
     c->file = file ? xstrdup(file) : NULL;
     c->dir = slash == file && slash ? xstrdup("/") : slash ? xstrndup(file, (size_t)(slash - file)) : xstrdup(".");
     c->commands = json_object();
+    c->off_after = OFF_AFTER;
     return c;
 }
 
@@ -248,6 +253,8 @@ void config_free(struct config *c)
     free(c->instances);
     config_free_words(c->hosts);
     allow_free_section(c);
+    freezes_free_section(c);
+    policy_free_sections(c);
     channels_free_section(c);
     routes_free_section(c);
     secrets_free_section(c);

@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "base/yaml.h"
 #include "config/allow.h"
+#include "config/freezes.h"
+#include "config/policy.h"
 #include "config/routes.h"
 #include "config/secrets.h"
 
@@ -34,6 +36,8 @@ struct channel {
     int64_t timeout_ms;
 };
 
+#define OFF_AFTER 3
+
 enum config_found { CONFIG_NONE, CONFIG_NAMED, CONFIG_ENV, CONFIG_HERE, CONFIG_USER, CONFIG_SYSTEM };
 
 struct config {
@@ -49,6 +53,13 @@ struct config {
     size_t nallow;
     struct route *routes;
     size_t nroutes;
+    struct freeze *freezes;
+    size_t nfreezes;
+    struct budget *budgets;
+    size_t nbudgets;
+    int64_t off_after;      /* `ineffective:`, so many remedies in a row that do not help turn a runbook off; 3 without */
+    int64_t stale_ms;       /* `stale_trigger:`, an alert that fires longer starts no change any more; 0 = any may */
+    struct approval_rule approvals;
     struct channel *channels;
     size_t nchannels;
     char **hosts;           /* globs over host or host:port, NULL-ended: all that plugins may talk to; NULL = no limit */

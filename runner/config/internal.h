@@ -16,6 +16,13 @@ int allow_read_section(struct config *c, const struct yaml *y, struct err *e);
 void allow_free_section(struct config *c);
 int routes_read_section(struct config *c, const struct yaml *y, struct err *e);
 void routes_free_section(struct config *c);
+int freezes_read_section(struct config *c, const struct yaml *y, struct err *e);
+void freezes_free_section(struct config *c);
+/* budgets, ineffective, stale_trigger and approvals, of the whole file */
+int policy_read_sections(struct config *c, const struct yaml *y, struct err *e);
+void policy_free_sections(struct config *c);
+/* The zone that y, a text, names. */
+int config_zone(const struct config *c, const struct yaml *y, struct zone **out, struct err *e);
 int channels_read_section(struct config *c, const struct yaml *y, struct err *e);
 void channels_free_section(struct config *c);
 int commands_read_section(struct config *c, const struct yaml *y, struct err *e);

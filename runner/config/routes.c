@@ -132,6 +132,7 @@ static int read_route(struct config *c, const struct yaml *y, struct route *r, s
 {
     static const char *const keys[] = {"alert", "chat", "schedule", "accept", "runbook", "params", "zone"};
     const struct yaml *runbook = yaml_get(y, "runbook"), *params = yaml_get(y, "params"), *zone = yaml_get(y, "zone");
+    struct zone *known = NULL;
     size_t i;
 
     r->line = y->line;
@@ -146,6 +147,9 @@ static int read_route(struct config *c, const struct yaml *y, struct route *r, s
         return FAIL(zone, "only a schedule has a zone");
     if (zone && read_text(c, zone, "zone", &r->zone, e) < 0)
         return e->code;
+    if (zone && config_zone(c, zone, &known, e) < 0)
+        return e->code;
+    zone_free(known);
     if (params && (params->type != YAML_MAP || r->kind == ROUTE_OFFERED))
         return FAIL(params, r->kind == ROUTE_OFFERED ? "what the front matter offers has its own parameters"
                                                      : "params must be a map of names");

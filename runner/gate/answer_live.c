@@ -30,18 +30,19 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     struct live *l = (struct live *)a;
     char instance[256], verb[128];
     struct str v = gate_verb(q->name);
-    struct body_request r = {.instance = instance, .verb = verb, .args = q->args, .extra = q->extra,
+    struct body_request r = {.instance = instance, .verb = verb, .args = q->args, .extra = q->extra, .run = q->run,
                              .timeout_ms = q->timeout_ms};
+    struct registry *registry = q->registry ? q->registry : l->registry;
     struct body_call *call;
 
     if (q->kind == ASK_NOTIFY)
-        return message_send(registry_host(l->registry), registry_config(l->registry), q, e);
+        return message_send(registry_host(registry), registry_config(registry), q, e);
     r.kind = kinds[q->kind];
     if (q->instance.n == 0)
         return err_set(e, ERR_NOT_FOUND, "nothing tells here whether it is %.*s", (int)q->name.n, q->name.p);
     snprintf(instance, sizeof(instance), "%.*s", (int)q->instance.n, q->instance.p);
     snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
-    if (body_start(l->registry, &r, answered, q, &call, e) < 0)
+    if (body_start(registry, &r, answered, q, &call, e) < 0)
         return e->code;
     q->in_flight = call;
     return 0;
@@ -54,7 +55,7 @@ static void cancel(struct answerer *a, struct question *q)
     if (q->in_flight && q->kind == ASK_NOTIFY)
         message_cancel(q->in_flight);
     else if (q->in_flight)
-        body_cancel(l->registry, q->in_flight);
+        body_cancel(q->registry ? q->registry : l->registry, q->in_flight);
     q->in_flight = NULL;
 }
 

@@ -2,9 +2,10 @@
 /* The script answerer: a scenario stands for the world. A read is answered under the
  * name it has in a group, else under the name that the same read had before, else
  * under its printed text; `after` changes the answers once an effect was applied. */
-#include "gate/gate.h"
+#include "gate/fixture.h"
 
 #include "base/json.h"
+#include "base/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +30,12 @@ struct script {
     json_t *given;              /* what holds now: file, scenario, then each `after` */
     json_t *after, *effects, *state;
     json_t *counts;             /* how often a {then: [..]} was asked */
+    json_t *checked;            /* keys of `given` that hold to what their read returns */
+    struct registry *registry;
     struct named names[NAMES_MAX];
     size_t nnames;
     int64_t started;            /* for {at: {10m: ..}} */
-    struct buf complaint;
+    struct fixture_fault fault; /* the first one */
 };
 
 static void answer_json(struct pending *p, json_t *take)
@@ -87,14 +90,7 @@ static const json_t *resolve(struct script *s, const char *key, const json_t *v)
 
 static json_t *observation(const json_t *v)
 {
-    static const char *const kinds[] = {"no_data", "error", "stale", "ambiguous"};
-    size_t i;
-
-    for (i = 0; json_is_string(v) && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strcmp(json_string_value(v), kinds[i]) == 0)
-            return unknown(kinds[i], "the scenario says so");
-    }
-    return json_pack("{s:O}", "value", v);
+    return fixture_is_unknown(v) ? unknown(json_string_value(v), "the scenario says so") : json_pack("{s:O}", "value", v);
 }
 
 static void remember_label(struct script *s, const struct question *q)
@@ -118,12 +114,39 @@ static const char *label_of(const struct script *s, const struct hash *h)
 /* The printed text of a read arrives as JSON, quotes and all. */
 static char *plain(struct str json)
 {
-    json_error_t error;
-    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
-    char *text = xstrdup(json_is_string(v) ? json_string_value(v) : "");
+    struct buf text = BUF_INIT(VALUE_BYTES_MAX);
 
-    json_decref(v);
-    return text;
+    json_add_text(&text, json);
+    return buf_take(&text, NULL);
+}
+
+/* Once for each key: an answer that the plugin could not give would test something else. */
+static bool is_possible(struct script *s, const struct question *q, const char *key)
+{
+    struct fixture_fault f = {0};
+
+    if (json_object_get(s->checked, key))
+        return true;
+    json_object_set_new(s->checked, key, json_true());
+    if (fixture_check_answers(s->registry, q, key, s->given, s->after, &f) == 0)
+        return true;
+    if (!s->fault.e.code)
+        s->fault = f;
+    return false;
+}
+
+static void not_given(struct script *s, const char *text, const char *label)
+{
+    const char *quote = label ? "" : "'";
+
+    if (s->fault.e.code)
+        return;
+    if (strcmp(text, "trigger.firing()") == 0)
+        err_set(&s->fault.e, ERR_NOT_FOUND, "the scenario does not say whether its trigger is firing; add:  %s",
+                "trigger: { firing: true }");
+    else
+        err_set(&s->fault.e, ERR_NOT_FOUND, "the scenario does not answer the read %.300s; add under given:  %s%.300s%s: ...",
+                text, quote, label ? label : text, quote);
 }
 
 static void answer_read(struct script *s, struct question *q, struct pending *p)
@@ -136,13 +159,12 @@ static void answer_read(struct script *s, struct question *q, struct pending *p)
     if (!v && !label)
         v = json_object_get(s->given, key = text);
     remember_label(s, q);
-    v = v ? resolve(s, key, v) : NULL;
-    if (v) {
+    if (v && !is_possible(s, q, key))
+        answer_json(p, unknown("error", "the scenario gives what this read never returns"));
+    else if (v && (v = resolve(s, key, v)))
         answer_json(p, observation(v));
-    } else {
-        if (s->complaint.len == 0)
-            buf_addf(&s->complaint, "the scenario does not answer the read %s; add under given:  %s%s%s: ...", text,
-                     label ? "" : "'", label ? label : text, label ? "" : "'");
+    else {
+        not_given(s, text, label);
         answer_json(p, unknown("error", "the scenario does not answer this read"));
     }
     free(text);
@@ -152,14 +174,20 @@ static void answer_read(struct script *s, struct question *q, struct pending *p)
 static void answer_state(struct script *s, struct question *q, struct pending *p)
 {
     char *full = xstrndup(q->target.p, q->target.n), *target = strchr(full, ':');
-    const json_t *v = json_object_get(s->state, target ? target + 1 : full);
+    const char *key = target ? target + 1 : full;
+    const json_t *v = json_object_get(s->state, key);
 
     if (!v)
-        v = json_object_get(s->state, full);
-    if (v)
+        v = json_object_get(s->state, key = full);
+    if (v) {
+        struct fixture_fault f = {0};
+
+        if (fixture_check_state(s->registry, q, key, v, &f) < 0 && !s->fault.e.code)
+            s->fault = f;
         answer_json(p, json_pack("{s:O}", "value", v));
-    else
+    } else {
         answer_json(p, json_pack("{s:b s:{}}", "assumed", 1, "value"));
+    }
     free(full);
 }
 
@@ -290,7 +318,7 @@ static void script_free(struct answerer *a)
     json_decref(s->effects);
     json_decref(s->state);
     json_decref(s->counts);
-    buf_free(&s->complaint);
+    json_decref(s->checked);
     free(s);
 }
 
@@ -305,23 +333,27 @@ static json_t *section(const json_t *scenario, const char *key)
     return v ? v : json_object();
 }
 
-struct answerer *answer_script_new(const json_t *scenario, struct host *host)
+struct answerer *answer_script_new(const json_t *scenario, struct host *host, struct registry *r)
 {
     struct script *s = xcalloc(1, sizeof(*s));
 
     s->base.ops = &script_ops;
     s->host = host;
+    s->registry = r;
     s->given = section(scenario, "given");
     s->after = section(scenario, "after");
     s->effects = section(scenario, "effects");
     s->state = section(scenario, "state");
     s->counts = json_object();
+    s->checked = json_object();
     s->started = host->ops->wall_ms(host);
-    buf_init(&s->complaint, 4096);
     return &s->base;
 }
 
-const char *answer_script_complaint(const struct answerer *a)
+const struct err *answer_script_complaint(const struct answerer *a, const char **path)
 {
-    return buf_text(&((const struct script *)a)->complaint);
+    const struct script *s = (const struct script *)a;
+
+    *path = s->fault.path;
+    return s->fault.e.code ? &s->fault.e : NULL;
 }

@@ -18,6 +18,8 @@ enum question_kind { ASK_READ, ASK_STATE, ASK_CHECK, ASK_APPLY, ASK_NOTIFY };
 
 struct question {
     enum question_kind kind;
+    struct registry *registry;  /* with the plugins that are meant; NULL = the answerer's own */
+    int64_t run;                /* who asks */
     struct str label;           /* the read's name in its group, or "" */
     struct str name;            /* "kubernetes.rollback": alias.verb */
     struct str instance;
@@ -50,12 +52,13 @@ struct answerer {
 /* Asks plugin bodies. Borrows the registry. */
 struct answerer *answer_live_new(struct registry *r);
 
-/* Answers from a scenario (DESIGN section 4): given, after, effects, state. Errors of the scenario
- * (a read nobody listed) come as unknown "error" and are kept for answer_script_complaint. `now` gives the
- * virtual clock in Unix ms. Copies the scenario. */
-struct answerer *answer_script_new(const json_t *scenario, struct host *host);
-/* What the scenario lacks, with the line to add; "" if nothing. Borrowed. */
-const char *answer_script_complaint(const struct answerer *a);
+/* Answers from a scenario (DESIGN section 4): given, after, effects, state. Errors of the scenario (a read nobody
+ * listed, an answer that its plugin could not give) come as unknown "error" and are kept for
+ * answer_script_complaint. Copies the scenario; borrows the registry. */
+struct answerer *answer_script_new(const json_t *scenario, struct host *host, struct registry *r);
+/* What the scenario lacks, with the line to add, or what is wrong in it; NULL if nothing. `path`: where in the scenario
+ * (yaml_at), or "". Borrowed. */
+const struct err *answer_script_complaint(const struct answerer *a, const char **path);
 
 /* Last part of "alias.verb", and its alias. */
 struct str gate_verb(struct str name);

@@ -27,6 +27,7 @@ struct enquiry {
     const char *title;
     const json_t *args;         /* kind, choices, within, text, to, by, of, effects, why, changed */
     int64_t asked_at, deadline; /* Unix ms */
+    size_t votes;               /* words that were taken so far, of this enquiry, by a run that asks again */
     bool requester_may;         /* the one who started the run may answer */
     /* Returns NULL if the word was taken, else why not. May withdraw the enquiry. */
     const char *(*answer)(void *ctx, const struct reply *w);

@@ -90,9 +90,11 @@ static int ask(struct people *p, struct enquiry *q, struct err *e)
     t = xcalloc(1, sizeof(*t));
     t->crowd = c;
     t->q = q;
+    t->next = q->votes;
+    t->waited_ms = c->host->ops->wall_ms(c->host) - q->asked_at;
     t->says = json_is_array(v) ? json_incref((json_t *)v) : json_is_object(v) ? json_pack("[O]", v) : json_array();
     q->in_flight = t;
-    return json_array_size(t->says) > 0 ? arm(t, e) : 0;
+    return t->next < json_array_size(t->says) ? arm(t, e) : 0;
 }
 
 static void withdraw(struct people *p, struct enquiry *q)

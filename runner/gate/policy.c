@@ -83,7 +83,7 @@ static bool permits(const struct may *m, const json_t *params, const struct poli
 
     if (!str_is(x->name, m->effect) || !target_matches(m, params, x->target, why) || !one_more_fits(m, params, x, why))
         return false;
-    for (i = 0; i < m->nbounds; i++) {
+    for (i = 0; x->args && i < m->nbounds; i++) {
         if (!bound_holds(&m->bounds[i], x->args, "may", why))
             return false;
     }
@@ -123,6 +123,8 @@ const char *policy_refuses(const struct runbook *book, const json_t *params, con
         buf_reset(&reason);
         if (permits(&book->may[i], params, x, &reason)) {
             refusal = NULL;
+            if (x->permit)
+                *x->permit = &book->may[i];
             break;
         }
         if (reason.len && why->len == 0)
@@ -137,6 +139,54 @@ const char *policy_refuses(const struct runbook *book, const json_t *params, con
     }
     buf_free(&reason);
     return refusal;
+}
+
+static bool is_frozen(const struct config *c, const char *runbook, const char *target, int64_t now, struct buf *why)
+{
+    char until[32];
+    size_t i;
+
+    for (i = 0; i < c->nfreezes; i++) {
+        const struct freeze *f = &c->freezes[i];
+        int64_t end;
+
+        if (!freeze_concerns(f, runbook, target) || !freeze_holds(f, now / 1000))
+            continue;
+        end = freeze_changes(f, now / 1000);
+        buf_addf(why, "the freeze '%s' (%s:%d) holds until %s; who keeps that file can except a runbook from it", f->name,
+                 c->file, f->line, end ? str_time(1000 * end, until, sizeof(until)) : "somebody ends it");
+        return true;
+    }
+    return false;
+}
+
+/* An alert that does not say when it began cannot be told to be young. */
+static bool is_stale(const struct config *c, const json_t *trigger, int64_t now, struct buf *why)
+{
+    const char *began = json_get_string(trigger, "startsAt", "");
+    char age[32], most[32];
+    int64_t at;
+
+    if (c->stale_ms == 0 || strcmp(json_get_string(trigger, "kind", ""), "alert") != 0)
+        return false;
+    str_duration(c->stale_ms, most, sizeof(most));
+    if (str_parse_time(str_of(began), &at) < 0)
+        buf_addf(why, "the alert does not say when it began, and one older than %s may change nothing (stale_trigger in %s)",
+                 most, c->file);
+    else if (now - at > c->stale_ms)
+        buf_addf(why, "the alert began %s ago, more than %s (stale_trigger in %s); look whether it is still true, then run it by "
+                 "hand", str_duration((now - at) / 1000 * 1000, age, sizeof(age)), most, c->file);
+    return why->len > 0;
+}
+
+const char *policy_refuses_now(const struct config *config, const char *runbook, const char *target, const json_t *trigger,
+                               int64_t now, struct buf *why)
+{
+    if (!config)
+        return NULL;
+    if (is_frozen(config, runbook, target, now, why))
+        return "frozen";
+    return is_stale(config, trigger, now, why) ? "stale_trigger" : NULL;
 }
 
 const char *policy_needs_approval(const struct policy_effect *x)

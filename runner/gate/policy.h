@@ -14,17 +14,22 @@
 struct policy_effect {
     struct str name;            /* "kubernetes.scale" */
     struct str target;          /* "deployment/prod/api" */
-    const json_t *args;
+    const json_t *args;         /* NULL = whatever they are: no bound is in the way */
     const json_t *declared;     /* the effect's declaration: class, undo, irreversible */
     const struct str *touched;  /* targets that the run has changed, or plans to change before, by effects of this name */
     size_t ntouched;
     const struct config *config;    /* whose `allow` counts; NULL = nobody's (test, replay) */
     struct str instance;        /* "prod-eu" */
+    const struct may **permit;  /* out: the entry of `may` that permits it; NULL = nobody asks */
 };
 
 /* NULL if the effect is permitted, else the refusal's name; `why` then says what would be right. */
 const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
                            struct buf *why);
+/* What depends on the clock and the trigger: "frozen", "stale_trigger", or NULL. target: "instance:target"; now: Unix ms.
+ * config NULL = nobody's (test, replay). */
+const char *policy_refuses_now(const struct config *config, const char *runbook, const char *target, const json_t *trigger,
+                               int64_t now, struct buf *why);
 /* Why people must approve such an effect, whatever the runbook says; NULL = they need not, or the operator said so. */
 const char *policy_needs_approval(const struct policy_effect *x);
 /* True if state_dir/halt exists: nothing may be sent. */

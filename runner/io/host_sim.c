@@ -446,6 +446,11 @@ static const struct host_ops sim_ops = {
     .free = sim_free,
 };
 
+void host_sim_step_clock(struct host *h, int64_t ms)
+{
+    ((struct sim *)h)->o.wall_ms += ms;
+}
+
 int host_sim_new(const struct host_sim_options *o, struct host **out, struct err *e)
 {
     struct sim *s = xcalloc(1, sizeof *s);

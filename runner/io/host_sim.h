@@ -29,5 +29,7 @@ struct host_sim_options {
 };
 
 int host_sim_new(const struct host_sim_options *o, struct host **out, struct err *e);
+/* Somebody sets the wall clock: it shows `ms` more (or less) from now on. Timers do not notice. */
+void host_sim_step_clock(struct host *h, int64_t ms);
 
 #endif

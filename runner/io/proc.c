@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -329,36 +329,86 @@ static void free_env(char **env)
     free(env);
 }
 
+/* What the child does between vfork and exec, on its parent's memory: system calls only. Returns what failed. It dies
+ * with the thread that starts it, which is the loop's and lives as long as the program: a server that a plugin is would
+ * wait for ever, and an effect whose deadline nobody keeps any more could happen after it was read back as absent. */
+static int become(const struct spawn_request *r, const char *file, char **env, const int theirs[3], pid_t parent)
+{
+    sigset_t none;
+    int in = theirs[0];
+
+    if (setpgid(0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return errno;
+    if (getppid() != parent)
+        _exit(EXIT_FAILURE);
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    if (in < 0 && (in = open("/dev/null", O_RDONLY)) < 0)
+        return errno;
+    if ((in != 0 && dup2(in, 0) < 0) || dup2(theirs[1], 1) < 0 || dup2(theirs[2], 2) < 0)
+        return errno;
+    closefrom(3);
+    if (r->cwd && chdir(r->cwd) != 0)
+        return errno;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(file, (char *const *)r->argv, env);
+    return errno;
+}
+
+/* The file that a program's name means: itself, or the first that may be executed in PATH. 0 or an errno. */
+static int find_program(const char *name, struct buf *file)
+{
+    const char *path = getenv("PATH"), *end;
+    int rc = ENOENT;
+
+    if (strchr(name, '/')) {
+        buf_adds(file, name);
+        return 0;
+    }
+    for (path = path ? path : "/usr/local/bin:/usr/bin:/bin"; path; path = end ? end + 1 : NULL) {
+        struct stat st;
+
+        end = strchr(path, ':');
+        buf_reset(file);
+        buf_addf(file, "%.*s/%s", end ? (int)(end - path) : (int)strlen(path), path, name);
+        if (stat(buf_text(file), &st) != 0 || !S_ISREG(st.st_mode))
+            continue;
+        if (access(buf_text(file), X_OK) == 0)
+            return 0;
+        rc = EACCES;
+    }
+    return rc;
+}
+
 int proc_spawn(const struct spawn_request *r, const int theirs[3], pid_t *pid)
 {
+    struct buf file = BUF_INIT(8 * KIB);
+    volatile int failed = find_program(r->argv[0], &file);
     char **env = with_more(r->env ? copy_env(r->env) : minimal_env(), r->more_env);
-    posix_spawn_file_actions_t fa;
-    posix_spawnattr_t attr;
-    sigset_t all, none;
-    int rc;
+    pid_t parent = getpid(), child = -1;
+    sigset_t all, before;
 
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup(&attr, 0);
-    posix_spawnattr_setsigdefault(&attr, &all);
-    posix_spawnattr_setsigmask(&attr, &none);
-    posix_spawn_file_actions_init(&fa);
-    rc = theirs[0] < 0 ? posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0)
-                       : posix_spawn_file_actions_adddup2(&fa, theirs[0], 0);
-    for (int i = 1; rc == 0 && i < 3; i++)
-        rc = posix_spawn_file_actions_adddup2(&fa, theirs[i], i);
-    if (rc == 0)
-        rc = posix_spawn_file_actions_addclosefrom_np(&fa, 3);
-    if (rc == 0 && r->cwd)
-        rc = posix_spawn_file_actions_addchdir_np(&fa, r->cwd);
-    if (rc == 0)
-        rc = posix_spawnp(pid, r->argv[0], &fa, &attr, (char *const *)r->argv, env);
-    posix_spawn_file_actions_destroy(&fa);
-    posix_spawnattr_destroy(&attr);
+    if (failed == 0) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        child = vfork();
+        if (child == 0) {
+            failed = become(r, buf_text(&file), env, theirs, parent);
+            _exit(EXIT_FAILURE);
+        }
+        if (child < 0)
+            failed = errno;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (child > 0 && failed) {
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    *pid = child;
     free_env(env);
-    return rc;
+    buf_free(&file);
+    return failed;
 }
 
 int proc_failed(const struct spawn_request *r, int errnum, struct err *e)

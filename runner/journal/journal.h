@@ -47,6 +47,7 @@ enum row_kind {
     ROW_NOTIFY,         /* a message to people, durable before it is sent */
     ROW_SENT,           /* it was sent, or why not */
     ROW_ENDING,         /* the host ends the run, and first puts back what was changed only for a while */
+    ROW_QUARANTINE,     /* set aside: it ended the process again and again at this place */
     ROW_KINDS
 };
 const char *row_kind_name(enum row_kind k);                 /* "OBS" */
@@ -65,20 +66,33 @@ struct row {
     struct hash chain;      /* set by the journal */
 };
 
-/* Conditions on shared rows, evaluated inside the transaction; a false one refuses its item. */
+/* Conditions on shared rows, evaluated inside the transaction; a false one refuses its item. They see what was there before
+ * the item; only a verdict and an approval that it brings count already. */
 enum guard_kind {
     GUARD_HALT,             /* no halt row is open: `halted` */
-    GUARD_REVOKED,          /* the run's bundle commit is not revoked: `revoked` */
+    GUARD_REVOKED,          /* no revoked commit begins `commit`, the one the run is pinned to: `revoked` */
     GUARD_LOCK,             /* target is free or held by this run: `target_busy` */
     GUARD_COOLDOWN,         /* cool_until of target is past, or set by this run, or it holds target: `cooling_down` */
     GUARD_RUN_BUDGET,       /* effects of this run with a distinct target or remedy < n: `over_budget` */
+    GUARD_AT_MOST,          /* targets of this run's effects with `action`, those that `pattern` takes and target, are at most
+                             * max: `not_allowed` */
+    GUARD_EFFECTS,          /* effects that count since `since`, other than this one, are below max: `over_budget` */
+    GUARD_TARGETS,          /* the distinct targets of those, and target, are at most max: `over_budget` */
+    GUARD_EFFECTIVE,        /* fewer than max remedies in a row of `runbook` were not verified: `ineffective` */
+    GUARD_APPROVAL,         /* the approval `path` of this run is good for one more intent: `needs_approval` */
     GUARD_KINDS
 };
 struct guard {
     enum guard_kind kind;
-    struct str target;      /* LOCK, COOLDOWN */
+    struct str target;      /* LOCK, COOLDOWN, RUN_BUDGET, AT_MOST, TARGETS */
     int64_t now;            /* COOLDOWN: Unix ms */
     int64_t max;            /* RUN_BUDGET: highest allowed number of locks (targets) that this run may hold, counting target */
+    int64_t since;          /* EFFECTS, TARGETS: Unix ms; what counts later than that counts */
+    struct str commit;      /* REVOKED; "" = pinned to none */
+    struct str path;        /* APPROVAL: of the ASK; EFFECTS: of the effect itself, which another attempt does not count again */
+    struct str action;      /* AT_MOST */
+    struct str pattern;     /* AT_MOST, EFFECTS, TARGETS: glob over instance:target, `*` within one part; "" = all */
+    struct str runbook;     /* EFFECTIVE; EFFECTS, TARGETS: only its runs, "" = all */
 };
 const char *guard_refusal(enum guard_kind k);
 
@@ -88,8 +102,10 @@ enum run_state {
     RUN_WAITING_PERSON,     /* parked on a named unknown effect (later: questions) */
     RUN_LEFT,               /* somebody left it; resume goes on */
     RUN_ENDED,
+    RUN_QUARANTINED,        /* it ended the process twice at one place; only a person resumes it */
+    RUN_STATES
 };
-const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended" */
+const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended", "quarantined" */
 
 enum effect_state {
     EFFECT_INTENDED, EFFECT_APPLIED, EFFECT_UNKNOWN, EFFECT_ABSENT, EFFECT_MOVED, EFFECT_FAILED,
@@ -99,7 +115,12 @@ const char *effect_state_name(enum effect_state s);
 /* True if the change is known to be there, proven or not: it can be put back. */
 bool effect_in_force(enum effect_state s);
 
-/* Changes to projections that go with an item's rows. */
+/* Changes to projections that go with an item's rows. Each follows from a row's content alone, so that the projections
+ * can be made again from the journal: an effect counts (counts_at) at its first INTENT unless its payload has undo_of;
+ * an approval is what an ANSWER with good_for says and the first attempt (payload) of every INTENT with its path (args)
+ * uses up; a breaker follows from VERIFY (verdict in args, `off_after` in its payload) and from END with
+ * unverified = true in its payload, of the run's runbook; a revoked commit, and a runbook turned on again, from rows of
+ * run 0 (SYSTEM: revoke, unrevoke {commit, by, why}, the text "by: why"; runbook_on {runbook}). */
 enum change_kind {
     CHANGE_RUN_NEW,         /* first of its item; uuid, runbook, command, bundle, params, trigger, dedup: if a run
                              * has the same one, the item is refused: `duplicate` */
@@ -110,10 +131,17 @@ enum change_kind {
     CHANGE_LOCK,            /* take target for this run, fence + 1 if newly taken */
     CHANGE_UNLOCK,          /* free target if this run holds it; cool_until never moves back */
     CHANGE_UNLOCK_ALL,      /* the same for every lock of this run */
-    CHANGE_EFFECT_NEW,      /* path, intent_seq, key, action, target; of a known path: another attempt */
+    CHANGE_EFFECT_NEW,      /* path, intent_seq, key, action, target, n = counts_at; of a known path: another attempt */
     CHANGE_EFFECT_STATE,    /* path: state, result_seq */
     CHANGE_ESCALATION,      /* open (text) or close */
     CHANGE_HALT,            /* run 0: on = 1 or 0, text = why */
+    CHANGE_REVOKE,          /* run 0: on = 1 or 0, key = the commit or its beginning, text = who and why */
+    CHANGE_APPROVED,        /* path (of the ASK) is good for n intents more; -1 = for any number */
+    CHANGE_APPROVAL_USED,   /* path: by one intent */
+    CHANGE_VERDICT,         /* runbook: n = 1: a remedy was verified, which forgets the failures unless they are seq or more
+                             * (it is off); 0: one more was not */
+    CHANGE_RUNBOOK_ON,      /* run 0: runbook: its failures are forgotten */
+    CHANGE_KINDS
 };
 struct change {
     enum change_kind kind;
@@ -122,7 +150,7 @@ struct change {
     enum run_state run_state;
     enum effect_state effect_state;
     int64_t seq;            /* intent_seq or result_seq */
-    int64_t n;              /* wake_at, cool_until, epoch, on: Unix ms or number */
+    int64_t n;              /* wake_at, cool_until, counts_at, epoch, on: Unix ms or number */
 };
 
 enum item_result { ITEM_COMMITTED, ITEM_REFUSED, ITEM_FENCED };
@@ -137,6 +165,8 @@ struct journal_item {
     const struct change *changes;
     size_t nchanges;
     int64_t at;             /* Unix ms, for created_at, ended_at */
+    bool soft;              /* nothing outside depends on it: a power cut may take it, the process's death may not. A
+                             * batch of such items alone costs no fsync; the next that is not soft makes it durable */
     /* out */
     enum item_result result;
     const char *refusal;    /* if refused */
@@ -169,9 +199,23 @@ struct escalation_info {
 };
 struct effect_info {
     int64_t run, intent_seq, result_seq;
+    int64_t counts_at;      /* Unix ms of its first intent, for budgets; 0 = it does not count (an undo) */
     char key[33];
     char path[64], action[128], target[512];
     enum effect_state state;
+};
+struct revoked_info {
+    char commit[65];        /* hex digits, the beginning of a commit's id */
+    int64_t at;
+    char why[512];          /* "anna@host: it deletes the wrong pods" */
+};
+struct breaker_info {
+    char runbook[256];
+    int64_t failures;       /* remedies in a row that were not verified */
+};
+struct approval_info {
+    int64_t run, left;      /* left: -1 = any number */
+    char path[96];
 };
 struct blob_ref {
     const char *path;       /* "runbook.md", "lua/remedy.lua", "plugins/shell.lua" */
@@ -181,9 +225,13 @@ struct blob_ref {
 /* Return false to stop. Everything passed is borrowed for the call. */
 typedef bool (*row_fn)(void *ctx, const struct row *r);
 typedef bool (*run_fn)(void *ctx, const struct run_info *r);
+typedef bool (*agenda_fn)(void *ctx, int64_t run, enum run_state state, int64_t wake_at);
 typedef bool (*lock_fn)(void *ctx, const struct lock_info *l);
 typedef bool (*effect_fn)(void *ctx, const struct effect_info *x);
 typedef bool (*escalation_fn)(void *ctx, const struct escalation_info *x);
+typedef bool (*revoked_fn)(void *ctx, const struct revoked_info *x);
+typedef bool (*breaker_fn)(void *ctx, const struct breaker_info *x);
+typedef bool (*approval_fn)(void *ctx, const struct approval_info *x);
 typedef bool (*blob_fn)(void *ctx, const char *path, struct str data);
 
 struct journal;
@@ -204,11 +252,20 @@ struct journal_ops {
     /* ERR_NOT_FOUND, ERR_INVALID = several */
     int (*find_run)(struct journal *j, struct str uuid_prefix, int64_t *id, struct err *e);
     int (*runs)(struct journal *j, bool open_only, run_fn fn, void *ctx, struct err *e);     /* newest first */
+    /* What there is to do for whoever executes the journal's runs: those in state `state`, by wake_at, then id. However
+     * many there are, it costs what is taken of it. */
+    int (*agenda)(struct journal *j, enum run_state state, agenda_fn fn, void *ctx, struct err *e);
     int (*rows)(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e);
     int (*locks)(struct journal *j, lock_fn fn, void *ctx, struct err *e);                   /* by target */
     int (*effects)(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e);  /* by intent_seq; run -1 = all */
     int (*halted)(struct journal *j, bool *on, struct buf *why, struct err *e);
     int (*escalations)(struct journal *j, bool open_only, escalation_fn fn, void *ctx, struct err *e);   /* oldest first */
+    int (*revoked)(struct journal *j, revoked_fn fn, void *ctx, struct err *e);              /* by commit */
+    int (*breakers)(struct journal *j, breaker_fn fn, void *ctx, struct err *e);             /* by runbook */
+    int (*approvals)(struct journal *j, approval_fn fn, void *ctx, struct err *e);           /* by run, path */
+    /* The same journal for reads by another thread than the one that commits. Owned; read-only. The memory model has
+     * none: ERR_INVALID. */
+    int (*reader)(struct journal *j, struct journal **out, struct err *e);
     void (*free)(struct journal *j);
 };
 struct journal {
@@ -231,6 +288,10 @@ struct journal_options {
 int journal_sqlite_open(const char *dir, const char *what_for, const struct journal_options *o, struct journal **out,
                         struct err *e);
 int journal_memory_open(const struct journal_options *o, struct journal **out, struct err *e);
+
+/* Between begin and end a reader of a file sees one moment of it, whatever its owner writes. Nothing where j is not a file,
+ * or is written by this process. */
+void journal_moment(struct journal *j, bool begin);
 
 /* What every implementation and the writer refuse before they touch anything: ERR_LIMIT for a name or text beyond
  * its maximum, ERR_CORRUPT for an item that contradicts itself (our bug). */

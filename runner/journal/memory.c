@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define APPEND(list, n, value)                                                                                         \
-    do {                                                                                                               \
-        (list) = xrealloc((list), ((n) + 1) * sizeof(*(list)));                                                        \
-        (list)[(n)++] = (value);                                                                                       \
-    } while (0)
-
 struct mem_run *memory_run(struct memory *m, int64_t id)
 {
     size_t i;
@@ -25,7 +19,7 @@ struct mem_run *memory_run(struct memory *m, int64_t id)
     return NULL;
 }
 
-static struct lock_info *find_lock(struct memory *m, struct str target)
+struct lock_info *memory_lock(struct memory *m, struct str target)
 {
     size_t i;
 
@@ -36,29 +30,7 @@ static struct lock_info *find_lock(struct memory *m, struct str target)
     return NULL;
 }
 
-static bool guard_holds(struct memory *m, const struct journal_item *item, const struct guard *g)
-{
-    const struct lock_info *l = find_lock(m, g->target);
-    int64_t held = 0;
-    size_t i;
-
-    switch (g->kind) {
-    case GUARD_HALT:
-        return !m->halted;
-    case GUARD_LOCK:
-        return !l || l->run == 0 || l->run == item->run;
-    case GUARD_COOLDOWN:
-        return !l || l->run == item->run || l->cool_run == item->run || l->cool_until <= g->now;
-    case GUARD_RUN_BUDGET:
-        for (i = 0; i < m->nlocks; i++)
-            held += m->locks[i].run == item->run && !str_is(g->target, m->locks[i].target);
-        return held + 1 <= g->max;
-    default:
-        return true;
-    }
-}
-
-static void set_text(char *out, size_t size, struct str s)
+void memory_text(char *out, size_t size, struct str s)
 {
     s = journal_clip(s, size);
     snprintf(out, size, "%.*s", (int)s.n, s.p);
@@ -70,10 +42,10 @@ static void new_run(struct memory *m, const struct journal_item *item, const str
                                  .created_at = item->at}};
     size_t i;
 
-    set_text(r.info.uuid, sizeof(r.info.uuid), c->uuid);
-    set_text(r.info.runbook, sizeof(r.info.runbook), c->runbook);
-    set_text(r.info.command, sizeof(r.info.command), c->command);
-    set_text(r.info.bundle, sizeof(r.info.bundle), c->bundle);
+    memory_text(r.info.uuid, sizeof(r.info.uuid), c->uuid);
+    memory_text(r.info.runbook, sizeof(r.info.runbook), c->runbook);
+    memory_text(r.info.command, sizeof(r.info.command), c->command);
+    memory_text(r.info.bundle, sizeof(r.info.bundle), c->bundle);
     r.info.params = xstrndup(c->params.n ? c->params.p : "", c->params.n);
     r.info.trigger = xstrndup(c->trigger.n ? c->trigger.p : "", c->trigger.n);
     r.dedup = xstrndup(c->dedup.n ? c->dedup.p : "", c->dedup.n);
@@ -88,10 +60,10 @@ static void new_run(struct memory *m, const struct journal_item *item, const str
 
 static void take_lock(struct memory *m, const struct journal_item *item, const struct change *c)
 {
-    struct lock_info *l = find_lock(m, c->target), fresh = {.run = item->run, .fence = 1};
+    struct lock_info *l = memory_lock(m, c->target), fresh = {.run = item->run, .fence = 1};
 
     if (!l) {
-        set_text(fresh.target, sizeof(fresh.target), c->target);
+        memory_text(fresh.target, sizeof(fresh.target), c->target);
         APPEND(m->locks, m->nlocks, fresh);
     } else if (l->run != item->run) {
         l->run = item->run;
@@ -134,17 +106,17 @@ static struct effect_info *find_effect(struct memory *m, int64_t run, struct str
 static void new_effect(struct memory *m, const struct journal_item *item, const struct change *c)
 {
     struct effect_info *again = find_effect(m, item->run, c->path);
-    struct effect_info x = {.run = item->run, .intent_seq = c->seq, .state = EFFECT_INTENDED};
+    struct effect_info x = {.run = item->run, .intent_seq = c->seq, .counts_at = c->n, .state = EFFECT_INTENDED};
 
     if (again) {
         again->intent_seq = c->seq;
         again->state = EFFECT_INTENDED;
         return;
     }
-    set_text(x.key, sizeof(x.key), c->key);
-    set_text(x.path, sizeof(x.path), c->path);
-    set_text(x.action, sizeof(x.action), c->action);
-    set_text(x.target, sizeof(x.target), c->target);
+    memory_text(x.key, sizeof(x.key), c->key);
+    memory_text(x.path, sizeof(x.path), c->path);
+    memory_text(x.action, sizeof(x.action), c->action);
+    memory_text(x.target, sizeof(x.target), c->target);
     APPEND(m->effects, m->neffects, x);
 }
 
@@ -165,7 +137,7 @@ static void change_escalation(struct memory *m, const struct journal_item *item,
     size_t i;
 
     if (c->n) {
-        set_text(x.text, sizeof(x.text), c->text);
+        memory_text(x.text, sizeof(x.text), c->text);
         APPEND(m->escalations, m->nescalations, x);
         return;
     }
@@ -198,8 +170,8 @@ static void apply_change(struct memory *m, const struct journal_item *item, cons
     case CHANGE_RUN_END:
         r->info.state = RUN_ENDED;
         r->info.ended_at = item->at;
-        set_text(r->info.outcome, sizeof(r->info.outcome), c->outcome);
-        set_text(r->info.reason, sizeof(r->info.reason), c->reason);
+        memory_text(r->info.outcome, sizeof(r->info.outcome), c->outcome);
+        memory_text(r->info.reason, sizeof(r->info.reason), c->reason);
         break;
     case CHANGE_RUN_EPOCH:
         r->info.epoch = c->n;
@@ -222,6 +194,9 @@ static void apply_change(struct memory *m, const struct journal_item *item, cons
         break;
     case CHANGE_HALT:
         change_halt(m, c);
+        break;
+    default:
+        memory_policy(m, item, c);
         break;
     }
 }
@@ -281,7 +256,7 @@ static const char *refuses(struct memory *m, const struct journal_item *item)
     size_t i;
 
     for (i = 0; i < item->nguards; i++) {
-        if (!guard_holds(m, item, &item->guards[i]))
+        if (!memory_guard(m, item, &item->guards[i]))
             return guard_refusal(item->guards[i].kind);
     }
     for (i = 0; creates(item) && item->changes[0].dedup.n && i < m->nruns; i++) {
@@ -417,6 +392,9 @@ static void memory_free(struct journal *j)
     free(m->escalations);
     free(m->locks);
     free(m->effects);
+    free(m->revoked);
+    free(m->breakers);
+    free(m->approvals);
     free(m->halt_why);
     free(m);
 }

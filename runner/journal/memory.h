@@ -32,6 +32,12 @@ struct memory {
     size_t neffects;
     struct escalation_info *escalations;
     size_t nescalations;
+    struct revoked_info *revoked;
+    size_t nrevoked;
+    struct breaker_info *breakers;
+    size_t nbreakers;
+    struct approval_info *approvals;
+    size_t napprovals;
     struct mem_bundle *bundles;
     size_t nbundles;
     bool halted, dead;
@@ -39,7 +45,19 @@ struct memory {
     int64_t last_id;
 };
 
+#define APPEND(list, n, value)                                                                                         \
+    do {                                                                                                               \
+        (list) = xrealloc((list), ((n) + 1) * sizeof(*(list)));                                                        \
+        (list)[(n)++] = (value);                                                                                       \
+    } while (0)
+
 struct mem_run *memory_run(struct memory *m, int64_t id);   /* or NULL */
+struct lock_info *memory_lock(struct memory *m, struct str target);     /* or NULL */
+/* As much of s as fits. */
+void memory_text(char *out, size_t size, struct str s);
+/* What policy remembers (memory_policy.c). */
+bool memory_guard(struct memory *m, const struct journal_item *item, const struct guard *g);
+void memory_policy(struct memory *m, const struct journal_item *item, const struct change *c);
 extern const struct journal_ops memory_reads;               /* the read half of the operations */
 
 #endif

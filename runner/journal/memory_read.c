@@ -74,6 +74,39 @@ static int runs(struct journal *j, bool open_only, run_fn fn, void *ctx, struct 
     return 0;
 }
 
+static int by_wake(const void *a, const void *b)
+{
+    const struct run_info *x = *(const struct run_info *const *)a, *y = *(const struct run_info *const *)b;
+
+    if (x->wake_at != y->wake_at)
+        return x->wake_at < y->wake_at ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int agenda(struct journal *j, enum run_state state, agenda_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    const struct run_info **list = xcalloc(m->nruns + 1, sizeof(*list));
+    size_t i, n = 0;
+
+    (void)e;
+    for (i = 0; i < m->nruns; i++) {
+        if (m->runs[i].info.state == state && state != RUN_ENDED)
+            list[n++] = &m->runs[i].info;
+    }
+    qsort(list, n, sizeof(*list), by_wake);
+    for (i = 0; i < n && fn(ctx, list[i]->id, state, list[i]->wake_at); i++)
+        ;
+    free(list);
+    return 0;
+}
+
+static int reader(struct journal *j, struct journal **out, struct err *e)
+{
+    (void)j, (void)out;
+    return err_set(e, ERR_INVALID, "a journal in memory is read by the thread that has it");
+}
+
 static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e)
 {
     struct memory *m = (struct memory *)j;
@@ -156,7 +189,64 @@ static int escalations(struct journal *j, bool open_only, escalation_fn fn, void
     return 0;
 }
 
+static int by_commit(const void *a, const void *b)
+{
+    return strcmp(((const struct revoked_info *)a)->commit, ((const struct revoked_info *)b)->commit);
+}
+
+static int revoked(struct journal *j, revoked_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i;
+
+    (void)e;
+    if (m->nrevoked)
+        qsort(m->revoked, m->nrevoked, sizeof(*m->revoked), by_commit);
+    for (i = 0; i < m->nrevoked && fn(ctx, &m->revoked[i]); i++)
+        ;
+    return 0;
+}
+
+static int by_runbook(const void *a, const void *b)
+{
+    return strcmp(((const struct breaker_info *)a)->runbook, ((const struct breaker_info *)b)->runbook);
+}
+
+static int breakers(struct journal *j, breaker_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i;
+
+    (void)e;
+    if (m->nbreakers)
+        qsort(m->breakers, m->nbreakers, sizeof(*m->breakers), by_runbook);
+    for (i = 0; i < m->nbreakers && fn(ctx, &m->breakers[i]); i++)
+        ;
+    return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct approval_info *x = a, *y = b;
+
+    return x->run != y->run ? (x->run < y->run ? -1 : 1) : strcmp(x->path, y->path);
+}
+
+static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e)
+{
+    struct memory *m = (struct memory *)j;
+    size_t i;
+
+    (void)e;
+    if (m->napprovals)
+        qsort(m->approvals, m->napprovals, sizeof(*m->approvals), by_path);
+    for (i = 0; i < m->napprovals && fn(ctx, &m->approvals[i]); i++)
+        ;
+    return 0;
+}
+
 const struct journal_ops memory_reads = {
-    .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks,
-    .effects = effects, .halted = halted, .escalations = escalations,
+    .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader,
+    .rows = rows, .locks = locks, .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked,
+    .breakers = breakers, .approvals = approvals,
 };

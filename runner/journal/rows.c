@@ -15,6 +15,7 @@ static const char *const kinds[ROW_KINDS] = {
     [ROW_ASK] = "ASK",       [ROW_ANSWER] = "ANSWER",   [ROW_NOTIFY] = "NOTIFY", [ROW_SENT] = "SENT",
     [ROW_ESCALATION] = "ESCALATION", [ROW_RESUME] = "RESUME", [ROW_ENDING] = "ENDING",
     [ROW_END] = "END",       [ROW_SYSTEM] = "SYSTEM",
+    [ROW_QUARANTINE] = "QUARANTINE",
 };
 
 const char *row_kind_name(enum row_kind k)
@@ -39,7 +40,9 @@ const char *guard_refusal(enum guard_kind k)
 {
     static const char *const names[GUARD_KINDS] = {
         [GUARD_HALT] = "halted", [GUARD_REVOKED] = "revoked", [GUARD_LOCK] = "target_busy",
-        [GUARD_COOLDOWN] = "cooling_down", [GUARD_RUN_BUDGET] = "over_budget",
+        [GUARD_COOLDOWN] = "cooling_down", [GUARD_RUN_BUDGET] = "over_budget", [GUARD_AT_MOST] = "not_allowed",
+        [GUARD_EFFECTS] = "over_budget", [GUARD_TARGETS] = "over_budget", [GUARD_EFFECTIVE] = "ineffective",
+        [GUARD_APPROVAL] = "needs_approval",
     };
 
     return names[k];
@@ -47,7 +50,7 @@ const char *guard_refusal(enum guard_kind k)
 
 const char *run_state_name(enum run_state s)
 {
-    static const char *const names[] = {"running", "waiting: time", "waiting: person", "left", "ended"};
+    static const char *const names[] = {"running", "waiting: time", "waiting: person", "left", "ended", "quarantined"};
 
     return names[s];
 }
@@ -138,16 +141,18 @@ static int check_rows(const struct journal_item *item, struct err *e)
     return 0;
 }
 
-/* Only run 0 is halted; only other runs live, hold locks and have effects. */
+/* Halts, revocations and switches are the system's, run 0; only other runs live, hold locks and have effects. */
 static bool fits(const struct journal_item *item, size_t i)
 {
     enum change_kind k = item->changes[i].kind;
 
     if (k == CHANGE_RUN_NEW && i > 0)
         return false;
-    if (k == CHANGE_HALT || k == CHANGE_ESCALATION)
-        return k == CHANGE_ESCALATION || item->run == 0;
-    return item->run > 0 && (unsigned)k <= CHANGE_HALT;
+    if (k == CHANGE_ESCALATION)
+        return true;
+    if (k == CHANGE_HALT || k == CHANGE_REVOKE || k == CHANGE_RUNBOOK_ON)
+        return item->run == 0;
+    return item->run > 0 && (unsigned)k < CHANGE_KINDS;
 }
 
 static int check_changes(const struct journal_item *item, struct err *e)
@@ -160,7 +165,8 @@ static int check_changes(const struct journal_item *item, struct err *e)
         if (!fits(item, i))
             return err_set(e, ERR_CORRUPT, "run %lld: change %d has no place here", (long long)item->run, (int)c->kind);
         if (check_text("a target", c->target, SIZE_OF(lock_info, target), e) < 0 ||
-            check_text("an effect's key", c->key, SIZE_OF(effect_info, key), e) < 0 ||
+            check_text("a key", c->key, c->kind == CHANGE_REVOKE ? SIZE_OF(revoked_info, commit) : SIZE_OF(effect_info, key),
+                       e) < 0 ||
             check_text("an effect's path", c->path, SIZE_OF(effect_info, path), e) < 0 ||
             check_text("an effect's action", c->action, SIZE_OF(effect_info, action), e) < 0 ||
             check_text("a run's uuid", c->uuid, SIZE_OF(run_info, uuid), e) < 0 ||
@@ -178,7 +184,10 @@ int journal_check(const struct journal_item *item, struct err *e)
     size_t i;
     int rc = check_rows(item, e);
 
-    for (i = 0; rc == 0 && i < item->nguards; i++)
+    for (i = 0; rc == 0 && i < item->nguards; i++) {
         rc = check_text("a target", item->guards[i].target, SIZE_OF(lock_info, target), e);
+        if (rc == 0)
+            rc = check_text("a pattern", item->guards[i].pattern, SIZE_OF(lock_info, target), e);
+    }
     return rc == 0 ? check_changes(item, e) : rc;
 }

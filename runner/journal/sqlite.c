@@ -6,6 +6,7 @@
  * reads a log that is never long. */
 #include "journal/sqlite.h"
 
+#include "base/limits.h"
 #include "journal/owner.h"
 
 #include <errno.h>
@@ -28,6 +29,16 @@ sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e)
         return NULL;
     }
     return *st;
+}
+
+void sqlite_forget(struct sqlite *s)
+{
+    size_t i;
+
+    for (i = 0; i < SQL_COUNT; i++) {
+        sqlite3_finalize(s->statements[i]);
+        s->statements[i] = NULL;
+    }
 }
 
 int sqlite_failed(struct sqlite *s, const char *what, struct err *e)
@@ -111,16 +122,17 @@ static int check_version(struct sqlite *s, bool *is_new, struct err *e)
 static int create(struct sqlite *s, struct err *e)
 {
     struct err ignored = {0};
-    char pragmas[128];
+    struct buf sql = BUF_INIT(16 * KIB);
+    int rc;
 
-    snprintf(pragmas, sizeof(pragmas), "pragma application_id = %d; pragma user_version = %d;", SQLITE_APPLICATION,
-             SQLITE_SCHEMA_VERSION);
-    if (run_sql(s, "begin immediate", e) == 0 && run_sql(s, sqlite_schema, e) == 0 && run_sql(s, pragmas, e) == 0 &&
-        run_sql(s, "commit", e) == 0)
-        return 0;
+    buf_addf(&sql, "begin immediate; %s", sqlite_log);
+    sqlite_projections_sql("main", &sql);
+    buf_addf(&sql, "pragma application_id = %d; pragma user_version = %d; commit", SQLITE_APPLICATION, SQLITE_SCHEMA_VERSION);
+    rc = run_sql(s, buf_text(&sql), e);
+    buf_free(&sql);
     if (!sqlite3_get_autocommit(s->db))
         run_sql(s, "rollback", &ignored);
-    return e->code;
+    return rc;
 }
 
 static int log_grew(void *ctx, sqlite3 *db, const char *name, int pages)
@@ -275,12 +287,10 @@ static int open_read_only(struct sqlite *s, struct err *e)
 void sqlite_free(struct journal *j)
 {
     struct sqlite *s = (struct sqlite *)j;
-    size_t i;
 
     if (!s)
         return;
-    for (i = 0; i < SQL_COUNT; i++)
-        sqlite3_finalize(s->statements[i]);
+    sqlite_forget(s);
     if (s->db && !s->dead && s->wal_pages > LEAVE_PAGES) {
         sqlite3_busy_timeout(s->db, 0);
         sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

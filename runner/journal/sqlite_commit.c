@@ -5,6 +5,7 @@
 #include "journal/sqlite.h"
 
 #include "base/limits.h"
+#include "journal/change.h"
 
 #include <stdio.h>
 
@@ -138,7 +139,40 @@ static const int statement_of[] = {
     [CHANGE_RUN_EPOCH] = SQL_RUN_EPOCH, [CHANGE_LOCK] = SQL_LOCK_PUT, [CHANGE_UNLOCK] = SQL_UNLOCK,
     [CHANGE_UNLOCK_ALL] = SQL_UNLOCK_ALL, [CHANGE_EFFECT_NEW] = SQL_EFFECT_NEW,
     [CHANGE_EFFECT_STATE] = SQL_EFFECT_STATE, [CHANGE_ESCALATION] = SQL_ESCALATION_OPEN, [CHANGE_HALT] = SQL_HALT_ON,
+    [CHANGE_REVOKE] = SQL_REVOKE, [CHANGE_APPROVED] = SQL_APPROVED, [CHANGE_APPROVAL_USED] = SQL_APPROVAL_USED,
+    [CHANGE_VERDICT] = SQL_HELD, [CHANGE_RUNBOOK_ON] = SQL_RUNBOOK_ON,
 };
+/* Where n is 0. */
+static const int statement_off[CHANGE_KINDS] = {
+    [CHANGE_ESCALATION] = SQL_ESCALATION_CLOSE, [CHANGE_HALT] = SQL_HALT_OFF, [CHANGE_REVOKE] = SQL_UNREVOKE,
+    [CHANGE_VERDICT] = SQL_FAILED,
+};
+
+/* Of what policy remembers. */
+static void bind_policy(sqlite3_stmt *st, const struct journal_item *item, const struct change *c)
+{
+    switch (c->kind) {
+    case CHANGE_REVOKE:
+        bind_text(st, 1, c->key);
+        if (c->n) {
+            sqlite3_bind_int64(st, 2, item->at);
+            bind_text(st, 3, journal_clip(c->text, sizeof(((struct revoked_info *)0)->why)));
+        }
+        break;
+    case CHANGE_APPROVED:
+    case CHANGE_APPROVAL_USED:
+        bind_text(st, 2, c->path);
+        if (c->kind == CHANGE_APPROVED)
+            sqlite3_bind_int64(st, 3, c->n);
+        break;
+    default:
+        bind_text(st, 1, journal_clip(c->runbook, sizeof(((struct run_info *)0)->runbook)));
+        if (c->kind == CHANGE_VERDICT && c->n)
+            sqlite3_bind_int64(st, 2, c->seq);
+        break;
+    }
+}
+
 
 static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const struct change *c)
 {
@@ -170,6 +204,7 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         bind_text(st, 4, c->path);
         bind_text(st, 5, c->action);
         bind_text(st, 6, c->target);
+        sqlite3_bind_int64(st, 7, c->n);
         break;
     case CHANGE_EFFECT_STATE:
         bind_text(st, 2, c->path);
@@ -189,67 +224,20 @@ static void bind_change(sqlite3_stmt *st, const struct journal_item *item, const
         }
         break;
     default:
+        bind_policy(st, item, c);
         break;
     }
 }
 
 static int apply_change(struct sqlite *s, const struct journal_item *item, const struct change *c, struct err *e)
 {
-    int which = statement_of[c->kind];
-    sqlite3_stmt *st;
+    int off = c->n ? 0 : statement_off[c->kind];
+    sqlite3_stmt *st = sqlite_statement(s, off ? off : statement_of[c->kind], e);
 
-    if (c->kind == CHANGE_ESCALATION && !c->n)
-        which = SQL_ESCALATION_CLOSE;
-    if (c->kind == CHANGE_HALT && !c->n)
-        which = SQL_HALT_OFF;
-    st = sqlite_statement(s, which, e);
     if (!st)
         return e->code;
     bind_change(st, item, c);
     return step(s, st, e);
-}
-
-/* 1 = the guard holds, 0 = it does not, < 0 = error. */
-static int guard_holds(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e)
-{
-    int64_t run = 0, cool_until = 0, cool_run = 0, n = 0;
-    sqlite3_stmt *st;
-    int rc;
-
-    if (g->kind == GUARD_REVOKED)
-        return 1;
-    st = sqlite_statement(s, g->kind == GUARD_HALT         ? SQL_HALTED
-                             : g->kind == GUARD_RUN_BUDGET ? SQL_LOCK_COUNT
-                                                           : SQL_LOCK_GET, e);
-    if (!st)
-        return e->code;
-    if (g->kind == GUARD_RUN_BUDGET) {
-        sqlite3_bind_int64(st, 1, item->run);
-        bind_text(st, 2, g->target);
-    } else if (g->kind != GUARD_HALT) {
-        bind_text(st, 1, g->target);
-    }
-    rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW && g->kind == GUARD_RUN_BUDGET) {
-        n = sqlite3_column_int64(st, 0);
-    } else if (rc == SQLITE_ROW && g->kind != GUARD_HALT) {
-        run = sqlite3_column_int64(st, 0);
-        cool_until = sqlite3_column_int64(st, 1);
-        cool_run = sqlite3_column_int64(st, 2);
-    }
-    sqlite3_reset(st);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        return sqlite_failed(s, "read", e);
-    switch (g->kind) {
-    case GUARD_HALT:
-        return rc == SQLITE_DONE;
-    case GUARD_LOCK:
-        return run == 0 || run == item->run;
-    case GUARD_COOLDOWN:
-        return run == item->run || cool_run == item->run || cool_until <= g->now;
-    default:
-        return n + 1 <= g->max;
-    }
 }
 
 static bool creates(const struct journal_item *item)
@@ -288,7 +276,7 @@ static int decide(struct sqlite *s, struct journal_item *item, struct head *h, s
         return 0;
     }
     for (i = 0; i < item->nguards; i++) {
-        rc = guard_holds(s, item, &item->guards[i], e);
+        rc = sqlite_guard(s, item, &item->guards[i], e);
         if (rc < 0)
             return rc;
         if (rc == 0) {
@@ -297,26 +285,74 @@ static int decide(struct sqlite *s, struct journal_item *item, struct head *h, s
             return 0;
         }
     }
-    return creates(item) ? run_new(s, item, e) : 0;
+    return 0;
+}
+
+int sqlite_apply(struct sqlite *s, struct journal_item *item, struct err *e)
+{
+    size_t i;
+
+    if (creates(item) && run_new(s, item, e) < 0)
+        return e->code;
+    for (i = creates(item); item->result == ITEM_COMMITTED && i < item->nchanges; i++) {
+        if (apply_change(s, item, &item->changes[i], e) < 0)
+            return e->code;
+    }
+    return 0;
+}
+
+static int read_change_chain(struct sqlite *s, struct err *e)
+{
+    sqlite3_stmt *st = sqlite_statement(s, SQL_CHANGE_HEAD, e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == HASH_BYTES)
+        memcpy(s->change_chain.bytes, sqlite3_column_blob(st, 0), HASH_BYTES);
+    sqlite3_reset(st);
+    s->knows_change_chain = rc == SQLITE_ROW || rc == SQLITE_DONE;
+    return s->knows_change_chain ? 0 : sqlite_failed(s, "read", e);
+}
+
+/* What an item does to the projections is part of the log: they are rebuilt from it. */
+static int log_changes(struct sqlite *s, const struct journal_item *item, const struct head *h, struct err *e)
+{
+    struct buf what = BUF_INIT(64 * MIB);
+    struct change_record record = {.run = item->run, .seq = h->next_seq + (int64_t)item->nrows, .at = item->at};
+    sqlite3_stmt *st = sqlite_statement(s, SQL_CHANGE, e);
+    int rc;
+
+    if (!st || (!s->knows_change_chain && read_change_chain(s, e) < 0))
+        return e->code;
+    changes_encode(item, &what);
+    record.what = (struct str){buf_text(&what), what.len};
+    s->change_chain = changes_chain(&s->change_chain, &record, &h->chain);
+    sqlite3_bind_int64(st, 1, record.run);
+    sqlite3_bind_int64(st, 2, record.seq);
+    sqlite3_bind_int64(st, 3, record.at);
+    sqlite3_bind_blob(st, 4, record.what.p, (int)record.what.n, SQLITE_STATIC);
+    bind_hash(st, 5, &s->change_chain);
+    rc = what.failed ? err_set(e, ERR_LIMIT, "run %lld: its changes are too large", (long long)item->run) : step(s, st, e);
+    buf_free(&what);
+    return rc;
 }
 
 /* Everything of an item; the result is set, an error is ours or the disk's. */
 static int do_item(struct sqlite *s, struct journal_item *item, struct err *e)
 {
     struct head h = {0};
-    size_t i;
 
     if (decide(s, item, &h, e) < 0)
+        return e->code;
+    if (item->result == ITEM_COMMITTED && sqlite_apply(s, item, e) < 0)
         return e->code;
     if (item->result != ITEM_COMMITTED)
         return 0;
     if (item->nrows && insert_rows(s, item, &h, e) < 0)
         return e->code;
-    for (i = creates(item); i < item->nchanges; i++) {
-        if (apply_change(s, item, &item->changes[i], e) < 0)
-            return e->code;
-    }
-    return 0;
+    return item->nchanges ? log_changes(s, item, &h, e) : 0;
 }
 
 static int do_items(struct sqlite *s, struct journal_item *items, size_t n, struct err *e)
@@ -358,20 +394,33 @@ static int is_alive(struct sqlite *s, struct err *e)
     return 0;
 }
 
+/* Without a sync at its commit: in WAL mode the file stays whole, and the next full commit syncs what is before it. */
+static int sync_less(struct sqlite *s, bool less, struct err *e)
+{
+    const char *sql = less ? "pragma synchronous = normal" : "pragma synchronous = full";
+
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : sqlite_failed(s, "write", e);
+}
+
 int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
     struct err own = {0};
+    bool soft = sqlite3_get_autocommit(s->db);
     size_t i;
     int rc;
 
     e = e ? e : &own;
     rc = is_alive(s, e);
-    for (i = 0; rc == 0 && i < n; i++)
+    for (i = 0; rc == 0 && i < n; i++) {
         rc = journal_check(&items[i], e);
+        soft = soft && items[i].soft;
+    }
     if (rc < 0)
         return rc;
     rc = point(s, "begin", e);
+    if (rc == 0 && soft)
+        rc = sync_less(s, true, e);
     if (rc == 0 && sqlite3_get_autocommit(s->db))
         rc = simple(s, SQL_BEGIN, e);
     if (rc == 0)
@@ -380,6 +429,8 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
         rc = point(s, "commit", e);
     if (rc == 0)
         rc = simple(s, SQL_COMMIT, e);
+    if (rc == 0 && soft)
+        rc = sync_less(s, false, e);
     if (rc == 0)
         rc = point(s, "committed", e);
     if (rc < 0)

@@ -110,7 +110,7 @@ static int read_run(struct sqlite *q, sqlite3_stmt *st, struct run_info *r, stru
     struct str s;
     int state = 0;
 
-    if (small(q, st, 5, RUN_ENDED + 1, &state, e) < 0)
+    if (small(q, st, 5, RUN_STATES, &state, e) < 0)
         return e->code;
     *r = (struct run_info){.id = sqlite3_column_int64(st, 0), .state = (enum run_state)state,
                            .wake_at = sqlite3_column_int64(st, 8), .epoch = sqlite3_column_int64(st, 9),
@@ -190,6 +190,32 @@ static int runs(struct journal *j, bool open_only, run_fn fn, void *ctx, struct 
     return done(s, st, rc, e);
 }
 
+static int agenda(struct journal *j, enum run_state state, agenda_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = ask(s, "select id, wake_at from run where state = ?1 and state != 4 order by wake_at, id", e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    sqlite3_bind_int(st, 1, (int)state);
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        if (!fn(ctx, sqlite3_column_int64(st, 0), state, sqlite3_column_int64(st, 1)))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
+/* A second connection in the owner's own process; like every reader it never checkpoints. */
+static int reader(struct journal *j, struct journal **out, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    char dir[sizeof(s->path)];
+
+    snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(s->path, '/') - s->path), s->path);
+    return journal_sqlite_open(dir, NULL, &(struct journal_options){.read_only = true}, out, e);
+}
+
 static int rows(struct journal *j, int64_t run, int64_t from_seq, row_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
@@ -237,7 +263,7 @@ static int locks(struct journal *j, lock_fn fn, void *ctx, struct err *e)
     return done(s, st, rc, e);
 }
 
-#define EFFECT_COLUMNS "select run, intent_seq, result_seq, key, path, action, target, state from effect "
+#define EFFECT_COLUMNS "select run, intent_seq, result_seq, key, path, action, target, state, counts_at from effect "
 
 static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, struct err *e)
 {
@@ -252,7 +278,7 @@ static int effects(struct journal *j, int64_t run, effect_fn fn, void *ctx, stru
         sqlite3_bind_int64(st, 1, run);
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct effect_info x = {.run = sqlite3_column_int64(st, 0), .intent_seq = sqlite3_column_int64(st, 1),
-                                .result_seq = sqlite3_column_int64(st, 2)};
+                                .result_seq = sqlite3_column_int64(st, 2), .counts_at = sqlite3_column_int64(st, 8)};
 
         if (small(s, st, 7, EFFECT_UNDONE + 1, &state, e) < 0)
             return broken(st, e);
@@ -305,8 +331,72 @@ static int escalations(struct journal *j, bool open_only, escalation_fn fn, void
     return done(s, st, rc, e);
 }
 
+static int revoked(struct journal *j, revoked_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = ask(s, "select pin, at, why from revoked order by pin", e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct revoked_info x = {.at = sqlite3_column_int64(st, 1)};
+
+        copy(x.commit, sizeof(x.commit), st, 0);
+        copy(x.why, sizeof(x.why), st, 2);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
+static int breakers(struct journal *j, breaker_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = ask(s, "select runbook, failures from breaker order by runbook", e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct breaker_info x = {.failures = sqlite3_column_int64(st, 1)};
+
+        copy(x.runbook, sizeof(x.runbook), st, 0);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
+static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = ask(s, "select run, left, path from approval order by run, path", e);
+    int rc;
+
+    if (!st)
+        return e->code;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct approval_info x = {.run = sqlite3_column_int64(st, 0), .left = sqlite3_column_int64(st, 1)};
+
+        copy(x.path, sizeof(x.path), st, 2);
+        if (!fn(ctx, &x))
+            break;
+    }
+    return done(s, st, rc, e);
+}
+
 const struct journal_ops sqlite_ops = {
     .commit = sqlite_commit, .next_run = next_run, .put_bundle = sqlite_put_bundle, .get_bundle = get_bundle,
-    .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects,
-    .halted = halted, .escalations = escalations, .free = sqlite_free,
+    .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader, .rows = rows, .locks = locks,
+    .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked, .breakers = breakers,
+    .approvals = approvals, .free = sqlite_free,
 };
+
+void journal_moment(struct journal *j, bool begin)
+{
+    struct sqlite *s = (struct sqlite *)j;
+
+    if (j->ops == &sqlite_ops && s->o.read_only)
+        sqlite3_exec(s->db, begin ? "begin" : "commit", NULL, NULL, NULL);
+}

@@ -23,7 +23,7 @@ struct queue {
 };
 
 struct writer {
-    struct journal *journal;
+    struct journal *journal, *reader;   /* reader: the loop thread's own, made when it is first wanted */
     bool threaded, stopping, working;
     void (*wake)(void *ctx);
     void *wake_ctx;
@@ -191,12 +191,14 @@ static void pack_rows(struct packer *k, struct journal_item *item)
 static void pack_guards(struct packer *k, struct journal_item *item)
 {
     struct guard *guards = place(k, item->guards, item->nguards * sizeof(*guards));
-    size_t i;
+    size_t i, t;
 
     for (i = 0; i < item->nguards; i++) {
         struct guard g = item->guards[i];
+        struct str *texts[] = {&g.target, &g.commit, &g.path, &g.action, &g.pattern, &g.runbook};
 
-        place_str(k, &g.target);
+        for (t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
+            place_str(k, texts[t]);
         if (guards)
             guards[i] = g;
     }
@@ -329,6 +331,15 @@ int64_t writer_commits(const struct writer *w)
     return __atomic_load_n(&w->commits, __ATOMIC_RELAXED);
 }
 
+struct journal *writer_reader(struct writer *w, struct err *e)
+{
+    if (!w->threaded)
+        return w->journal;
+    if (!w->reader && w->journal->ops->reader(w->journal, &w->reader, e) < 0)
+        return NULL;
+    return w->reader;
+}
+
 struct journal *writer_journal(struct writer *w)
 {
     return w->journal;
@@ -355,6 +366,8 @@ void writer_free(struct writer *w)
         next = x->next;
         free(x);
     }
+    if (w->reader)
+        w->reader->ops->free(w->reader);
     w->journal->ops->free(w->journal);
     pthread_mutex_destroy(&w->mutex);
     pthread_cond_destroy(&w->changed);

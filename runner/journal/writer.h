@@ -30,6 +30,8 @@ size_t writer_poll(struct writer *w);
 int writer_flush(struct writer *w, struct err *e);
 /* Number of commits (fsyncs) so far: for tests and bench. */
 int64_t writer_commits(const struct writer *w);
+/* The journal for reads on the loop thread at any time: what is committed. Borrowed. NULL with e set. */
+struct journal *writer_reader(struct writer *w, struct err *e);
 /* The journal itself, for reads; only while nothing is in flight (after writer_flush) or inline. Borrowed. */
 struct journal *writer_journal(struct writer *w);
 void writer_free(struct writer *w);

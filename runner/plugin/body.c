@@ -3,11 +3,13 @@
  * primitive, what came from the host is kept here and given to Lua in the turn. A
  * call always has an answer: its own, or what a deadline, a broken body or a denied
  * primitive makes of it. For an apply, "may have been sent" is the careful guess. */
+#include "plugin/schema.h"
 #include "plugin/secret.h"
 
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/slice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +101,16 @@ static void call_args(const struct body_request *q, struct buf *out)
     buf_addc(out, ']');
 }
 
+/* A read's declaration; with its arguments where they name the fields of the answer. */
+static void expect_answer(struct body_call *c, const struct body_request *q)
+{
+    if (q->kind != BODY_READ)
+        return;
+    c->spec = json_object_get(json_object_get(c->body->declared, "reads"), q->verb);
+    if (schema_names_fields(c->spec))
+        json_read(q->args, &c->asked, &(struct err){0});
+}
+
 static int luabody_start(struct body_call *c, const struct body_request *q, struct err *e)
 {
     struct buf args = BUF_INIT(4 * VALUE_BYTES_MAX);
@@ -108,9 +120,12 @@ static int luabody_start(struct body_call *c, const struct body_request *q, stru
     if (b->dead)
         return err_set(e, ERR_LIMIT, "plugin %s used too much memory or time and is off", b->plugin);
     buf_init(&c->answer, HTTP_BODY_MAX + MIB);
+    expect_answer(c, q);
     call_args(q, &args);
     rc = vm_start_call(b->vm, "plugin", "call", (struct str){args.data, args.len}, &c->branch, e);
     buf_free(&args);
+    if (rc < 0)
+        json_decref(c->asked);
     return rc;
 }
 
@@ -123,6 +138,7 @@ static void luabody_drop(struct body_call *c)
     vm_drop(c->body->vm, c->branch);
     secret_forget(c->body->registry, c);
     json_decref(c->args);
+    json_decref(c->asked);
     buf_free(&c->answer);
 }
 
@@ -151,6 +167,7 @@ int body_start(struct registry *r, const struct body_request *q, body_fn done, v
     c = xcalloc(1, sizeof(*c));
     c->body = b;
     c->kind = q->kind;
+    c->run = q->run;
     c->done = done;
     c->ctx = ctx;
     rc = h->ops->timer(h, time_for(b, q), deadline, c, &c->deadline, e);
@@ -175,6 +192,35 @@ static struct body_call *find_branch(struct body *b, uint32_t branch)
     return c;
 }
 
+/* What a read answered, against what its plugin says that it returns. */
+static bool is_as_declared(struct body_call *c, struct str answer, struct err *e)
+{
+    struct str text = c->spec ? json_slice(answer, "value") : (struct str){0};
+    json_t *value = NULL;
+    int rc;
+
+    if (text.n == 0 || schema_scalar(c->spec, text))
+        return true;
+    rc = json_read(text, &value, e);
+    if (rc == 0)
+        rc = schema_answer(c->spec, c->asked, value, false, "the answer", NULL, e);
+    json_decref(value);
+    return rc == 0;
+}
+
+static void finish_checked(struct body_call *c, struct str answer)
+{
+    struct err e = {0};
+    char why[1200];
+
+    if (is_as_declared(c, answer, &e)) {
+        body_finish(c, answer);
+        return;
+    }
+    snprintf(why, sizeof(why), "plugin %s breaks its declaration: %s", c->body->plugin, e.msg);
+    body_finish_broken(c, why);
+}
+
 /* The first element of the list of results. */
 static void on_done(struct body_call *c, struct str results)
 {
@@ -184,14 +230,14 @@ static void on_done(struct body_call *c, struct str results)
 
     /* "[x]" without a comma at the top is by far the commonest: take the text between the brackets. */
     if (results.n > 2 && results.p[1] == '{' && results.p[results.n - 2] == '}') {
-        body_finish(c, (struct str){results.p + 1, results.n - 2});
+        finish_checked(c, (struct str){results.p + 1, results.n - 2});
         return;
     }
     if (json_read(results, &list, &e) < 0 || !json_is_object(first = json_array_get(list, 0))) {
         body_finish_broken(c, "the plugin answered nothing");
     } else {
         json_add_value(&b, first);
-        body_finish(c, (struct str){b.data, b.len});
+        finish_checked(c, (struct str){b.data, b.len});
     }
     json_decref(list);
     buf_free(&b);
@@ -244,6 +290,15 @@ static bool deliver(struct body *b)
     return any;
 }
 
+static void tell(struct body *b)
+{
+    const struct registry_options *o = &b->registry->o;
+    const struct body_call *c = o->at_work ? find_branch(b, vm_next(b->vm)) : NULL;
+
+    if (c)
+        o->at_work(o->ctx, c->run, b->instance);
+}
+
 static bool luabody_turn(struct body *b)
 {
     struct vm_event ev;
@@ -253,7 +308,11 @@ static bool luabody_turn(struct body *b)
     if (!b->calls)
         return false;
     more = deliver(b);
-    for (steps = 0; steps < 64 && !b->dead && (rc = vm_step(b->vm, &ev)) != 0; steps++) {
+    for (steps = 0; steps < 64 && !b->dead; steps++) {
+        tell(b);
+        rc = vm_step(b->vm, &ev);
+        if (rc == 0)
+            break;
         more = true;
         if (rc == 1)
             on_event(b, &ev);

@@ -126,7 +126,7 @@ static int check_returns(const struct at *at, const json_t *returns)
     json_t *v;
 
     if (json_is_string(returns))
-        return check_schema(at, returns);
+        return schema_is_enum(json_string_value(returns)) ? 0 : check_schema(at, returns);
     if (!json_is_object(returns) || json_object_size(returns) == 0)
         return wrong(at, "must be a schema, {field: schema} or {\"list\": schema}", NULL, NULL, 0);
     json_object_foreach((json_t *)returns, name, v) {

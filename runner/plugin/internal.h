@@ -26,6 +26,7 @@ struct body_call {
     struct body_call *next;
     struct body *body;
     enum body_kind kind;
+    int64_t run;
     body_fn done;
     void *ctx;
     struct host_op *deadline;
@@ -41,6 +42,8 @@ struct body_call {
     uint32_t generation;            /* of that primitive's request */
     size_t primitive;               /* which it is */
     json_t *args;                   /* and what it was given */
+    const json_t *spec;             /* of a read: its declaration */
+    json_t *asked;                  /* and its arguments, where they name the fields of the answer */
     char secret[64];                /* whose name its request carries, or "" */
     bool renewed;                   /* it was sent again with a newer secret */
     bool may_have_sent;             /* a request that changes something may have left */

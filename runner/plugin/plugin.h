@@ -27,10 +27,15 @@ struct registry_options {
     struct config *config;          /* borrowed; may be NULL when sealed */
     bool sealed;                    /* no primitives, ever */
     bool reads_only;                /* apply is refused, http lets through only what stores nothing (plan) */
+    /* A body's Lua is stepped from here on, for this run. NULL = nobody wants to know. */
+    void (*at_work)(void *ctx, int64_t run, const char *instance);
+    void *ctx;
     const char *plugin_dir;         /* the operator's plugins, or NULL: only the shipped ones */
 };
 int registry_new(const struct registry_options *o, struct registry **out, struct err *e);
 void registry_free(struct registry *r);
+/* Another one with the same options, and nothing loaded. */
+int registry_like(const struct registry *r, struct registry **out, struct err *e);
 
 /* Makes sure instance `instance` of the config is loaded, and returns its declarations
  * ({name, things, reads, effects}), borrowed. Errors: ERR_NOT_FOUND no such instance or plugin (names the
@@ -73,6 +78,7 @@ struct body_request {
     const char *verb;               /* "replicas", "scale"; "" of a probe */
     struct str args;                /* canonical JSON object of arguments */
     struct str extra;               /* APPLY, CHECK, PREFLIGHT: {"from":..,"key":..,"to":..}; else empty */
+    int64_t run;                    /* who wants it; 0 = no run */
     int64_t timeout_ms;             /* whole call; 0 = 30 s. After it the call is ended and answered */
 };
 

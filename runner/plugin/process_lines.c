@@ -40,6 +40,8 @@ int process_request(const struct body_call *c, const struct body_request *q, int
     return out->failed ? err_set(e, ERR_LIMIT, "the arguments are larger than a line may be") : 0;
 }
 
+#define UNIX_SECONDS_MAX 253402300799.0        /* the end of the year 9999, as base/str's times */
+
 /* The keys an answer may have, by kind; "id" is gone already. */
 static const char *const may_have[][8] = {
     [BODY_READ] = {"value", "at", "source", "unit", "unknown", "why", "error"},
@@ -108,7 +110,7 @@ static json_t *read_answer(const struct body_call *c, const json_t *said, struct
         return value ? unknown("no_data", "no answer") : (err_set(e, ERR_INVALID, "an answer without a value"), NULL);
     if (schema_fits(json_object_get(spec, "returns"), value, "value", e) < 0)
         return NULL;
-    if (at && !json_is_number(at))
+    if (at && !(json_is_number(at) && json_number_value(at) >= 0 && json_number_value(at) <= UNIX_SECONDS_MAX))
         return err_set(e, ERR_INVALID, "at must be Unix seconds"), NULL;
     out = json_pack("{s:O}", "value", value);
     if (at)

@@ -20,6 +20,11 @@ int registry_new(const struct registry_options *o, struct registry **out, struct
     return 0;
 }
 
+int registry_like(const struct registry *r, struct registry **out, struct err *e)
+{
+    return registry_new(&r->o, out, e);
+}
+
 static void free_body(struct body *b)
 {
     if (b->ops)
@@ -189,6 +194,16 @@ static int no_instance(struct registry *r, const char *instance, struct err *e)
     return ERR_NOT_FOUND;
 }
 
+/* Without a configuration an alias can only be a plugin's name. */
+static int no_plugin_of_that_name(const struct registry *r, const char *instance, struct err *e)
+{
+    if (r->o.config && r->o.config->file)
+        return e->code;
+    err_set(e, ERR_NOT_FOUND, "there is no configuration that declares the instance '%s', and no plugin has this name", instance);
+    return err_hint(e, "--config FILE, or instances: { %s: ... } in midwatch.yaml; for the shipped runbooks: --config "
+                       "runbooks/midwatch.example.yaml", instance);
+}
+
 int body_find(struct registry *r, const char *instance, const char *plugin, struct body **out, struct err *e)
 {
     struct body *b;
@@ -212,6 +227,8 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
     b->next = r->bodies;
     r->bodies = b;
     rc = sources_find(b, e);
+    if (rc == ERR_NOT_FOUND && !config)
+        rc = no_plugin_of_that_name(r, instance, e);
     if (rc == 0 && (rc = b->ops->load(b, e)) < 0)
         err_wrap(e, "plugin %s", b->plugin);
     if (rc < 0) {

@@ -122,11 +122,16 @@ static bool say_start(struct words *w)
 
 static bool say_obs(struct words *w)
 {
-    const json_t *o = json_object_get(w->payload, "o");
+    const json_t *o = json_object_get(w->payload, "o"), *absent = json_object_get(w->args, "absent");
 
     say_str(w->out, sentence_name(w->row, w->args));
     buf_adds(w->out, " = ");
-    if (json_object_get(o, "unknown")) {
+    if (absent && strcmp(text(o, "unknown"), "no_data") == 0) {
+        sentence_value(absent, text(w->args, "unit"), w->out);
+        buf_adds(w->out, " (its default, for no_data: ");
+        say(w->out, text(o, "why"));
+        buf_addc(w->out, ')');
+    } else if (json_object_get(o, "unknown")) {
         buf_adds(w->out, "unknown (");
         say(w->out, text(o, "unknown"));
         buf_adds(w->out, "): ");
@@ -366,6 +371,17 @@ static bool say_resume(struct words *w)
 {
     buf_adds(w->out, "taken up again by ");
     say(w->out, text(w->payload, "by"));
+    if (json_object_get(w->payload, "strike")) {
+        buf_adds(w->out, "; it had ended the process ");
+        say(w->out, text(w->payload, "strike"));
+    }
+    return true;
+}
+
+static bool say_quarantine(struct words *w)
+{
+    buf_adds(w->out, "QUARANTINED: ");
+    say(w->out, text(w->payload, "text"));
     return true;
 }
 
@@ -443,6 +459,7 @@ static const struct {
     [ROW_SENT] = {say_sent, {LANE_PEOPLE, TONE_BAD, STEP_FIX}},
     [ROW_ENDING] = {say_ending, {LANE_END, TONE_STRONG, STEP_FIX}},
     [ROW_RESUME] = {say_resume, {LANE_PEOPLE, TONE_PLAIN, STEP_NONE}},
+    [ROW_QUARANTINE] = {say_quarantine, {LANE_PEOPLE, TONE_BAD, STEP_FIX}},
     [ROW_END] = {say_end, {LANE_END, TONE_STRONG, STEP_NONE}},
 };
 

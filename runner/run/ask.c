@@ -35,7 +35,40 @@ size_t ask_votes_needed(const json_t *args)
 /* The one who started the run may confirm, unless more than that was asked for. */
 static bool requester_may(const json_t *args)
 {
-    return ask_votes_needed(args) == 1 && json_array_size(json_object_get(args, "by")) == 0;
+    return !json_get_bool(args, "not_self", false) && ask_votes_needed(args) == 1 &&
+           json_array_size(json_object_get(args, "by")) == 0;
+}
+
+/* What the operator demands of every approval, for the ASK row: it binds also whoever answers from elsewhere. */
+static json_t *ask_payload(const struct call *c)
+{
+    const struct engine_options *o = engine_opts(c->run->engine);
+    const struct approval_rule *rule = o->config && o->state_dir ? &o->config->approvals : NULL;
+    json_t *payload = json_pack("{s:i}", "line", c->line);
+
+    if (!rule || strcmp(kind_of(c->asked), "approval") != 0 || !(rule->not_self || rule->of || rule->by))
+        return payload;
+    json_object_set_new(payload, "operator", json_pack("{s:O? s:b s:I}", "by", rule->by, "not_self", rule->not_self, "of",
+                                                       (json_int_t)rule->of));
+    return payload;
+}
+
+void ask_operator_rules(json_t *args, struct str payload)
+{
+    json_t *p = NULL, *rule;
+    struct err ignored = {0};
+
+    if (json_read(payload, &p, &ignored) < 0 || !(rule = json_object_get(p, "operator"))) {
+        json_decref(p);
+        return;
+    }
+    if (json_get_bool(rule, "not_self", false))
+        json_object_set_new(args, "not_self", json_true());
+    if (json_get_int(rule, "of", 0) > (int64_t)ask_votes_needed(args))
+        json_object_set(args, "of", json_object_get(rule, "of"));
+    if (json_array_size(json_object_get(args, "by")) == 0 && json_is_array(json_object_get(rule, "by")))
+        json_object_set(args, "by", json_object_get(rule, "by"));
+    json_decref(p);
 }
 
 static void withdraw(struct call *c)
@@ -72,6 +105,13 @@ int ask_begin(struct call *c, struct err *e)
     return 0;
 }
 
+int64_t ask_good_for(const json_t *args, const char *answer)
+{
+    if (strcmp(json_get_string(args, "kind", ""), "approval") != 0 || strcmp(answer, "yes") != 0)
+        return 0;
+    return json_get_string(args, "once", NULL) ? -1 : (int64_t)json_array_size(json_object_get(args, "effects"));
+}
+
 void ask_answer_payload(const json_t *args, const char *requester, const struct reply *w, bool more, struct buf *out)
 {
     json_t *payload = json_pack("{s:s s:s s:s}", "answer", w->answer, "by", w->by, "via", w->via);
@@ -80,6 +120,8 @@ void ask_answer_payload(const json_t *args, const char *requester, const struct 
         json_object_set_new(payload, "confirmed_by_requester", json_true());
     if (more)
         json_object_set_new(payload, "more", json_true());
+    else if (ask_good_for(args, w->answer))
+        json_object_set_new(payload, "good_for", json_integer(ask_good_for(args, w->answer)));
     json_add_value(out, payload);
     json_decref(payload);
 }
@@ -105,6 +147,7 @@ static void answer_row(struct call *c, const struct reply *w, const char *why, b
     buf_free(&b);
 }
 
+/* Whole names only: anna of another machine or service is somebody else. */
 static bool is_named(const struct reply *w, const json_t *by)
 {
     const json_t *name;
@@ -112,11 +155,10 @@ static bool is_named(const struct reply *w, const json_t *by)
 
     json_array_foreach((json_t *)by, i, name) {
         const char *s = json_string_value(name);
-        size_t n = s ? strlen(s) : 0;
 
-        if (n && strncmp(w->by, s, n) == 0 && (w->by[n] == '\0' || w->by[n] == '@'))
+        if (s && strcmp(w->by, s) == 0)
             return true;
-        for (g = 0; n && w->groups && w->groups[g]; g++) {
+        for (g = 0; s && w->groups && w->groups[g]; g++) {
             if (strcmp(w->groups[g], s) == 0)
                 return true;
         }
@@ -177,6 +219,16 @@ static void expired(void *ctx)
     answer_row(c, NULL, "expired", false);
 }
 
+static int64_t deadline_of(const struct asked *a)
+{
+    return a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000);
+}
+
+int64_t ask_wakes(const struct call *c)
+{
+    return c->asked && c->asked->is_open ? deadline_of(c->asked) : -1;
+}
+
 /* It is durable that it was asked: show it. */
 static void show(struct run *r, void *ctx, const struct row *row, const char *refusal)
 {
@@ -189,13 +241,14 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
 
     (void)row, (void)refusal;
     a->q = (struct enquiry){.run = r->id, .path = c->path, .title = c->title, .args = a->args, .asked_at = a->asked_at,
-                            .deadline = a->asked_at + (int64_t)(json_number_value(json_object_get(a->args, "within")) * 1000),
+                            .deadline = deadline_of(a),
                             .requester_may = requester_may(a->args), .answer = answered, .ctx = c};
+    a->q.votes = a->votes;
     left = a->q.deadline - run_now(r);
     if (left <= 0) {
         answer_row(c, NULL, "expired", false);
     } else if (!people || people->ops->ask(people, &a->q, &e) < 0) {
-        answer_row(c, NULL, "nobody can be asked", false);
+        answer_row(c, NULL, people ? e.msg : "nobody can be asked", false);
     } else {
         a->is_open = true;
         if (h->ops->timer(h, left, expired, c, &c->timer, &e) < 0)
@@ -207,19 +260,29 @@ void ask_live(struct call *c)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
-    char line[32];
-    int n;
+    struct buf b = BUF_INIT(64 * KIB);
+    struct change *change;
+    json_t *payload;
+    bool again = c->asked->is_asked;        /* by the run before it was rebuilt: that is durable */
 
-    if (r->barrier.active) {
+    if (!again && r->barrier.active) {
         c->stalled = true;
         return;
     }
-    if (!c->asked->is_asked) {
-        n = snprintf(line, sizeof(line), "{\"line\":%d}", c->line);
-        run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){line, (size_t)n});
+    if (!again) {
+        payload = ask_payload(c);
+        json_add_value(&b, payload);
+        json_decref(payload);
+        run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){b.data, b.len});
+        buf_free(&b);
     }
-    run_change(r, CHANGE_RUN_STATE)->run_state = RUN_WAITING_PERSON;
-    run_commit(r, NULL, 0, 0, show, c);
+    change = run_change(r, CHANGE_RUN_STATE);
+    change->run_state = RUN_WAITING_PERSON;
+    change->n = deadline_of(c->asked);
+    if (again)
+        show(r, c, NULL, NULL);
+    else
+        run_commit(r, NULL, 0, 0, show, c);
 }
 
 /* While people are waited for, limits.time stands still. */
@@ -235,6 +298,7 @@ static void close_enquiry(struct call *c, const struct row *row, const json_t *p
 {
     struct run *r = c->run;
     struct asked *a = c->asked;
+    struct change *change;
     struct buf b = BUF_INIT(16 * KIB);
     const char *answer = json_get_string(payload, "answer", NULL);
     json_t *v = json_pack("{s:s* s:s* s:s s:s*}", "answer", answer, "by", json_get_string(payload, "by", NULL), "path",
@@ -243,6 +307,11 @@ static void close_enquiry(struct call *c, const struct row *row, const json_t *p
     waiting(r, row->at, false);
     if (r->phase == PHASE_LIVE && r->questions == 0)
         run_change(r, CHANGE_RUN_STATE)->run_state = RUN_RUNNING;
+    if (json_get_int(payload, "good_for", 0) && r->phase == PHASE_LIVE) {
+        change = run_change(r, CHANGE_APPROVED);
+        change->path = run_keep(r, str_of(c->path));
+        change->n = json_get_int(payload, "good_for", 0);
+    }
     if (answer && strcmp(answer, "yes") == 0 && strcmp(kind_of(a), "approval") == 0)
         approval_add(r, c->path, json_object_get(a->args, "effects"));
     json_add_value(&b, v);
@@ -275,6 +344,7 @@ int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e
     if (a->is_asked || op_same_call(c, p, row, ROW_ASK, e) < 0)
         return a->is_asked ? op_unexpected(c, row, e) : e->code;
     a->is_asked = true;
+    ask_operator_rules(a->args, row->payload);
     a->asked_at = row->at;
     snprintf(c->title, sizeof(c->title), "%.*s", (int)p->name.n, p->name.p);
     waiting(c->run, row->at, true);

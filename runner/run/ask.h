@@ -10,6 +10,7 @@ int ask_begin(struct call *c, struct err *e);
 void ask_live(struct call *c);
 int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e);
 void ask_drop(struct call *c);
+int64_t ask_wakes(const struct call *c);
 
 #define VOTES_MAX 16
 
@@ -17,6 +18,10 @@ void ask_drop(struct call *c);
 size_t ask_votes_needed(const json_t *args);
 /* Why a word does not count for the question `args` (of an ASK row), or NULL. voters: who said yes before. */
 const char *ask_refuses(const json_t *args, const char *requester, char *const *voters, size_t votes, const struct reply *w);
+/* Adds what the operator demands, which the payload of the ASK row says, to its args. */
+void ask_operator_rules(json_t *args, struct str payload);
+/* How many intents an answer is good for; -1 = any number, 0 = it is no approval. */
+int64_t ask_good_for(const json_t *args, const char *answer);
 /* The payload of an ANSWER row. more: other people must agree, too. */
 void ask_answer_payload(const json_t *args, const char *requester, const struct reply *w, bool more, struct buf *out);
 

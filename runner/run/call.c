@@ -137,6 +137,8 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e)
     *c = (struct call){.run = r, .op = op, .branch = q->branch, .generation = q->generation, .line = q->line,
                        .begun_at = q->now_ms, .nparts = q->ncalls};
     run_next_path(r, q->branch, c->path, sizeof(c->path));
+    r->line = q->line;
+    watchdog_enter(engine_opts(r->engine)->watchdog, r->id, r->line, NULL);
     return take_up(c, q->calls, e);
 }
 
@@ -245,8 +247,11 @@ void part_ask(struct part *p, enum question_kind kind, struct str args, struct s
     struct answerer *a = engine_opts(p->call->run->engine)->answerer;
     struct err e = {0};
 
+    if (p->call->run->phase == PHASE_SETTLED)       /* something broke on the way here: nothing is asked or sent any more */
+        return;
     p->question = (struct question){
-        .kind = kind, .label = p->label, .name = p->name, .instance = p->instance, .args = args, .text = str_of(""),
+        .kind = kind, .registry = p->call->run->registry, .run = p->call->run->id,
+        .label = p->label, .name = p->name, .instance = p->instance, .args = args, .text = str_of(""),
         .args_hash = p->hash, .target = target, .extra = extra, .timeout_ms = timeout_ms, .done = answered,
         .ctx = p,
     };

@@ -53,22 +53,74 @@ struct effect *effect_add(struct run *r, const char *path)
     return x;
 }
 
+void effect_free(struct effect *x)
+{
+    free(x->name);
+    free(x->instance);
+    free(x->target);
+    json_decref(x->args);
+    json_decref(x->from);
+    json_decref(x->to);
+    json_decref(x->after);
+    free(x);
+}
+
+/* What the code does not hear of any more, the end tries again. */
+void effect_heard(struct run *r, uint32_t branch)
+{
+    struct effect *x;
+
+    for (x = r->effects; x; x = x->next) {
+        if (x->undo_telling != branch)
+            continue;
+        x->undo_tried = true;
+        x->undo_telling = 0;
+    }
+}
+
 void effect_free_all(struct run *r)
 {
     struct effect *x, *next;
 
     for (x = r->effects; x; x = next) {
         next = x->next;
-        free(x->name);
-        free(x->instance);
-        free(x->target);
-        json_decref(x->args);
-        json_decref(x->from);
-        json_decref(x->to);
-        json_decref(x->after);
-        free(x);
+        effect_free(x);
     }
     r->effects = NULL;
+}
+
+/* True if `by` found what x left. What x wanted does not count: an effect on top of it may have changed that. */
+static bool found_as_left(const struct effect *x, const struct effect *by)
+{
+    const json_t *found;
+    const char *key;
+    json_t *v;
+
+    json_object_foreach(x->after, key, v) {
+        found = json_object_get(by->from, key);
+        if (found && !json_object_get(x->to, key) && !json_equal(found, v))
+            return false;
+    }
+    return true;
+}
+
+void effect_follow(struct run *r, const struct effect *by)
+{
+    struct effect *x;
+    const char *key;
+    json_t *v, *after;
+
+    for (x = r->effects; x; x = x->next) {
+        if (x == by || strcmp(x->target, by->target) != 0 || !found_as_left(x, by))
+            continue;
+        after = json_copy(x->after);        /* the old one may be borrowed by an undo that has begun */
+        json_object_foreach(by->after, key, v) {
+            if (json_object_get(after, key) && !json_object_get(x->to, key))
+                json_object_set(after, key, v);
+        }
+        json_decref(x->after);
+        x->after = after;
+    }
 }
 
 void life_free(struct part *p)
@@ -207,6 +259,7 @@ static void remember_intent(struct part *p, const struct row *row)
         x->until = row->at + (int64_t)(json_number_value(json_object_get(p->request, "within")) * 1000);
         run_arm_temporary(r);
     }
+    r->unproven = r->unproven || (!x->is_undo && !x->temporary);
     approval_use(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to);
     snprintf(x->key, sizeof(x->key), "%s", l->key);
     x->state = EFFECT_INTENDED;
@@ -236,6 +289,8 @@ static void remember_result(struct part *p, const json_t *payload)
     }
     json_decref(x->after);
     x->after = json_incref(json_object_get(payload, "state"));
+    if (x->state == EFFECT_APPLIED)
+        effect_follow(p->call->run, x);
     if (l->undo_of && x->state == EFFECT_APPLIED) {
         x->state = EFFECT_VERIFIED;
         l->undo_of->state = EFFECT_UNDONE;
@@ -308,14 +363,17 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
     case ROW_RESULT:
         remember_result(p, payload);
         break;
+    case ROW_REFUSED:
+        if (l->effect)
+            l->effect->state = EFFECT_ABSENT;
+        break;
     default:
         if (row->kind == ROW_SKIP && l->undo_of)
             l->undo_of->state = EFFECT_UNDONE;
         break;
     }
-    /* What the code does not hear of any more, the end tries again. */
-    if (next == LIFE_DONE && l->undo_of && !c->run->ending)
-        l->undo_of->undo_tried = true;
+    if (next == LIFE_DONE && l->undo_of)
+        l->undo_of->undo_telling = c->branch;
     if (next == LIFE_DONE)
         answer_lua(p, row, payload);
     json_decref(payload);

@@ -13,12 +13,7 @@
 
 /* Moves before I/O and timers get their chance again. */
 #define MOVES_PER_TURN 32
-
-struct engine {
-    struct engine_options o;
-    struct run *runs;
-    struct err failure;
-};
+#define TURN_US 500             /* where runs have slices */
 
 struct host *engine_host(const struct engine *n)
 {
@@ -43,12 +38,12 @@ int engine_new(const struct engine_options *o, struct engine **out, struct err *
     return 0;
 }
 
-static void run_free(struct run *r)
+void run_deinit(struct run *r)
 {
     struct host *h = engine_host(r->engine);
+    struct run place = {.engine = r->engine, .next = r->next, .held = r->held, .spent_us = r->spent_us,
+                        .registry = r->engine->o.registry};
 
-    if (!r)
-        return;
     call_free_all(r);
     if (r->escalate_timer)
         h->ops->cancel(h, r->escalate_timer);
@@ -71,6 +66,14 @@ static void run_free(struct run *r)
     free(r->finish.text);
     free(r->cancelled_by);
     free(r->elsewhere);
+    *r = place;
+}
+
+void run_free(struct run *r)
+{
+    if (!r)
+        return;
+    run_deinit(r);
     free(r);
 }
 
@@ -84,6 +87,8 @@ void engine_free(struct engine *n)
         next = r->next;
         run_free(r);
     }
+    tend_free(n);
+    rebuild_free(n);
     free(n);
 }
 
@@ -93,20 +98,17 @@ void engine_fatal(struct engine *n, const struct err *e)
 
     if (n->failure.code == 0)
         n->failure = *e;
-    for (r = n->runs; r; r = r->next) {
-        call_free_all(r);
+    /* Whoever found the error may stand inside of a call: the calls are freed with their runs. */
+    for (r = n->runs; r; r = r->next)
         run_settle_phase(r);
-    }
     n->o.host->ops->stop(n->o.host);
 }
 
 static struct run *run_new(struct engine *n)
 {
-    struct run *r = xcalloc(1, sizeof(*r));
+    struct run *r = run_empty(n);
     struct host *h = n->o.host;
 
-    r->engine = n;
-    r->registry = n->o.registry;
     r->phase = PHASE_LIVE;
     r->state = RUN_RUNNING;
     r->base_at = r->started_at = h->ops->wall_ms(h);
@@ -201,6 +203,16 @@ static int start_vm(struct run *r, struct err *e)
     return rc;
 }
 
+/* The run is the engine's; whoever takes its pointer holds it. */
+static void join(struct run *r, struct run **out)
+{
+    r->next = r->engine->runs;
+    r->engine->runs = r;
+    r->held = out != NULL;
+    if (out)
+        *out = r;
+}
+
 int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e)
 {
     struct run *r = run_new(n);
@@ -227,17 +239,15 @@ int engine_start(struct engine *n, struct run_request *q, struct run **out, stru
         run_free(r);
         return rc;
     }
-    r->next = n->runs;
-    n->runs = r;
+    join(r, out);
     journal_start(r, &with);
     run_arm_escalation(r);
-    *out = r;
     return 0;
 }
 
 /* The run is ours from here on: a new epoch fences whoever had it. The RESUME row is the last
  * recorded one of the replay, so that replay and live meet at the same place. */
-static int take_over(struct run *r, const char *who, struct err *e)
+int run_take_over(struct run *r, const char *who, struct err *e)
 {
     struct buf b = BUF_INIT(4 * KIB);
     struct json_object o;
@@ -250,15 +260,20 @@ static int take_over(struct run *r, const char *who, struct err *e)
     json_open(&o, &b);
     json_put_string(&o, "by", str_of(who));
     json_close(&o);
+    /* The wall clock may have been set back meanwhile; the run's own never is. In the replay it begins anew. */
     r->last_at = r->recorded.rows[r->recorded.n - 1].at;
+    if (r->base_at < r->last_at)
+        r->base_at = r->last_at;
     row = (struct row){.seq = r->next_seq++, .epoch = r->epoch + 1, .kind = ROW_RESUME, .name = STR("resume"),
                        .payload = {b.data, b.len}, .at = run_now(r)};
+    r->last_at = 0;
     r->epoch++;
     item.epoch = r->epoch;
     item.changes = changes;
     item.nchanges = 2;
     item.at = row.at;
     rc = writer_submit(engine_opts(r->engine)->writer, &item, NULL, NULL, e);
+    row.chain = journal_chain(&r->recorded.rows[r->recorded.n - 1].chain, &row);
     if (rc == 0)
         recorded_add(&r->recorded, &row);
     buf_free(&b);
@@ -267,16 +282,13 @@ static int take_over(struct run *r, const char *who, struct err *e)
 
 int engine_resume(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e)
 {
-    struct run *r;
+    struct run *r = run_empty(n);
 
-    if (rebuild_run(n, writer_journal(n->o.writer), id, false, &r, e) < 0 || take_over(r, who, e) < 0) {
+    if (rebuild_run(r, writer_journal(n->o.writer), id, false, e) < 0 || run_take_over(r, who, e) < 0) {
         run_free(r);
         return e->code;
     }
-    r->state = RUN_RUNNING;
-    r->next = n->runs;
-    n->runs = r;
-    *out = r;
+    join(r, out);
     return 0;
 }
 
@@ -304,8 +316,10 @@ static int begin_undo(struct run *r, struct journal *j, const struct run_info *i
         r->start = undo_start(r, start, who);
         r->params = json_object_get(r->start, "params");
         r->trigger = json_object_get(r->start, "trigger");
-        rc = setup_same_settings(r, e);
+        rc = rebuild_registry(r, e);
     }
+    if (rc == 0)
+        rc = setup_same_settings(r, e);
     json_decref(start);
     if (rc == 0)
         rc = setup_vm(r, e);
@@ -334,26 +348,22 @@ int engine_undo(struct engine *n, int64_t id, const char *who, struct run **out,
         run_free(r);
         return rc;
     }
-    r->next = n->runs;
-    n->runs = r;
+    join(r, out);
     journal_start(r, &q);
     undo_begin(r);
-    *out = r;
     return 0;
 }
 
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e)
 {
-    struct run *r;
-    int rc = rebuild_run(n, from, id, true, &r, e);
+    struct run *r = run_empty(n);
+    int rc = rebuild_run(r, from, id, true, e);
 
     if (rc < 0) {
         run_free(r);
         return rc;
     }
-    r->next = n->runs;
-    n->runs = r;
-    *out = r;
+    join(r, out);
     return 0;
 }
 
@@ -361,6 +371,8 @@ void engine_leave(struct engine *n, bool now)
 {
     struct run *r;
 
+    if (n->tend)
+        tend_leave(n);
     for (r = n->runs; r; r = r->next) {
         r->leaving = true;
         if (now && r->phase != PHASE_SETTLED)
@@ -368,33 +380,57 @@ void engine_leave(struct engine *n, bool now)
     }
 }
 
+void engine_cancel_run(struct engine *n, int64_t id, const char *who)
+{
+    struct run *r;
+
+    for (r = n->runs; r && r->id != id; r = r->next)
+        continue;
+    if (!r || r->phase == PHASE_SETTLED || r->cancelled_by)
+        return;
+    r->cancelled_by = xstrdup(who);
+    if (r->phase == PHASE_LIVE)
+        run_cancel(r);
+}
+
 void engine_cancel(struct engine *n, const char *who)
 {
     struct run *r;
 
-    for (r = n->runs; r; r = r->next) {
-        if (r->phase == PHASE_SETTLED || r->cancelled_by)
-            continue;
-        r->cancelled_by = xstrdup(who);
-        if (r->phase == PHASE_LIVE)
-            run_cancel(r);
-    }
+    for (r = n->runs; r; r = r->next)
+        engine_cancel_run(n, r->id, who);
 }
 
-/* Everything that can move now, once. */
+static bool pump(struct run *r)
+{
+    watchdog_enter(r->engine->o.watchdog, r->id, r->line, NULL);
+    return run_pump(r);
+}
+
+/* Everything that can move now, once; of the runs that only compute the one that used least. */
 static bool move(struct engine *n)
 {
-    struct run *r;
+    struct run *r, *least = NULL;
     bool moved = false;
 
     if (n->o.writer)
         moved = writer_poll(n->o.writer) > 0;
-    if (n->o.registry)
-        moved |= registry_turn(n->o.registry);
+    moved |= rebuild_turn(n);
     for (r = n->runs; r; r = r->next) {
-        if (r->phase != PHASE_SETTLED)
-            moved |= run_pump(r);
+        if (r->phase != PHASE_SETTLED && r->preempted)
+            least = !least || r->spent_us < least->spent_us ? r : least;
+        else if (r->phase != PHASE_SETTLED)
+            moved |= pump(r);
+        if (n->o.evict_always && evict_wanted(r)) {
+            evict_in_place(r);
+            moved = true;
+        }
     }
+    if (least)
+        moved |= pump(least);
+    watchdog_enter(n->o.watchdog, 0, 0, NULL);
+    if (n->tend)
+        moved |= tend_turn(n);
     return moved;
 }
 
@@ -404,16 +440,19 @@ bool engine_turn(void *engine)
     struct host *h = n->o.host;
     struct run *r;
     bool moved = true, all_settled = true;
+    int64_t begun_us = n->o.slice_us ? clock_us() : 0;
     int i;
 
-    for (i = 0; i < MOVES_PER_TURN && moved; i++)
+    for (i = 0; i < MOVES_PER_TURN && moved && (!n->o.slice_us || clock_us() - begun_us < TURN_US); i++)
         moved = move(n);
+    watchdog_leave(n->o.watchdog);
     for (r = n->runs; r; r = r->next) {
         if (r->phase == PHASE_SETTLED)
             continue;
         run_flush_if_due(r);
         all_settled = all_settled && r->phase == PHASE_SETTLED;
     }
+    all_settled = all_settled && (!n->tend || tend_is_over(n));
     if (all_settled && n->o.stop_when_settled)
         h->ops->stop(h);
     return moved && !all_settled;

@@ -13,6 +13,7 @@
 #include "gate/people.h"
 #include "io/host.h"
 #include "journal/writer.h"
+#include "run/watchdog.h"
 
 struct engine;
 struct run;
@@ -23,6 +24,8 @@ struct engine_watch {
     void (*row)(void *ctx, const struct run *r, const struct row *row, bool replayed);
     /* The run is settled: ended, parked on a person, or left. */
     void (*settled)(void *ctx, const struct run *r);
+    /* engine_recover: a run of the journal cannot be taken up here, and why. */
+    void (*trouble)(void *ctx, int64_t run, const struct err *e);
     void *ctx;
 };
 
@@ -35,8 +38,12 @@ struct engine_options {
     struct people *people;          /* who can be asked; NULL = nobody */
     const char *state_dir;          /* of the halt file; NULL = none (test, replay) */
     struct engine_watch watch;
+    struct watchdog *watchdog;      /* is told which run the thread is at work for; NULL = nobody */
+    int slice_us;                   /* of Lua, before others have their turn, the one that used least first; 0 = runs go in
+                                     * their order, each as far as it comes (tests over virtual time) */
     bool stop_when_settled;         /* stop the host once every run is settled */
     int gc_mode;                    /* of run states: determinism tests */
+    bool evict_always;              /* a run is rebuilt from its journal whenever nothing of it is on its way: the same */
 };
 int engine_new(const struct engine_options *o, struct engine **out, struct err *e);
 void engine_free(struct engine *n);
@@ -62,10 +69,20 @@ int engine_resume(struct engine *n, int64_t id, const char *who, struct run **ou
 int engine_undo(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e);
 /* Replays a run from rows of `from`, never acting. The result is run_replay_result once settled. */
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e);
+/* From now on the engine executes every run of its journal: those that an owner executed when it died, and those that
+ * were left, are taken up; what waits is a row, and is rebuilt when it goes on. It is settled when all are. `died`: where
+ * the last owner died (watchdog_open), or NULL: that run gets a strike, and is set aside at the second in one place. */
+int engine_recover(struct engine *n, const char *who, const struct inside *died, struct err *e);
+/* A waiting run goes on now: somebody answered it, or wants to end it. Also where the engine has it already. */
+int engine_wake(struct engine *n, int64_t id, struct err *e);
+/* True if the run is in memory. */
+bool engine_has(const struct engine *n, int64_t id);
 /* Leaves every run at its next safe point (an effect in flight is awaited up to its deadline unless `now`). */
 void engine_leave(struct engine *n, bool now);
 /* Ends every run as cancelled, as soon as nothing of it is on its way, and puts back what it changed. */
 void engine_cancel(struct engine *n, const char *who);
+/* The same for one run that is in memory. */
+void engine_cancel_run(struct engine *n, int64_t id, const char *who);
 
 /* Facts about a run, for watchers and verbs. Borrowed. */
 int64_t run_id(const struct run *r);
@@ -80,6 +97,8 @@ int run_line(const struct run *r);                  /* of the gate call it is in
 size_t run_unknown_effects(const struct run *r);
 /* "" if the replay was equal, else the first difference in words. */
 const char *run_replay_difference(const struct run *r);
+/* ERR_DENIED if the settings of an instance are not those that the run started with. */
+int run_same_settings(struct run *r, struct err *e);
 size_t run_rows(const struct run *r);
 struct hash run_chain(const struct run *r);         /* over the rows so far (live: of what was appended) */
 size_t run_vm_bytes(const struct run *r);
@@ -88,7 +107,8 @@ size_t run_vm_bytes(const struct run *r);
 int outcome_exit_code(enum run_state state, const char *outcome, const char *reason, size_t unknown_effects);
 
 /* A person says what is true of an unknown effect. verdict: "applied", "absent" or "release" (ends the run as
- * escalated and frees its locks). effect_path NULL = the only unknown one. The journal must be owned by the caller. */
+ * escalated and frees its locks; one that has ended is only freed). effect_path NULL = the only unknown one. The journal
+ * must be owned by the caller. */
 int settle_effect(struct writer *w, struct host *host, int64_t run, const char *effect_path, const char *verdict,
                   const char *who, struct err *e);
 

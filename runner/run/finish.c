@@ -46,14 +46,28 @@ static void free_target(struct run *r, const struct effect *x)
     c->n = touched ? run_now(r) + r->book->cooldown_ms : 0;
 }
 
-static void plain_text(struct str json, struct buf *out)
+void run_verdict(struct run *r, bool holds, int64_t off_after)
 {
-    json_error_t error;
-    json_t *v = json_loadb(json.p, json.n, JSON_DECODE_ANY, &error);
+    struct change *c = run_change(r, CHANGE_VERDICT);
 
-    if (json_is_string(v))
-        buf_add(out, json_string_value(v), json_string_length(v));
-    json_decref(v);
+    c->runbook = run_keep(r, str_of(r->book->name));
+    c->n = holds;
+    c->seq = off_after;
+}
+
+/* A remedy that was sent and never proven, unless a person or policy is why. */
+static bool ends_unproven(const struct run *r, struct str outcome, const char *reason)
+{
+    return r->unproven && str_is(outcome, "escalated") && !policy_is_refusal(reason);
+}
+
+void run_end_payload(struct run *r, int line, struct str outcome, struct str reason, struct buf *out)
+{
+    struct buf b = BUF_INIT(KIB);
+
+    json_add_text(&b, reason);
+    buf_addf(out, "{\"line\":%d%s}", line, ends_unproven(r, outcome, buf_text(&b)) ? ",\"unverified\":true" : "");
+    buf_free(&b);
 }
 
 void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text)
@@ -64,7 +78,9 @@ void run_end_changes(struct run *r, struct str outcome, struct str reason, struc
 
     for (x = r->effects; x; x = x->next)
         free_target(r, x);
-    plain_text(reason, &b);
+    json_add_text(&b, reason);
+    if (ends_unproven(r, outcome, buf_text(&b)))
+        run_verdict(r, false, 0);
     c = run_change(r, CHANGE_RUN_END);
     c->outcome = run_keep(r, outcome);
     c->reason = run_keep(r, str_of(buf_text(&b)));
@@ -81,10 +97,10 @@ void run_end_consumed(struct run *r, const struct row *row)
     struct buf text = BUF_INIT(VALUE_BYTES_MAX);
 
     snprintf(r->outcome, sizeof(r->outcome), "%.*s", (int)row->name.n, row->name.p);
-    plain_text(json_slice(row->args, "reason"), &text);
+    json_add_text(&text, json_slice(row->args, "reason"));
     snprintf(r->reason, sizeof(r->reason), "%s", buf_text(&text));
     buf_reset(&text);
-    plain_text(json_slice(row->args, "text"), &text);
+    json_add_text(&text, json_slice(row->args, "text"));
     free(r->text);
     r->text = buf_take(&text, NULL);
     r->ended = true;
@@ -214,8 +230,8 @@ bool finish_takes_over(struct run *r, struct str outcome, struct str reason, str
     if (!next_to_undo(r))
         return false;
     snprintf(name, sizeof(name), "%.*s", (int)outcome.n, outcome.p);
-    plain_text(reason, &why);
-    plain_text(text, &words);
+    json_add_text(&why, reason);
+    json_add_text(&words, text);
     decide(r, name, buf_text(&why), buf_text(&words));
     buf_free(&why);
     buf_free(&words);
@@ -264,13 +280,16 @@ void finish_end_args(struct run *r, struct buf *out)
 static void end_by_host(struct run *r)
 {
     struct buf args = BUF_INIT(64 * KIB);
-    char line[40];
+    struct buf payload = BUF_INIT(KIB);
 
     finish_end_args(r, &args);
     run_end_changes(r, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
                     json_slice((struct str){args.data, args.len}, "text"));
-    snprintf(line, sizeof(line), "{\"line\":%d}", r->finish.line);
-    run_row(r, NULL, NULL, ROW_END, str_of(r->finish.outcome), (struct str){args.data, args.len}, str_of(line));
+    run_end_payload(r, r->finish.line, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
+                    &payload);
+    run_row(r, NULL, NULL, ROW_END, str_of(r->finish.outcome), (struct str){args.data, args.len},
+            (struct str){payload.data, payload.len});
+    buf_free(&payload);
     buf_free(&args);
 }
 
@@ -280,8 +299,8 @@ void finish_announced(struct run *r, const struct row *row)
     char outcome[24];
 
     snprintf(outcome, sizeof(outcome), "%.*s", (int)row->name.n, row->name.p);
-    plain_text(json_slice(row->args, "reason"), &reason);
-    plain_text(json_slice(row->args, "text"), &text);
+    json_add_text(&reason, json_slice(row->args, "reason"));
+    json_add_text(&text, json_slice(row->args, "text"));
     decide(r, outcome, buf_text(&reason), buf_text(&text));
     r->ending = r->finish.announced = true;
     r->finish.everything = strcmp(outcome, "cancelled") == 0 || r->undoes;
@@ -454,6 +473,7 @@ static void escalate_after(void *ctx)
     c = run_change(r, CHANGE_ESCALATION);
     c->text = run_keep(r, STR("the run goes on longer than escalate.after"));
     c->n = 1;
+    r->escalation_open = true;
     run_row(r, NULL, NULL, ROW_ESCALATION, STR("opened"), STR(""), (struct str){payload.data, payload.len});
     buf_free(&payload);
 }

@@ -36,6 +36,7 @@ struct life {
     bool busy;                      /* a question, timer or commit is in flight */
     struct host_op *timer;
     char verdict[16], settled_by[128];
+    const struct may *permit;       /* the entry that permits it, from the look right before the intent */
     const char *refused;            /* a RESULT that policy forced carries the refusal's name */
 };
 
@@ -65,6 +66,13 @@ void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, 
 /* The answer as JSON, or an object with unknown = "error". Owned. */
 json_t *life_answer(struct str answer);
 void life_wait(struct part *p, int64_t ms, void (*fn)(void *part));
+
+/* guards.c: what must hold inside of the transaction of an intent; approval: "" or the path of the ASK that it uses up.
+ * Texts live as long as the run's pending batch. */
+#define GUARDS_MAX (10 + BUDGETS_MAX)
+size_t intent_guards(struct part *p, const char *approval, struct guard *g);
+/* Why such a guard does not hold, and who can do what. */
+void guard_words(struct part *p, const char *refusal, struct buf *why);
 
 /* True if a request of this effect may be on its way. */
 bool life_is_sending(const struct part *p);

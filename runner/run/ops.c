@@ -9,21 +9,38 @@
 
 #include <stdio.h>
 
+/* " (line 12)" of the call that was recorded, or "" where the row does not say. */
+static const char *recorded_line(const struct row *row, char out[32])
+{
+    int64_t line = json_slice_int(row->payload, "line", 0);
+
+    out[0] = '\0';
+    if (line > 0)
+        snprintf(out, 32, " (line %lld)", (long long)line);
+    return out;
+}
+
 int op_unexpected(struct call *c, const struct row *row, struct err *e)
 {
-    return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s where the code asks for '%s'", c->path,
-                   c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, c->op->name);
+    char line[32];
+
+    return err_set(e, ERR_CORRUPT, "row %lld at %s%s is %s %.*s where the code asks for '%s' in line %d", (long long)row->seq,
+                   c->path, recorded_line(row, line), row_kind_name(row->kind), (int)row->name.n, row->name.p, c->op->name,
+                   c->line);
 }
 
 int op_same_call(struct call *c, const struct part *p, const struct row *row, enum row_kind kind, struct err *e)
 {
+    char line[32];
+
     if (row->kind != kind)
         return op_unexpected(c, row, e);
     if (hash_eq(&row->args_hash, &p->hash) && str_eq(row->name, p->name) && str_eq(row->args, p->args))
         return 0;
-    return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %.*s with %.*s, the code asks for %.*s with %.*s",
-                   c->path, c->line, (int)row->name.n, row->name.p, (int)(row->args.n > 200 ? 200 : row->args.n),
-                   row->args.p, (int)p->name.n, p->name.p, (int)(p->args.n > 200 ? 200 : p->args.n), p->args.p);
+    return err_set(e, ERR_CORRUPT, "row %lld at %s%s is %.*s with %.*s, the code asks in line %d for %.*s with %.*s",
+                   (long long)row->seq, c->path, recorded_line(row, line), (int)row->name.n, row->name.p,
+                   (int)(row->args.n > 200 ? 200 : row->args.n), row->args.p, c->line, (int)p->name.n, p->name.p,
+                   (int)(p->args.n > 200 ? 200 : p->args.n), p->args.p);
 }
 
 /* {"line":N} */
@@ -215,6 +232,14 @@ static void timer_live(struct call *c)
         run_fail(r, &e);
 }
 
+static int64_t timer_wakes(const struct call *c)
+{
+    struct run *r = c->run;
+    int64_t due = timer_due(c), end = run_now(r) + run_time_left(r) + 1;
+
+    return !c->timer ? -1 : !r->questions && end < due ? end : due;
+}
+
 static int timer_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     return timed_row(c, p, row, ROW_TIMER, e);
@@ -249,19 +274,34 @@ static int skip_row(struct call *c, struct part *p, const struct row *row, struc
 /* verify: the verdict on a remedy settles its effects' states */
 static void verify_live(struct call *c)
 {
-    one_row(c, ROW_VERIFY);
+    const struct engine_options *o = engine_opts(c->run->engine);
+    struct part *p = &c->parts[0];
+    char payload[80];
+
+    if (!c->run->unproven) {        /* of a change for a while: nothing is proven by it */
+        one_row(c, ROW_VERIFY);
+        return;
+    }
+    snprintf(payload, sizeof(payload), "{\"line\":%d,\"off_after\":%lld}", c->line,
+             (long long)(o->config && o->state_dir ? o->config->off_after : OFF_AFTER));
+    run_row(c->run, c, p, ROW_VERIFY, p->name, p->args, str_of(payload));
 }
 
 static int verify_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     struct run *r = c->run;
     json_t *args = NULL, *path;
+    int64_t off_after;
     size_t i;
     bool holds;
 
     if (json_read(row->args, &args, e) < 0)
         return e->code;
     holds = strcmp(json_get_string(args, "verdict", ""), "holds") == 0;
+    off_after = json_slice_int(row->payload, "off_after", 0);
+    if (off_after && r->phase == PHASE_LIVE)
+        run_verdict(r, holds, off_after);
+    r->unproven = false;
     json_array_foreach(json_object_get(args, "effects"), i, path) {
         struct effect *x = effect_find(r, json_string_value(path));
         struct change *change;
@@ -294,6 +334,7 @@ static void end_live(struct call *c)
     struct run *r = c->run;
     struct part *p = &c->parts[0];
     struct str reason = json_slice(p->args, "reason"), text = json_slice(p->args, "text");
+    struct buf payload = BUF_INIT(KIB);
 
     if (r->finish.text)
         return;
@@ -304,7 +345,9 @@ static void end_live(struct call *c)
     if (finish_takes_over(r, p->name, reason, text))
         return;
     run_end_changes(r, p->name, reason, text);
-    one_row(c, ROW_END);
+    run_end_payload(r, c->line, p->name, reason, &payload);
+    run_row(r, c, p, ROW_END, p->name, p->args, (struct str){payload.data, payload.len});
+    buf_free(&payload);
 }
 
 static int end_row(struct call *c, struct part *p, const struct row *row, struct err *e)
@@ -322,6 +365,12 @@ static int end_row(struct call *c, struct part *p, const struct row *row, struct
 static void never_live(struct call *c)
 {
     (void)c;
+}
+
+static int64_t never_wakes(const struct call *c)
+{
+    (void)c;
+    return NEVER_MS;
 }
 
 static int never_row(struct call *c, struct part *p, const struct row *row, struct err *e)
@@ -383,13 +432,13 @@ static const struct op ops[] = {
     {.name = "verify", .live = verify_live, .row = verify_row},
     {.name = "skip", .live = skip_live, .row = skip_row},
     {.name = "wait", .live = wait_live, .row = wait_row},
-    {.name = "timer", .live = timer_live, .row = timer_row},
+    {.name = "timer", .live = timer_live, .row = timer_row, .wakes = timer_wakes},
     {.name = "record", .live = note_live, .row = note_row},
     {.name = "verdict", .live = verdict_live, .row = verdict_row},
     {.name = "cause", .live = cause_live, .row = cause_row},
-    {.name = "ask", .begin = ask_begin, .live = ask_live, .row = ask_row, .drop = ask_drop},
+    {.name = "ask", .begin = ask_begin, .live = ask_live, .row = ask_row, .drop = ask_drop, .wakes = ask_wakes},
     {.name = "notify", .live = notify_live, .row = notify_row},
-    {.name = "never", .live = never_live, .row = never_row},
+    {.name = "never", .live = never_live, .row = never_row, .wakes = never_wakes},
     {.name = "end", .begin = end_begin, .live = end_live, .row = end_row},
 };
 

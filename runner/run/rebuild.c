@@ -95,11 +95,88 @@ int rebuild_sources(struct run *r, struct journal *from, const char *bundle, str
 {
     int rc = load_bundle(r, from, bundle, e);
 
-    if (rc == 0)
-        rc = load_book(r, e);
-    if (rc == 0)
-        registry_pin(r->registry, r->bundle);
-    return rc;
+    return rc == 0 ? load_book(r, e) : rc;
+}
+
+struct registries {
+    struct registry *registry;
+    struct registries *next;
+};
+
+/* Loads what the run uses, from its bundle where it is not loaded yet. True if it is all of the bundle's texts. */
+static bool serves(struct run *r, struct registry *registry)
+{
+    json_t *use;
+    size_t i, k;
+    bool same = true;
+
+    registry_pin(registry, r->bundle);
+    json_array_foreach(json_object_get(r->start, "uses"), i, use) {
+        const struct plugin_source *s;
+        const json_t *declared;
+        const char *plugin;
+        struct err e = {0};
+        size_t n;
+
+        if (registry_describe(registry, json_get_string(use, "instance", ""), json_get_string(use, "plugin", NULL), &declared,
+                              &e) < 0 ||
+            registry_sources(registry, json_get_string(use, "instance", ""), &plugin, &s, &n, &e) < 0)
+            continue;       /* setup_vm says why */
+        for (k = 0; k < n; k++)
+            same = same && str_eq(bundle_get(r->bundle, s[k].path), s[k].text);
+    }
+    registry_pin(registry, NULL);
+    return same;
+}
+
+/* The plugins as the run's bundle has them: runs of several releases of a plugin each have their own. */
+int rebuild_registry(struct run *r, struct err *e)
+{
+    struct engine *n = r->engine;
+    struct registries *x;
+    int rc;
+
+    r->registry = n->o.registry;
+    if (serves(r, r->registry))
+        return 0;
+    for (x = n->more; x; x = x->next) {
+        r->registry = x->registry;
+        if (serves(r, x->registry))
+            return 0;
+    }
+    x = xcalloc(1, sizeof(*x));
+    rc = registry_like(n->o.registry, &x->registry, e);
+    if (rc < 0) {
+        free(x);
+        return rc;
+    }
+    x->next = n->more;
+    n->more = x;
+    r->registry = x->registry;
+    serves(r, x->registry);
+    return 0;
+}
+
+bool rebuild_turn(struct engine *n)
+{
+    struct registries *x;
+    bool moved = n->o.registry && registry_turn(n->o.registry);
+
+    for (x = n->more; x; x = x->next)
+        moved |= registry_turn(x->registry);
+    return moved;
+}
+
+void rebuild_free(struct engine *n)
+{
+    struct registries *x, *next;
+
+    for (x = n->more; x; x = next) {
+        next = x->next;
+        registry_free(x->registry);
+        free(x);
+    }
+    n->more = NULL;
 }
 
 static int load_start(struct run *r, struct err *e)
@@ -135,20 +212,25 @@ static int check_chain(const struct run *r, const struct run_info *info, struct 
     return 0;
 }
 
-int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e)
+struct run *run_empty(struct engine *n)
 {
     struct run *r = xcalloc(1, sizeof(*r));
-    struct host *h = engine_host(n);
+
+    r->engine = n;
+    r->registry = n->o.registry;
+    return r;
+}
+
+int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_only, struct err *e)
+{
+    struct host *h = engine_host(r->engine);
     struct run_info info = {0};
     struct err changed = {0};
     int rc;
 
-    r->engine = n;
-    r->registry = engine_opts(n)->registry;
     r->replay_only = replay_only;
     r->phase = PHASE_REPLAY;
     r->recorded.arena = arena_new();
-    *out = r;
     rc = from->ops->get_run(from, id, &info, e);
     if (rc == 0) {
         r->id = id;
@@ -167,6 +249,8 @@ int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_
         rc = check_chain(r, &info, e);
     if (rc == 0)
         rc = load_start(r, e);
+    if (rc == 0)
+        rc = rebuild_registry(r, e);
     if (rc == 0 && json_object_get(r->start, "undoes"))
         rc = undo_seed(r, from, json_get_int(r->start, "undoes", 0), e);
     r->base_at = h->ops->wall_ms(h);

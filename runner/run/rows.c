@@ -88,7 +88,7 @@ static struct row *new_row(struct run *r, struct str path, struct part *p, enum 
         b->cap_rows = b->cap_rows ? 2 * b->cap_rows : 16;
         b->rows = xrealloc(b->rows, b->cap_rows * sizeof(*b->rows));
     }
-    if (b->nrows == 0)
+    if (b->nrows == 0 && b->nchanges == 0)
         b->since = h->ops->mono_ms(h);
     row = &b->rows[b->nrows++];
     *row = (struct row){.seq = r->next_seq++, .epoch = r->epoch, .kind = kind, .at = run_now(r)};
@@ -110,7 +110,7 @@ int run_consume(struct run *r, struct call *c, struct part *p, const struct row 
     if (row->at > r->last_at)
         r->last_at = row->at;
     r->rows_total++;
-    r->chain = journal_chain(&r->chain, row);
+    r->chain = replayed ? row->chain : journal_chain(&r->chain, row);  /* rebuild_run has looked whether it is right */
     vm_set_now(r->vm, r->last_at);
     if (o->watch.row)
         o->watch.row(o->watch.ctx, r, row, replayed);
@@ -145,9 +145,12 @@ int run_row_conditional(struct run *r, struct part *p, enum row_kind kind, struc
 struct change *run_change(struct run *r, enum change_kind kind)
 {
     struct batch *b = &r->pending;
+    struct host *h = engine_host(r->engine);
 
     if (!b->arena)
         b->arena = arena_new();
+    if (b->nrows == 0 && b->nchanges == 0)
+        b->since = h->ops->mono_ms(h);
     if (b->nchanges == b->cap_changes) {
         b->cap_changes = b->cap_changes ? 2 * b->cap_changes : 8;
         b->changes = xrealloc(b->changes, b->cap_changes * sizeof(*b->changes));
@@ -273,6 +276,7 @@ static void flushed(void *ctx, const struct journal_item *item, const struct err
     struct run *r = ctx;
     struct err fenced = {0};
 
+    r->flushes--;
     if (e) {
         engine_fatal(r->engine, e);
     } else if (item->result != ITEM_COMMITTED) {
@@ -304,15 +308,35 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
     b->done = done;
     b->ctx = ctx;
     b->conditional_changes = conditional_changes;
-    b->nguards = nguards;
-    if (nguards)
-        memcpy(b->guards, guards, nguards * sizeof(*guards));
     item = item_of(r, &b->batch);
-    item.guards = b->guards;
+    item.guards = guards;
     item.nguards = nguards;
     if (writer_submit(engine_opts(r->engine)->writer, &item, committed, r, &e) < 0)
         engine_fatal(r->engine, &e);
     return true;
+}
+
+/* Looks and pauses can be made again; what else a row says is synced. */
+static bool is_soft(const struct batch *b)
+{
+    size_t i;
+
+    for (i = 0; i < b->nrows; i++) {
+        if (b->rows[i].kind != ROW_OBS && b->rows[i].kind != ROW_TIMER)
+            return false;
+    }
+    return true;
+}
+
+void run_submit(struct run *r, writer_done_fn done, void *ctx)
+{
+    struct journal_item item = item_of(r, &r->pending);
+    struct err e = {0};
+
+    item.soft = is_soft(&r->pending);
+    if (writer_submit(engine_opts(r->engine)->writer, &item, done, ctx, &e) < 0)
+        engine_fatal(r->engine, &e);
+    batch_reset(&r->pending);
 }
 
 static void flush_time(void *ctx)
@@ -320,22 +344,26 @@ static void flush_time(void *ctx)
     ((struct run *)ctx)->flush_timer = NULL;    /* the turn that follows looks */
 }
 
+void run_flush_now(struct run *r)
+{
+    if (r->replay_only || r->barrier.active || (r->pending.nrows == 0 && r->pending.nchanges == 0))
+        return;
+    r->flushes++;
+    run_submit(r, flushed, r);
+}
+
 void run_flush_if_due(struct run *r)
 {
     struct host *h = engine_host(r->engine);
     int64_t left = r->pending.since + FLUSH_AFTER_MS - h->ops->mono_ms(h);
-    struct journal_item item;
     struct err e = {0};
 
-    if (r->replay_only || r->barrier.active || r->pending.nrows == 0)
+    if (r->replay_only || r->barrier.active || (r->pending.nrows == 0 && r->pending.nchanges == 0))
         return;
     if (left > 0) {
         if (!r->flush_timer && h->ops->timer(h, left, flush_time, r, &r->flush_timer, &e) < 0)
             run_fail(r, &e);
         return;
     }
-    item = item_of(r, &r->pending);
-    if (writer_submit(engine_opts(r->engine)->writer, &item, flushed, r, &e) < 0)
-        engine_fatal(r->engine, &e);
-    batch_reset(&r->pending);
+    run_flush_now(r);
 }

@@ -11,9 +11,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Steps of Lua or of replay in one turn of the loop. */
 #define STEPS_PER_TURN 256
+
+int64_t clock_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 void run_diverged(struct run *r, const char *fmt, ...)
 {
@@ -167,6 +176,7 @@ static void on_event(struct run *r, const struct vm_event *ev)
     struct err e = {0};
     json_t *value = NULL;
 
+    effect_heard(r, ev->branch);
     switch (ev->outcome) {
     case VM_PARKED:
         if (call_begin(r, &ev->request, &e) < 0)
@@ -213,9 +223,24 @@ static void end_elsewhere(struct run *r)
     buf_free(&more);
 }
 
+/* In the order in which they were made, the oldest first: so timers for one moment fire in the order that they had. */
+static void calls_live(struct run *r)
+{
+    struct call *c, **list;
+    size_t n = 0, i;
+
+    for (c = r->calls; c; c = c->next)
+        n++;
+    list = xcalloc(n + 1, sizeof(struct call *));
+    for (i = n, c = r->calls; c; c = c->next)
+        list[--i] = c;
+    for (i = 0; i < n && r->phase == PHASE_LIVE; i++)
+        list[i]->op->live(list[i]);
+    free(list);
+}
+
 static void take_up_live(struct run *r)
 {
-    struct call *c, *next;
 
     r->phase = PHASE_LIVE;
     if (r->elsewhere) {
@@ -228,10 +253,7 @@ static void take_up_live(struct run *r)
         run_cancel(r);
     run_arm_escalation(r);
     run_arm_temporary(r);
-    for (c = r->calls; c && r->phase == PHASE_LIVE; c = next) {
-        next = c->next;
-        c->op->live(c);
-    }
+    calls_live(r);
 }
 
 /* The call that a row belongs to. An undo that the host made when the run ended begins with its first row. */
@@ -248,6 +270,12 @@ static struct call *call_of(struct run *r, const struct row *row, struct part **
     return x && finish_undo(r, x, e) == 0 ? call_find(r, row->path, p) : NULL;
 }
 
+/* A person ended the run, whatever it was coming to. */
+static bool is_released(const struct row *row)
+{
+    return json_slice(row->payload, "released_by").n > 0 && str_is(row->name, "escalated");
+}
+
 /* An END that the host wrote: if the code already came to another one, the journal contradicts it. */
 static void replay_end(struct run *r, const struct row *row)
 {
@@ -255,7 +283,8 @@ static void replay_end(struct run *r, const struct row *row)
 
     if (r->finish.text)
         finish_end_args(r, &args);
-    if (r->finish.text && (!str_is(row->name, r->finish.outcome) || !str_eq(row->args, (struct str){args.data, args.len})))
+    if (r->finish.text && !is_released(row) &&
+        (!str_is(row->name, r->finish.outcome) || !str_eq(row->args, (struct str){args.data, args.len})))
         run_diverged(r, "row %lld is END %.*s with %.*s where the run ends %s with %s", (long long)row->seq,
                      (int)row->name.n, row->name.p, (int)(row->args.n > 250 ? 250 : row->args.n), row->args.p,
                      r->finish.outcome, buf_text(&args));
@@ -306,6 +335,7 @@ static bool step(struct run *r)
     if (r->phase == PHASE_REPLAY && r->recorded.cursor == 0 && replay_next(r))
         return true;
     rc = r->ending ? 0 : vm_step(r->vm, &ev);
+    r->preempted = rc == 2;
     if (rc == 1)
         on_event(r, &ev);
     if (rc != 0)
@@ -321,17 +351,32 @@ static bool step(struct run *r)
     return true;
 }
 
+/* True if it has had its slice: others come first, and it goes on when it is the one that used least. */
+static bool slice_is_over(struct run *r, int step, int64_t begun_us)
+{
+    int slice_us = engine_opts(r->engine)->slice_us;
+
+    r->preempted = slice_us > 0 && (r->preempted || (step % 8 == 7 && clock_us() - begun_us >= slice_us));
+    return r->preempted;
+}
+
 bool run_pump(struct run *r)
 {
+    int64_t begun_us = clock_us();
     int i;
 
     for (i = 0; i < STEPS_PER_TURN && r->phase != PHASE_SETTLED; i++) {
-        if (!step(r))
+        if (!step(r) || slice_is_over(r, i, begun_us))
             break;
+        if (r->engine->o.evict_always && evict_wanted(r))
+            return true;
     }
+    if (i == 0)
+        r->preempted = false;
+    r->spent_us += clock_us() - begun_us;
     if (r->ended && r->phase == PHASE_REPLAY)
         run_settle_phase(r);
     if (r->phase != PHASE_SETTLED)
         run_after_barrier(r);
-    return i > 0;
+    return i > 0 || r->preempted;
 }

@@ -26,7 +26,12 @@ struct op {
     int (*row)(struct call *c, struct part *p, const struct row *row, struct err *e);
     /* Lets go of timers and questions. May be NULL. */
     void (*drop)(struct call *c);
+    /* When it goes on by itself (run time) if nobody does anything; NEVER_MS = it does not; -1 = something of it is on
+     * its way. A run whose calls all only wait can be evicted. NULL = always on its way. */
+    int64_t (*wakes)(const struct call *c);
 };
+#define NEVER_MS INT64_MAX
+
 const struct op *op_find(struct str name);
 /* What a row may not be here: says both, the call and the recorded row. */
 int op_unexpected(struct call *c, const struct row *row, struct err *e);
@@ -77,7 +82,9 @@ struct effect {
     enum effect_state state;
     int64_t intent_seq;
     int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
-    bool temporary, undo_tried;
+    bool temporary;
+    bool undo_tried;                /* and the code has heard what came of it, or nobody will try again */
+    uint32_t undo_telling;          /* the branch that is to hear it next, 0 = none */
     bool is_undo;                   /* of another effect */
     struct effect *next;
 };
@@ -108,12 +115,19 @@ struct batch {                      /* rows and changes that wait for a commit *
 struct barrier {                    /* a guarded or awaited commit; one at a time per run */
     bool active;
     struct batch batch;
-    struct guard guards[8];
-    size_t nguards;
     /* refusal NULL = durable. On a refusal the batch's last row has not happened. */
     void (*done)(struct run *r, void *ctx, const struct row *last, const char *refusal);
     void *ctx;
     size_t conditional_changes;     /* the last so many changes belong to the last row, and fall with it */
+};
+
+/* What the engine's files share. */
+struct engine {
+    struct engine_options o;
+    struct run *runs;
+    struct err failure;
+    struct registries *more;        /* for runs whose plugins' texts are not those of o.registry (rebuild.c) */
+    struct tend *tend;              /* it executes every run of the journal (tend.c); NULL = only those it was given */
 };
 
 enum run_phase { PHASE_REPLAY, PHASE_LIVE, PHASE_SETTLED };
@@ -139,6 +153,11 @@ struct finish {
 struct run {
     struct engine *engine;
     struct run *next;
+    bool held;                      /* somebody outside has the pointer: it stays where it is until the engine goes */
+    int flushes;                    /* commits in flight that nobody waits for */
+    int line;                       /* of its latest gate call */
+    int64_t spent_us;               /* of the loop thread's time */
+    bool preempted;                 /* its Lua was at work when its slice was over */
     int64_t id, epoch, next_seq, last_at, started_at, base_mono, base_at;
     char uuid[40];
     struct runbook *book;
@@ -162,6 +181,7 @@ struct run {
     struct track *tracks;           /* of the branches */
     uint32_t main_branch;
     int64_t remedies_seen;
+    bool unproven;                  /* a remedy was intended, and there is no verdict on it yet */
     int64_t waited_ms, waiting_since;   /* for people: not counted by limits.time */
     int questions;                  /* open ones */
     struct approval *approvals;
@@ -191,6 +211,10 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
                 void (*done)(struct run *, void *, const struct row *, const char *), void *ctx);
 /* Rows do not wait long for a barrier: others want to see them. */
 void run_flush_if_due(struct run *r);
+/* At once: a row that must not be lost to a power cut that comes soon. Behind a barrier that is in flight it waits. */
+void run_flush_now(struct run *r);
+/* Submits what is pending as an item that no row waits for; `done` gets ctx. */
+void run_submit(struct run *r, writer_done_fn done, void *ctx);
 /* Hands one row to whoever it belongs to, live or recorded, and keeps time and chain. */
 int run_consume(struct run *r, struct call *c, struct part *p, const struct row *row, bool replayed);
 int64_t run_now(struct run *r);                          /* Unix ms; never steps back within a run */
@@ -222,6 +246,10 @@ bool run_out_of_time(struct run *r);
 int64_t run_time_left(struct run *r);                   /* ms of limits.time; negative = it is over */
 /* Live: what goes with an END row: state, locks kept or freed, escalation. */
 void run_end_changes(struct run *r, struct str outcome, struct str reason, struct str text);
+/* The payload of that END row: its line, and whether a remedy that nobody stopped proved nothing. */
+void run_end_payload(struct run *r, int line, struct str outcome, struct str reason, struct buf *out);
+/* The verdict on a remedy: so many in a row that do not help turn the runbook off. */
+void run_verdict(struct run *r, bool holds, int64_t off_after);
 /* Parks the run until a person settles the effect of p. */
 void run_park(struct run *r, struct part *p, const char *why);
 /* True while an effect is on its way: leaving waits for its answer. */
@@ -256,6 +284,7 @@ void run_arm_escalation(struct run *r);
 void run_fail(struct run *r, const struct err *e);
 void run_diverged(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void run_settle_phase(struct run *r);
+int64_t clock_us(void);             /* of the machine: what work costs, never what a run sees */
 bool run_pump(struct run *r);       /* true if there is more to do at once */
 /* The path of the branch's next call. */
 void run_next_path(struct run *r, uint32_t branch, char *out, size_t size);
@@ -272,9 +301,14 @@ int setup_vm(struct run *r, struct err *e);
 int setup_same_settings(struct run *r, struct err *e);
 
 /* rebuild.c: a run from its journal */
-/* Its bundle and runbook, and the plugins' texts out of it. */
+/* Its bundle and runbook; then, with its START, the plugins as the bundle has them. */
 int rebuild_sources(struct run *r, struct journal *from, const char *bundle, struct err *e);
-int rebuild_run(struct engine *n, struct journal *from, int64_t id, bool replay_only, struct run **out, struct err *e);
+int rebuild_registry(struct run *r, struct err *e);
+/* An empty run; rebuild_run fills it, run_deinit empties it again but for its place in the engine. */
+struct run *run_empty(struct engine *n);
+int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_only, struct err *e);
+void rebuild_free(struct engine *n);
+bool rebuild_turn(struct engine *n);        /* of the plugins behind o.registry and the others */
 
 /* undo.c: a run that puts back what run `undoes` changed */
 /* Takes the effects of an ended run as r's own. */
@@ -290,6 +324,12 @@ void undo_begin(struct run *r);
 /* effect.c */
 struct effect *effect_find(struct run *r, const char *path);
 struct effect *effect_add(struct run *r, const char *path);
+void effect_free(struct effect *x);
+/* `by`, an effect or an undo, has been applied: what else the run changed of its target is looked for, when it is undone,
+ * as `by` left it. Only where `by` found it as it was left: what somebody else did in between is still seen. */
+void effect_follow(struct run *r, const struct effect *by);
+/* The branch goes on: it has heard what it was told. */
+void effect_heard(struct run *r, uint32_t branch);
 void effect_free_all(struct run *r);
 void life_free(struct part *p);
 int op_apply_begin(struct call *c, struct err *e);
@@ -319,7 +359,29 @@ int op_plan_begin(struct call *c, struct err *e);
 void op_plan_live(struct call *c);
 int op_plan_row(struct call *c, struct part *p, const struct row *row, struct err *e);
 
+/* evict.c: a run that only waits is a row, and is rebuilt from its journal when it goes on */
+/* Nothing of it is on its way. *wake: when it goes on by itself, run time, or NEVER_MS. */
+bool evict_possible(struct run *r, int64_t *wake);
+/* True if rows came since it was rebuilt, and nothing of it is on its way: o.evict_always wants it rebuilt now. */
+bool evict_wanted(struct run *r);
+/* Rebuilds it where it is. */
+void evict_in_place(struct run *r);
+
+/* tend.c: the engine executes every run of the journal */
+/* Evicts what waits, wakes what is due, takes up what is left to take up, lets go of what is settled. True if something
+ * moved. */
+bool tend_turn(struct engine *n);
+bool tend_is_over(const struct engine *n);
+void tend_leave(struct engine *n);
+void tend_free(struct engine *n);
+
 /* engine.c */
+/* The run is ours from here on: a new epoch fences whoever had it. */
+int run_take_over(struct run *r, const char *who, struct err *e);
+/* The process died at work for the run: a strike, or at the second in one place it is set aside, and *e says so. */
+int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e);
+void run_deinit(struct run *r);
+void run_free(struct run *r);
 struct host *engine_host(const struct engine *n);
 const struct engine_options *engine_opts(const struct engine *n);
 /* The effect of a part on "instance:target" as policy sees it; the operator's `allow` counts where something acts (not in

@@ -69,9 +69,23 @@ void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, 
              str_of(buf_text(&l->target)), l->timeout_ms, done);
 }
 
+static void change_effect(struct run *r, const struct effect *x, int64_t result_seq)
+{
+    struct change *c = run_change(r, CHANGE_EFFECT_STATE);
+
+    c->path = run_keep(r, str_of(x->path));
+    c->effect_state = x->state;
+    c->seq = result_seq;
+}
+
 static void refuse(struct part *p, const char *refusal, const char *why)
 {
+    struct run *r = p->call->run;
+    struct effect *x = p->life->effect;     /* of an earlier attempt, which is known to be absent; the row ends the call */
+
     life_row(p, ROW_REFUSED, refusal, json_pack("{s:s s:s}", "target", buf_text(&p->life->target), "why", why));
+    if (x)
+        change_effect(r, x, 0);
 }
 
 /* What the gate decides just before the intent, in the order of DESIGN section 6. */
@@ -80,6 +94,7 @@ static const char *refusal_now(struct part *p, struct buf *why)
     struct run *r = p->call->run;
     struct life *l = p->life;
     struct policy_effect x = part_policy(p, l->args, l->declared, buf_text(&l->target));
+    struct host *h = engine_host(r->engine);
     struct str *touched;
     const char *refusal;
 
@@ -97,20 +112,35 @@ static const char *refusal_now(struct part *p, struct buf *why)
     }
     x.ntouched = part_touched(p, false, &touched);
     x.touched = touched;
+    x.permit = &l->permit;
     refusal = policy_refuses(r->book, r->params, &x, why);
     free(touched);
+    if (!refusal)       /* calendars and the age of alerts go by the wall's clock */
+        refusal = policy_refuses_now(x.config, r->book->name, buf_text(&l->target), r->trigger, h->ops->wall_ms(h), why);
     if (refusal)
         return refusal;
+    if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
+        buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
+        return "over_budget";
+    }
     if (policy_needs_approval(&x) &&
         !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to)) {
         buf_addf(why, "%s, and nobody approved it", policy_needs_approval(&x));
         return "needs_approval";
     }
-    if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
-        buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
-        return "over_budget";
-    }
     return NULL;
+}
+
+/* Nothing is to be sent. The row ends the call, and what it would have undone is undone. */
+static void skip(struct part *p, const char *outcome, const json_t *state, const char *why)
+{
+    struct run *r = p->call->run;
+    struct effect *undone = p->life->undo_of;
+
+    life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O* s:s* s:s}", "outcome", outcome, "state", state, "undo_of",
+                                          undone ? undone->path : NULL, "why", why));
+    if (undone)
+        change_effect(r, undone, 0);
 }
 
 static void looked(void *part, struct str answer)
@@ -126,8 +156,7 @@ static void looked(void *part, struct str answer)
     else if (!state)
         refuse(p, "no_data", json_get_string(a, "why", "the state of the target cannot be read"));
     else if (strcmp(verdict, "applied") == 0)
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:O s:s* s:s}", "outcome", "already", "state", state, "undo_of",
-                                              l->undo_of ? l->undo_of->path : NULL, "why", "already so"));
+        skip(p, "already", state, "already so");
     else if (strcmp(verdict, "moved") == 0)
         life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
                                                "somebody else changed the target since the plan; nothing was sent"));
@@ -155,8 +184,7 @@ void life_look(struct part *p)
     if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
         return;
     if (l->undo_of && strcmp(json_get_string(l->declared, "undo", ""), "not needed") == 0) {
-        life_row(p, ROW_SKIP, NULL, json_pack("{s:s s:s s:s}", "outcome", "not_needed", "undo_of", l->undo_of->path, "why",
-                                              "needs no undo"));
+        skip(p, "not_needed", NULL, "needs no undo");
         return;
     }
     refusal = refusal_now(p, &why);
@@ -169,20 +197,12 @@ void life_look(struct part *p)
     buf_free(&why);
 }
 
-static void change_effect(struct run *r, const struct effect *x, int64_t result_seq)
-{
-    struct change *c = run_change(r, CHANGE_EFFECT_STATE);
-
-    c->path = run_keep(r, str_of(x->path));
-    c->effect_state = x->state;
-    c->seq = result_seq;
-}
-
 void life_result(struct part *p, const char *outcome, const char *how, const json_t *state, const char *why)
 {
     struct run *r = p->call->run;
     struct life *l = p->life;
     struct effect *x = l->effect, *undone = l->undo_of;
+    bool at_once = strcmp(l->kind, "never_twice") == 0;
     int64_t seq = r->next_seq;
     json_t *payload = json_pack("{s:s s:i s:s s:O?}", "how", how, "line", p->call->line, "outcome", outcome, "state",
                                 state);
@@ -196,6 +216,8 @@ void life_result(struct part *p, const char *outcome, const char *how, const jso
     change_effect(r, x, seq);
     if (undone && undone->state == EFFECT_UNDONE)
         change_effect(r, undone, 0);
+    if (at_once)
+        run_flush_now(r);
 }
 
 static void seen_after(void *part, struct str answer)
@@ -246,7 +268,7 @@ static void intended(struct run *r, void *ctx, const struct row *row, const char
 
     p->life->busy = false;
     if (refusal) {
-        buf_addf(&why, "the journal refused the intent on %s", buf_text(&p->life->target));
+        guard_words(p, refusal, &why);
         refuse(p, refusal, buf_text(&why));
     } else if (run_consume(r, p->call, p, row, false) == 0) {
         /* The halt file may have appeared while the disk was slow: the last moment to look. */
@@ -258,23 +280,6 @@ static void intended(struct run *r, void *ctx, const struct row *row, const char
         }
     }
     buf_free(&why);
-}
-
-static size_t intent_guards(struct part *p, struct guard *g)
-{
-    struct run *r = p->call->run;
-    struct life *l = p->life;
-    struct str target = run_keep(r, str_of(buf_text(&l->target)));
-    size_t n = 0;
-
-    g[n++] = (struct guard){.kind = GUARD_HALT};
-    g[n++] = (struct guard){.kind = GUARD_REVOKED};
-    g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
-    if (l->undo_of)
-        return n;
-    g[n++] = (struct guard){.kind = GUARD_COOLDOWN, .target = target, .now = run_now(r)};
-    g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
-    return n;
 }
 
 /* True if an effect on the target may still be on its way. */
@@ -293,7 +298,8 @@ void life_intend(struct part *p, int attempt)
 {
     struct run *r = p->call->run;
     struct life *l = p->life;
-    struct guard guards[8];
+    struct guard guards[GUARDS_MAX];
+    const char *approval = attempt == 1 ? json_get_string(p->request, "approval", "") : "";
     struct row *row;
     struct change *c;
     json_t *payload;
@@ -327,9 +333,12 @@ void life_intend(struct part *p, int attempt)
     c->path = run_keep(r, str_of(p->path));
     c->action = run_keep(r, gate_verb(p->name));
     c->target = run_keep(r, str_of(buf_text(&l->target)));
-    n = intent_guards(p, guards);
+    c->n = l->undo_of ? 0 : row->at;
+    if (approval[0])
+        run_change(r, CHANGE_APPROVAL_USED)->path = run_keep(r, str_of(approval));
+    n = intent_guards(p, approval, guards);
     l->busy = true;
-    run_commit(r, guards, n, 2, intended, p);
+    run_commit(r, guards, n, approval[0] ? 3 : 2, intended, p);
     buf_free(&b);
 }
 

@@ -15,7 +15,7 @@
  * one, which publishes what a runbook sees. */
 static const char *const modules[] = {
     "prelude", "options", "units", "face", "observe", "ending", "diagnose", "wait", "record", "people", "branches",
-    "effects", "approve", "remedy", "temporarily", "list", "text", "language",
+    "effects", "approve", "remedy", "temporarily", "list", "text", "stats", "language",
 };
 #define NMODULES (sizeof(modules) / sizeof(modules[0]))
 
@@ -206,28 +206,51 @@ static struct str module_code(const char *path, struct str text)
     return m && str_eq(m->text, text) ? m->code : text;
 }
 
+static struct str module_name(const char *path, char out[64])
+{
+    size_t n = strlen(path);
+
+    if (strncmp(path, "lua/", 4) != 0 || n < 9 || n >= 60 || strcmp(path + n - 4, ".lua") != 0)
+        return STR("");
+    memcpy(out, path + 4, n - 8);
+    out[n - 8] = '\0';
+    return (struct str){out, n - 8};
+}
+
+/* The language as the run's bundle has it, whatever modules it was made of then. */
+static int load_language(struct run *r, struct str setup, struct err *e)
+{
+    static const char last[] = "lua/language.lua";
+    const struct bundle *b = r->bundle;
+    char name[64];
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; rc == 0 && i < b->nfiles; i++) {
+        const char *path = b->files[i].path;
+
+        if (strcmp(path, last) != 0 && module_name(path, name).n)
+            rc = vm_offer_trusted(r->vm, name, module_code(path, bundle_get(b, path)), e);
+    }
+    if (rc == 0)
+        rc = vm_load_trusted(r->vm, "language", module_code(last, bundle_get(b, last)), setup, e);
+    return rc;
+}
+
 int setup_vm(struct run *r, struct err *e)
 {
     struct vm_options o = {.seed = (uint64_t)json_get_int(r->start, "seed", 1),
+                           .slice_us = engine_opts(r->engine)->slice_us,
                            .gc_mode = engine_opts(r->engine)->gc_mode};
     struct buf setup = BUF_INIT(4 * VALUE_BYTES_MAX);
-    char path[128];
     size_t i;
     int rc;
 
     rc = vm_new(&o, &r->vm, e);
     if (rc == 0)
         rc = setup_json(r, &setup, e);
-    for (i = 0; rc == 0 && i < NMODULES; i++) {
-        struct str code;
-
-        snprintf(path, sizeof(path), "lua/%s.lua", modules[i]);
-        code = module_code(path, bundle_get(r->bundle, path));
-        if (i + 1 < NMODULES)
-            rc = vm_offer_trusted(r->vm, modules[i], code, e);
-        else
-            rc = vm_load_trusted(r->vm, modules[i], code, (struct str){setup.data, setup.len}, e);
-    }
+    if (rc == 0)
+        rc = load_language(r, (struct str){setup.data, setup.len}, e);
     if (rc == 0)
         rc = vm_publish(r->vm, "language", e);
     for (i = 0; rc == 0 && i < r->book->nmodules; i++) {
@@ -239,6 +262,11 @@ int setup_vm(struct run *r, struct err *e)
         rc = vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
     buf_free(&setup);
     return rc;
+}
+
+int run_same_settings(struct run *r, struct err *e)
+{
+    return setup_same_settings(r, e);
 }
 
 int setup_same_settings(struct run *r, struct err *e)

@@ -21,7 +21,7 @@ static void intended(struct run *r, const struct row *row)
     struct effect *x;
 
     snprintf(path, sizeof(path), "%.*s", (int)row->path.n, row->path.p);
-    if (json_slice(row->payload, "undo_of").n || effect_find(r, path) || json_read(row->args, &args, NULL) < 0)
+    if (effect_find(r, path) || json_read(row->args, &args, NULL) < 0)
         return;
     target = json_get_string(args, "target", "");
     colon = strchr(target, ':');
@@ -33,6 +33,7 @@ static void intended(struct run *r, const struct row *row)
     x->from = json_incref(json_object_get(args, "from"));
     x->to = json_incref(json_object_get(args, "to"));
     x->state = EFFECT_ABSENT;
+    x->is_undo = json_slice(row->payload, "undo_of").n > 0;
     json_decref(args);
 }
 
@@ -48,6 +49,8 @@ static void resulted(struct run *r, const struct row *row)
         return;
     json_decref(x->after);
     x->after = json_incref(json_object_get(payload, "state"));
+    if (strcmp(json_get_string(payload, "outcome", ""), "applied") == 0)
+        effect_follow(r, x);
     json_decref(payload);
 }
 
@@ -71,11 +74,27 @@ static bool see_state(void *ctx, const struct effect_info *i)
     return true;
 }
 
+/* That run's own undos are over; this one makes its own at such paths. */
+static void forget_undos(struct run *r)
+{
+    struct effect **at = &r->effects, *x;
+
+    while ((x = *at)) {
+        if (x->is_undo) {
+            *at = x->next;
+            effect_free(x);
+        } else {
+            at = &x->next;
+        }
+    }
+}
+
 int undo_seed(struct run *r, struct journal *from, int64_t id, struct err *e)
 {
     int rc = from->ops->rows(from, id, 1, see_row, r, e);
 
     r->undoes = id;
+    forget_undos(r);
     return rc < 0 ? rc : from->ops->effects(from, id, see_state, r, e);
 }
 

@@ -42,7 +42,8 @@ static void opened(struct search *s, const struct row *row)
 
     snprintf(q->path, sizeof(q->path), "%.*s", (int)row->path.n, row->path.p);
     snprintf(q->name, sizeof(q->name), "%.*s", (int)row->name.n, row->name.p);
-    json_read(row->args, &q->args, NULL);
+    if (json_read(row->args, &q->args, NULL) == 0)
+        ask_operator_rules(q->args, row->payload);
     q->deadline = row->at + (int64_t)(json_number_value(json_object_get(q->args, "within")) * 1000);
     q->next = s->open;
     s->open = q;
@@ -105,11 +106,12 @@ static int write_answer(struct writer *w, struct host *host, const struct run_in
                         const struct open_question *q, const struct reply *word, bool more, struct err *e)
 {
     struct buf payload = BUF_INIT(16 * KIB);
-    struct change change = {.kind = CHANGE_RUN_STATE, .run_state = RUN_LEFT};
+    struct change changes[2] = {{.kind = CHANGE_RUN_STATE, .run_state = RUN_LEFT},
+                                {.kind = CHANGE_APPROVED, .path = str_of(q->path), .n = ask_good_for(q->args, word->answer)}};
     struct row row = {.seq = info->next_seq, .epoch = info->epoch, .kind = ROW_ANSWER, .path = str_of(q->path),
                       .name = str_of(q->name), .at = host->ops->wall_ms(host)};
-    struct journal_item item = {.run = info->id, .epoch = info->epoch, .rows = &row, .nrows = 1, .changes = &change,
-                                .nchanges = more ? 0 : 1, .at = row.at};
+    struct journal_item item = {.run = info->id, .epoch = info->epoch, .rows = &row, .nrows = 1, .changes = changes,
+                                .nchanges = more ? 0 : changes[1].n ? 2 : 1, .at = row.at};
     int rc;
 
     ask_answer_payload(q->args, s->requester, word, more, &payload);
@@ -129,7 +131,10 @@ int answer_question(struct writer *w, struct host *host, int64_t run, const char
     struct search s = {0};
     const struct open_question *q = NULL;
     const char *wrong;
-    int rc = j->ops->get_run(j, run, &info, e);
+    int rc = writer_flush(w, e);
+
+    if (rc == 0)
+        rc = j->ops->get_run(j, run, &info, e);
 
     if (rc == 0 && info.state == RUN_ENDED)
         rc = err_set(e, ERR_INVALID, "run %lld has ended (%s); see midwatch show %lld", (long long)run, info.outcome,

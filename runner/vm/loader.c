@@ -89,9 +89,11 @@ int vm_start_chunk(struct vm *vm, const char *chunk, struct str text, uint32_t *
     return rc < 0 ? rc : start_function(vm, chunk, branch, e);
 }
 
-int vm_start_checked(struct vm *vm, const char *chunk, struct str text, const char *module, uint32_t *branch, struct err *e)
+/* Pushes the program of a checked form on the main stack, and nothing else is there. */
+static int push_checked(struct vm *vm, const char *chunk, struct str text, const char *module, struct err *e)
 {
     lua_State *L = vm->L;
+    lua_settop(L, 0);
     int rc = compile_chunk(vm, chunk, text, e);
     if (rc < 0)
         return rc;
@@ -106,7 +108,28 @@ int vm_start_checked(struct vm *vm, const char *chunk, struct str text, const ch
         lua_settop(L, 0);
         return err_set(e, ERR_INVALID, "%s: no checked form of a program", chunk);
     }
-    return start_function(vm, chunk, branch, e);
+    return 0;
+}
+
+int vm_start_checked(struct vm *vm, const char *chunk, struct str text, const char *module, uint32_t *branch, struct err *e)
+{
+    int rc = push_checked(vm, chunk, text, module, e);
+    return rc < 0 ? rc : start_function(vm, chunk, branch, e);
+}
+
+int vm_load_checked(struct vm *vm, const char *name, const char *chunk, struct str text, const char *module, struct err *e)
+{
+    lua_State *L = vm->L;
+    int rc = push_checked(vm, chunk, text, module, e);
+    if (rc < 0)
+        return rc;
+    if (!vm->main[0])
+        snprintf(vm->main, sizeof vm->main, "@%s", chunk);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_MODULES));
+    lua_insert(L, 1);
+    lua_setfield(L, 1, name);
+    lua_settop(L, 0);
+    return 0;
 }
 
 /* Pushes the function of a trusted module, or an error message. Returns the status. */

@@ -123,7 +123,9 @@ struct branch *sched_new(struct vm *vm, struct err *e)
     if (!vm->started) {
         vm->started = true;
         lua_gc(vm->L, LUA_GCRESTART);
-        if (vm->gc_mode)
+        if (vm->gc_mode == 2)
+            lua_gc(vm->L, LUA_GCGEN, 0, 0);
+        else if (vm->gc_mode)
             lua_gc(vm->L, LUA_GCINC, 1, 1000, 1);
     }
     if (!b->co) {
@@ -308,6 +310,16 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
                  (long long)(vm->budget_us / 1000));
     ev->error = vm->error;
     release(vm, b, false);
+}
+
+bool vm_is_ready(const struct vm *vm)
+{
+    return !vm->dead && vm->ready_first;
+}
+
+uint32_t vm_next(const struct vm *vm)
+{
+    return vm_is_ready(vm) ? vm->branches[vm->ready_first - 1].id : 0;
 }
 
 int vm_step(struct vm *vm, struct vm_event *ev)

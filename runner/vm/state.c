@@ -57,7 +57,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         return;
-    if (vm->gc_mode && !vm->dead)
+    if (vm->gc_mode == 1 && !vm->dead)
         lua_gc(L, LUA_GCCOLLECT);
     if (!slice_is_over(vm))
         return;

@@ -4,6 +4,8 @@
  * function of that name. None of these functions has upvalues. */
 #include "vm/stock.h"
 
+#include "base/buf.h"
+
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdbool.h>
@@ -78,8 +80,10 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
 {
     (void)ud;
     (void)old_size;
+    if (size > 0 && !(block = realloc(block, size)))
+        out_of_memory();
     if (size > 0)
-        return realloc(block, size);
+        return block;
     free(block);
     return NULL;
 }
@@ -88,7 +92,7 @@ static void take_all(void)
 {
     lua_State *L = lua_newstate(allocate, NULL);
     if (!L)
-        abort();
+        out_of_memory();
     luaL_requiref(L, "_G", luaopen_base, 1);
     luaL_requiref(L, "string", luaopen_string, 1);
     luaL_requiref(L, "table", luaopen_table, 1);

@@ -24,7 +24,8 @@ struct vm_options {
     int64_t budget_ms;          /* CPU of one resume chain between two requests; 0 = 2000. Beyond: killed, sticky */
     int64_t slice_us;           /* preemption inside it; 0 = 1000 */
     uint64_t seed;              /* math.random and the order-free rest; from the run's START row */
-    int gc_mode;                /* 0 normal; 1 collect all the time (determinism tests) */
+    int gc_mode;                /* 0 normal; 1 collect all the time (determinism tests); 2 by generations (what runs long
+                                 * and keeps little) */
     int hook_count;             /* 0 = 1000 instructions */
     /* Allocator faults for tests: 0 none, 1 refuse once then grant at every growth, n>1 fail the nth growth. */
     int alloc_fault;
@@ -64,6 +65,9 @@ int vm_offer_required(struct vm *vm, const char *name, const char *file, struct 
 /* The same with the checked form of a text (lua/instrument.lua): a chunk that takes the table `ops` of trusted module
  * `module` and returns the program. The program itself cannot reach that table. */
 int vm_start_checked(struct vm *vm, const char *chunk, struct str text, const char *module, uint32_t *branch, struct err *e);
+/* The same program as trusted module `name`: host.module(name) gives the function, for those who run it more than once.
+ * The first one's file is the runbook. */
+int vm_load_checked(struct vm *vm, const char *name, const char *chunk, struct str text, const char *module, struct err *e);
 /* Only compiles: for lint. */
 int vm_check_chunk(struct vm *vm, const char *chunk, struct str text, struct err *e);
 /* Starts a branch that calls function `function` of trusted module `module` with the decoded
@@ -130,6 +134,10 @@ size_t vm_memory(const struct vm *vm);      /* bytes in use */
 /* The time of the last row consumed (Unix milliseconds): what host.now() returns in branches that are made
  * ready from now on. */
 void vm_set_now(struct vm *vm, int64_t unix_ms);
+/* True if a branch could be stepped. */
+bool vm_is_ready(const struct vm *vm);
+/* The branch that the next step runs; 0 = none. */
+uint32_t vm_next(const struct vm *vm);
 /* Every name reachable from the sandbox, sorted, one per line: the golden list of tests/escape. */
 int vm_reachable(struct vm *vm, struct buf *out, struct err *e);
 /* The Lua release, part of the abi ("Lua 5.4.4"). */

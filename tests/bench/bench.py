@@ -8,6 +8,10 @@ import argparse
 import json
 import os
 import pathlib
+import re
+import shutil
+import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -100,6 +104,61 @@ def inside(bench, directory, rounds):
     yield "Lua state with the language: size", "", middle(lambda s: s["state_kib"]), "KiB", "<", 96, made
 
 
+def sleeping(program, many, directory, runs):
+    """(milliseconds until no run is interrupted any more, resident KiB) of `resume --all` on a journal of sleeping runs, of
+    which the last hundred (one, where memory counts) were being executed when their owner died."""
+    config = directory / "many.yaml"
+    config.write_text(f"instances: {{ bench: {{ plugin: bench }} }}\nplugins: {ROOT}/tests/bench/plugins\n")
+    state = directory / f"sleeping{runs}"
+    state.mkdir()
+    subprocess.run([str(many), "waiting", str(ROOT), str(state), str(runs)], check=True, stdout=subprocess.DEVNULL)
+    if runs < 100000:
+        subprocess.run([str(many), "interrupted", str(ROOT), str(state), "99"], check=False, stderr=subprocess.DEVNULL)
+    begun = time.perf_counter()
+    child = subprocess.Popen([str(program), "resume", "--all", "--state", str(state), "--config", str(config)],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = None
+    while True:
+        time.sleep(0.005)
+        journal = journal or sqlite3.connect(f"file:{state}/journal.db?mode=ro", uri=True)
+        if journal.execute("select count(*) from run where state = 0").fetchone()[0] == 0:
+            break
+    took = (time.perf_counter() - begun) * 1000
+    time.sleep(1)
+    status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+    asleep = journal.execute("select count(*) from run where state = 1 and wake_at > 0").fetchone()[0]
+    child.send_signal(signal.SIGINT)
+    child.wait()
+    journal.close()
+    shutil.rmtree(state)
+    if asleep != runs + (100 if runs < 100000 else 1):
+        sys.exit(f"bench: {asleep} of {runs} runs sleep")
+    return took, int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
+
+
+def many_runs(program, many, directory):
+    def one(what):
+        (directory / what).mkdir()
+        out = subprocess.run([str(many), what, str(ROOT), str(directory / what)], check=True, text=True, stdout=subprocess.PIPE)
+        return json.loads(out.stdout)
+    e = one("effects")
+    yield ("200 runs of 20 effects at once", f"{e['effects_per_s']:.0f}/s against {e['loop_per_s']:.0f}/s, {e['commits']} commits; "
+           f"CPU {e['engine_cpu_s']:.2f} s against {e['loop_cpu_s']:.2f} s", e["effects_per_s"] / e["loop_per_s"],
+           "x the same items by a loop", ">=", 0.5, "many_bench effects SOURCE DIR")
+    for runs, most in ((100000, 24), (1000000, 64)):
+        yield (f"{runs:,} sleeping runs", "", sleeping(program, many, directory, runs)[1] / 1024, "MiB resident", "<", most,
+               "midwatch resume --all (journal by many_bench waiting)")
+    took = sleeping(program, many, directory, 9900)[0]
+    yield ("9,900 sleeping and 100 interrupted runs after kill -9", "", took, "ms until all are asleep", "<", 1000,
+           "midwatch resume --all (many_bench waiting, interrupted)")
+    w = one("wake")
+    yield (f"a sleeping run with {w['rows']} rows is woken", f"CPU {w['wake_cpu_ms']:.1f} ms", w["wake_ms"], "ms", "<", 5,
+           "many_bench wake SOURCE DIR")
+    h = one("hostile")
+    yield ("p99 of gate calls, ten hostile runs beside", f"{h['beside_p99_ms']:.2f} ms against {h['alone_p99_ms']:.2f} ms (CPU)",
+           h["beside_p99_ms"] - h["alone_p99_ms"], "ms more", "<=", 2, "many_bench hostile SOURCE DIR")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build-release")
@@ -111,7 +170,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="midwatch-bench-", dir="/var/tmp") as scratch:
         directory = pathlib.Path(scratch)
         for rows in (processes(build / "midwatch", build / "bench", directory, args.rounds),
-                     inside(build / "bench", directory, args.rounds // 8 or 1)):
+                     inside(build / "bench", directory, args.rounds // 8 or 1),
+                     many_runs(build / "midwatch", build / "many_bench", directory)):
             for what, detail, value, unit, sign, limit, command in rows:
                 holds = {"<=": value <= limit, "<": value < limit, ">=": value >= limit}[sign]
                 missed += not holds

@@ -57,7 +57,7 @@ def one(flow, k):
 
 def undo(flow, ended, state, k):
     """The undo of an ended run, killed at k and taken up again. Returns (what is wrong or None, number of points)."""
-    copied, world = flow.scratch / f"u{k}", copy.deepcopy(ended)
+    copied, world = flow.scratch / f"{flow.name}-u{k}", copy.deepcopy(ended)
     shutil.copytree(state, copied)
     os.environ["CRASH_UNDO"] = "1"
     result, points, _ = flow.once(world, copied, 1, k)
@@ -80,7 +80,7 @@ def undo(flow, ended, state, k):
 
 def undone(flow):
     """Undoes a run that has ended, killed at every point. Yields (k, what is wrong or None)."""
-    state, ended = flow.scratch / "ended", crash.World(flow.fresh)
+    state, ended = flow.scratch / f"{flow.name}-ended", crash.World(flow.fresh)
     flow.once(ended, state, None, 0)
     ended.wall_ms += 500
     wrong, total = undo(flow, ended, state, 0)
@@ -128,10 +128,11 @@ def main():
             tried += 1
             if wrong:
                 failed.append(f"killed at {k}, elsewhere: {wrong}")
-        for k, wrong in undone(flow):
-            tried += 1
-            if wrong:
-                failed.append(f"undo killed at {k}: {wrong}")
+        for each in (flow, crash.Flow(flow.child.parent, "one-on-another", pathlib.Path(scratch))):
+            for k, wrong in undone(each):
+                tried += 1
+                if wrong:
+                    failed.append(f"undo of {each.name} killed at {k}: {wrong}")
     for line in failed[:20]:
         print("cancel: " + line)
     print(f"cancel: {tried - len(failed)} passed, {len(failed)} failed")

@@ -32,7 +32,7 @@ from virtual import VirtualProduction  # noqa: E402
 
 # A flow: the fault of its world, and its runbook.
 FLOWS = {"slow-model": ("slow-model", "runbooks/high-latency.md"), "cut": ("cut", "runbooks/high-latency.md"),
-         "for-a-while": ("none", "tests/crash/for-a-while.md")}
+         "for-a-while": ("none", "tests/crash/for-a-while.md"), "one-on-another": ("none", "tests/crash/one-on-another.md")}
 RUNS_MAX = 12       # starts and resumes of one run before it counts as never ending
 CONFIG = """instances:
   prod-eu: {{ plugin: kubernetes, kubeconfig: {dir}/kubeconfig, context: demo }}
@@ -136,11 +136,14 @@ class Flow:
         return json.loads(out), points, ""
 
     def replay(self, state, run=1):
-        """Replays a run of a state directory. What is wrong, or None."""
+        """Replays a run of a state directory, and audits the journal. What is wrong, or None."""
         argv = [str(self.child.parent / "midwatch"), "replay", str(run), "--state", str(state), "--config",
                 str(self.scratch / "midwatch.yaml")]
-        p = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        return None if p.returncode == 0 and "equal" in p.stdout else f"replay: {(p.stdout + p.stderr).strip()}"
+        for words, said in ((argv, "equal"), ([argv[0], "audit", "verify", *argv[3:]], "consistent")):
+            p = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+            if p.returncode or said not in p.stdout:
+                return f"{words[1]}: {(p.stdout + p.stderr).strip()}"
+        return None
 
     def kill(self, attempt, point):
         """Runs the attempt's next child and kills it at `point`. Returns where, or None: it was over before."""
@@ -253,17 +256,17 @@ def main():
     parser.add_argument("--flows", default=",".join(FLOWS))
     parser.add_argument("--thorough", type=int, default=6, help="every how many first kills the resume dies at all its points")
     parser.add_argument("--quick", action="store_true", help="few kills in recovery")
-    parser.add_argument("--kills", type=int, default=0, help="real processes killed at random as well (kills.py)")
+    parser.add_argument("--kills", type=int, default=0, help="so many kill -9 of real processes as well (kills.py)")
     args = parser.parse_args()
     tried, failures = 0, []
     with tempfile.TemporaryDirectory(prefix="midwatch-crash-") as scratch:
-        for name in args.flows.split(","):
+        for name in filter(None, args.flows.split(",")):
             flow = Flow(pathlib.Path(args.build).resolve(), name, pathlib.Path(scratch))
             n, bad = points_of(flow, 0 if args.quick else args.thorough)
             tried, failures = tried + n, failures + bad
     if args.kills:
         import kills
-        n, bad = kills.loop(pathlib.Path(args.build).resolve(), args.kills)
+        n, bad = kills.kill_many(pathlib.Path(args.build).resolve(), args.kills)
         tried += n
         failures += bad
     for line in failures[:20]:

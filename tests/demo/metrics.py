@@ -88,6 +88,9 @@ class Metrics:
     async def handle(self, request):
         if request.path in ("/-/ready", "/-/healthy"):
             return 200, {"Content-Type": "text/plain"}, b"Prometheus Server is Ready.\n"
+        if request.path == "/api/v1/status/buildinfo":
+            data = {"version": "the stand-in"}
+            return 200, {"Content-Type": "application/json"}, json.dumps({"status": "success", "data": data}).encode()
         if request.path != "/api/v1/query":
             return 404, {"Content-Type": "text/plain"}, b"404 page not found\n"
         if request.method not in ("GET", "POST"):

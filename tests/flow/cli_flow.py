@@ -406,9 +406,9 @@ def forged_cases(box):
             ("PLAN", "payload = replace(payload, 'x', 'y')", False, "row 2 is not as it was written"),
             ("INTENT", "args = replace(args, 'x', 'y')", False, "row 3 is not as it was written"),
             ("INTENT", "args = replace(args, 'x', 'y')", True, "the journal intends"),
-            ("NOTE", "args_hash = randomblob(32)", True, "the code asks for"), ("NOTE", "kind = 1", True, "journal has OBS"),
-            ("NOTE", "path = '99'", True, "at 99"), ("VERIFY", "name = 'other'", True, "the code asks for t"),
-            ("END", "name = 'no_action'", True, "has no_action"),
+            ("NOTE", "args_hash = randomblob(32)", True, r"the code asks in line \d+ for"), ("NOTE", "kind = 1", True, "is OBS"),
+            ("NOTE", "path = '99'", True, "at 99"), ("VERIFY", "name = 'other'", True, r"the code asks in line \d+ for t"),
+            ("END", "name = 'no_action'", True, "is no_action"),
             ("END", "args = replace(args, 'verified', 'recovered')", True, "recovered")):
         seq = next(i for i, row in enumerate(rows, 1) if row["kind"] == kind)
         shutil.copytree(box.path / "s", box.path / "forged")

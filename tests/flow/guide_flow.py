@@ -129,7 +129,19 @@ def first_runbook(build):
     return None
 
 
-CASES = {"guide: every word is explained": explained, "guide: its Lua is valid": valid,
+def declared_commands(build):
+    text = next(code for _, code, _, _ in blocks("yaml") if code.startswith("commands:"))
+    with tempfile.TemporaryDirectory(prefix="midwatch-guide-") as scratch:
+        config = pathlib.Path(scratch) / "midwatch.yaml"
+        config.write_text(text, encoding="utf-8")
+        p = subprocess.run([build / "midwatch", "plugin", "describe", "shell", "--config", config], text=True,
+                           capture_output=True, check=False, timeout=60)
+    missing = [name for name in re.findall(r"^  (\w+):", text, re.M) if f"shell.{name}" not in p.stdout]
+    return f"{missing} of {p.stdout}{p.stderr}" if missing or p.returncode else None
+
+
+CASES = {"guide: its commands are taken": declared_commands,
+         "guide: every word is explained": explained, "guide: its Lua is valid": valid,
          "guide: what it quotes stands in the runbooks": quoted, "guide: the first runbook passes": first_runbook}
 
 

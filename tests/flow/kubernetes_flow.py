@@ -35,7 +35,7 @@ severity: P3
 uses: {{ kubernetes: prod-eu }}
 may:
   - {{ effect: kubernetes.{verb}, target: "{target}" }}
-limits: {{ time: 60m }}
+limits: {{ time: 60m, remedies: 5 }}
 ---
 # Case
 ```lua

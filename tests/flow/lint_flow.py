@@ -18,9 +18,9 @@ summary: a test
 uses: { kubernetes: k8s, prometheus: metrics }
 params:
   service: { type: string, default: api }
+may: [{ effect: kubernetes.rollback, target: deployment/prod/api }, { effect: kubernetes.scale, target: deployment/prod/api }]
 ---
 # T
-
 ```lua
 local name = params.service
 """
@@ -64,8 +64,30 @@ WRONG = {
     "verb_in_sort": (READ + "table.sort({ 2, 1 }, function() return observe(p95) < 1 end)", (2, 40), "observe", "sort then"),
     "verb_in_sort: by name": (READ + "local function by() return observe(p95) < 1 end\ntable.sort({ 2, 1 }, by)", (2, 28), "observe", "sort"),
     "name_twice": (GROUP + "local again = observe { p95 = p95 }\nnote(text.of(again, 'p95') .. o.p95)", (3, 25), "line 13", "another name"),
+    "name_twice: in one arm": (READ + "if name == 'x' then\n  note(observe { z = p95 }.z)\n  note(observe { z = p95 }.z)\nend", (4, 18), "line 14",
+                               "another name"),
+    "name_twice: behind the branches": (READ + "if name == 'x' then note(observe { z = p95 }.z) end\nnote(observe { z = p95 }.z)", (3, 16),
+                                        "line 13", "another name"),
+    "name_twice: branches of a loop": (READ + "for i = 1, 2 do\n  if i == 1 then note(observe { z = p95 }.z)\n  else note(observe { z = p95 }.z) end\nend",
+                                       (4, 23), "line 14", "another name"),
     "value_unused: an effect": (API + "api:rollback()", (2, 1), "an effect", "remedy"),
     "value_unused: a read": ("prometheus.value('up')", (1, 1), "a read", "observe"),
+    "not_observed": (API + "if api:state().ready < 3 then note 'x' end", (2, 16), "before it is observed", "observe(...).ready"),
+    "no_option: of remedy": (API + "remedy('x', api:rollback(), { verify = 'applied', timeout = '1m' })", (2, 51), "timeout", "within"),
+    "no_option: misspelt": (API + "remedy('x', api:rollback(), { verify = 'applied', wthin = '1m' })", (2, 51), "wthin", "'within'"),
+    "no_option: of approve": (API + "local how = { verify = 'applied', approve = { txt = 'x' } }\nremedy('x', api:rollback(), how)", (2, 47), "approve", "'text'"),
+    "no_option: of a hypothesis": (GROUP + "local h = hypothesis 'x' { likelyhood = 'high', test = function() return o.p95 > 1 end }\ndiagnose { h }", (3, 28), "likelyhood", "'likelihood'"),
+    "no_option: of a wait": ("wait_until('x', { within = '1m', evry = '1s' }, function() return true end)", (1, 34), "evry", "'every'"),
+    "no_option: of a read": (API + "note(#observe(api:pods { labels = 'x' }))", (2, 26), "labels", "selector"),
+    "no_option: behind arguments": ("note(observe(prometheus.value('up{job=$1}', name, { abzent = 1 })))", (1, 53), "abzent", "'absent'"),
+    "not_in_may": (API + "remedy('x', api:restart(), { verify = 'applied' })", (2, 13), "kubernetes.restart", "under may"),
+    "no_channel": ("notify('slack', 'x')", (1, 8), "slack", "channels"),
+    "hypothesis": ("local h = hypothesis('x', { test = function() return true end })\ndiagnose { h }", (1, 27), "the title alone", "hypothesis \"title\" {"),
+    "query_quoted": ("note(observe(prometheus.value('up{job=\"$1\"}', name)))", (1, 31), "$1", "without quotes"),
+    "query_value": ("note(observe(prometheus.value('up{job=$1,instance=$2}', name)))", (1, 31), "$2", "behind the query"),
+    "query_joined": ("note(observe(prometheus.value('up{job=' .. params.service .. '}')))", (1, 44), "not quoted", "$1"),
+    "query_compares": ("note(observe(prometheus.value('sum(rate(a{b=\">1\"}[5m])) > 0.01')))", (1, 31), "unknown, not false", "in the runbook"),
+    "no_global: print": ("print 'x'", (1, 1), "print", "note(text)"),
     "hole: nil": ("local t = { 1, nil, 3 }\nnote(#t)", (1, 16), "hole", "false"),
     "hole: behind the end": ("local t = {}\nt[#t + 2] = 1\nnote(#t)", (2, 3), "hole", "t[#t + 1]"),
     "field_twice": ("local t = { a = 1, b = 2, a = 3 }\nnote(t.a)", (1, 27), "'a'", "remove"),
@@ -91,6 +113,8 @@ RIGHT = {
     "verify added later": API + "local how = { within = '5m' }\nhow.verify = 'applied'\nremedy('x', api:rollback(), how)",
     "options from elsewhere": API + "local function how() return { verify = 'applied' } end\nremedy('x', api:rollback(), how())",
     "a bounded wait": "note(tostring(wait_until('x', { within = '1m' }, function() return true end)))",
+    "one name in branches of which one is taken": READ + "if name == 'x' then note(observe { z = p95 }.z)\nelseif name == 'y' then "
+        "note(observe { z = p95 }.z)\nelse note(observe { z = p95 }.z) end",
     "a loop with an end": "for _ = 1, 3 do sleep '1s' end",
     "a sort without verbs": "local t = { 2, 1 }\ntable.sort(t, function(a, b) return a > b end)\nnote(t[1])",
     "nil as a field": "local t = { a = nil, 1 }\nnote(#t)",
@@ -100,6 +124,16 @@ RIGHT = {
     "two blocks": "note 'x'\n```\nprose\n```lua\nnote 'y'",
     "a return in a function": "local function f() return 1 end\nnote(f())",
     "blank lines in a statement": "if name == 'x' then\n\n  note 'x'\n\nend",
+    "options of a verb": "wait_until('x', { within = '1m', stop_if = function() return false end }, function() return true end)",
+    "options of a read": API + "note(#observe(api:pods { selector = 'a=b', absent = 1, max_age = '1m' }))",
+    "labels are no options": "note(observe(prometheus.age('up', { job = name })))",
+    "options that come from elsewhere": API + "local opts = { [name] = 1 }\nnote(#observe(api:pods(opts)))",
+    "a comparison with bool": "note(observe(prometheus.value('sum(up) > bool 1')))",
+    "a comparison with a default": "note(observe(prometheus.value('sum(up) > 1', { absent = 0 })))",
+    "a comparison inside": "note(observe(prometheus.value('count(up > 1) or vector(0)')))",
+    "values from a call": "local function both() return 'a', 'b' end\nnote(observe(prometheus.value('a{b=$1,c=$2}', both())))",
+    "a query of two literals": "local one = '{job=$1}'\nnote(observe(prometheus.value('up' .. one, name)))",
+    "the terminal": "notify('terminal', 'x')",
     "load with own names": "local f = load('return x', 'f', 't', { x = 1 })\nnote(tostring(f))",
 }
 

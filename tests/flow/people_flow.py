@@ -3,10 +3,14 @@
 """People at a real terminal and people elsewhere: approvals, questions, nobody, and a run that was left while it
 asked. Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
+import grp
 import os
 import pathlib
 import pty
+import pwd
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -88,8 +92,16 @@ def elsewhere_cases(box):
     yield "approved by a command", expect(box.run("approve", 1, "--state", "s"), 0, r"said yes")
     yield "and it goes on", outcome(t, 0, "outcome: resolved")
     run = touching(box, "b", "{ of = 2 }")
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(40)]
     t = Terminal(box, "run", run, "--state", "s")
     yield "two must agree", t.expect(b"midwatch approve 2")
+    for client in silent:
+        client.connect(str(box.path / "s/owner.sock"))
+        client.settimeout(20)
+    silent[-1].send(b'{"verb"')
+    yield "silent clients keep nobody out", expect(box.run("approve", 2, "--state", "s"), 2, r"somebody else")
+    begun = time.monotonic()
+    yield "and are hung up on", None if all(c.recv(1) == b"" for c in silent) and time.monotonic() - begun > 1 else "at once"
     yield "who started it does not count", expect(box.run("approve", 2, "--state", "s"), 2, r"somebody else")
     yield "a run that asks nothing", expect(box.run("approve", 1, "--state", "s"), 2, r"run 1")
     if os.getuid() == 0:
@@ -102,6 +114,88 @@ def elsewhere_cases(box):
     else:
         box.run("deny", 2, "--state", "s")
         t.end()
+    if os.getuid() == 0:
+        yield from named_cases(box)
+
+
+def named_cases(box):
+    """Who is named in approve.by, and who only looks so."""
+    groups = {g.gr_gid: g.gr_name for g in grp.getgrall()}
+    user = next(u for u in pwd.getpwall() if u.pw_uid and groups.get(u.pw_gid, u.pw_name) != u.pw_name)
+    name, host, group = user.pw_name, socket.gethostname(), groups[user.pw_gid]
+    for number, (by, counts) in enumerate(((f"{name}@{host}", True), (group, True), (f"{name}@elsewhere", False),
+                                           (name, False), (name[:-1], False), (f"@{host}", False)), 3):
+        t = Terminal(box, "run", touching(box, f"n{number}", f'{{ by = "{by}" }}'), "--state", "s")
+        wrong = t.expect(f"midwatch approve {number}".encode())
+        p = subprocess.run(["setpriv", f"--reuid={user.pw_uid}", "--clear-groups", *box.argv("approve", str(number), "--state", "s")],
+                           cwd=box.path, text=True, capture_output=True, check=False, timeout=30)
+        yield f"approve.by: {'' if counts else 'not '}{by.replace(host, 'HOST')}", wrong or (
+            None if (p.returncode == 0) == counts and (counts or "named in approve.by" in p.stderr) else p.stdout + p.stderr)
+        if not counts:
+            box.run("cancel", number, "--state", "s")
+        t.end()
+
+
+def as_user(box, uid, *words):
+    p = subprocess.run(["setpriv", f"--reuid={uid}", "--clear-groups", *box.argv(*words)], cwd=box.path, text=True,
+                       capture_output=True, check=False, timeout=30)
+    return p.returncode, p.stdout, p.stderr
+
+
+def operator_cases(box):
+    config = (box.path / "midwatch.yaml").read_text()
+    (box.path / "midwatch.yaml").write_text(config + "approvals: { not_self: true }\n")
+    t = Terminal(box, "run", touching(box, "a", "true"), "--state", "s")
+    yield "the operator says that whoever started a run may not approve it", t.expect(b"Somebody else must answer")
+    yield "not from elsewhere either", expect(box.run("approve", 1, "--state", "s"), 2, r"somebody else")
+    os.kill(t.pid, signal.SIGTERM)
+    t.end()
+    yield "nor once the run is left", expect(box.run("approve", 1, "--state", "s"), 2, r"somebody else")
+    (box.path / "midwatch.yaml").write_text(config)
+    yield "whatever the configuration says by then", expect(box.run("approve", 1, "--state", "s"), 2, r"somebody else")
+    box.run("deny", 1, "--state", "s")
+    (box.path / "midwatch.yaml").write_text(config + "approvals: { of: 2, by: [bin, sys, daemon] }\n")
+    t = Terminal(box, "run", touching(box, "b", "true"), "--state", "s")
+    yield "two of three", t.expect(b"Somebody else must answer")
+    if os.getuid() == 0:
+        os.chmod(box.path / "s", 0o711)
+        yield "one who is not named", expect(as_user(box, 4, "approve", "2", "--state", "s"), 2, r"one of those named")
+        yield "the first", expect(as_user(box, 1, "approve", "2", "--state", "s"), 0, r"said yes")
+        yield "not sent yet", None if not (box.path / "b").exists() else "sent"
+        yield "the second", expect(as_user(box, 2, "approve", "2", "--state", "s"), 0, r"said yes")
+        yield "and it is sent", outcome(t, 0, "outcome: resolved")
+        yield "its approval is used up", expect(box.run("replay", 2, "--state", "s"), 0, r"equal") or used_up(box)
+    else:
+        os.kill(t.pid, signal.SIGKILL)
+        t.end()
+
+
+def drift_cases(box):
+    (box.path / "midwatch.yaml").write_text((box.path / "midwatch.yaml").read_text() + """\
+  level: { argv: [cat, level], read: { returns: integer } }
+  set_level: { argv: [sh, -c, "echo $1 > level", sh, "{{n}}"], params: { n: { type: integer } },
+               effect: { class: ensure, target: level, state: level, sets: n } }
+""")
+    (box.path / "level").write_text("3")
+    run = box.write(book("remedy('raise', shell.set_level { n = 8 }, { verify = 'applied', approve = true }) resolve 'done'",
+                         FRONT + "may: [ { effect: shell.set_level, target: level } ]\n" + LIMITS))
+    t = Terminal(box, "run", run, "--state", "s")
+    yield "what would change", t.expect(b"3 -> 8") or t.expect(b"Type yes or no: ")
+    (box.path / "level").write_text("5")
+    t.type(b"yes\n")
+    yield "drift voids the yes and asks again, with a diff", t.expect(b"5 -> 8   (asked before: 3 -> 8)")
+    yield "nothing was sent", None if (box.path / "level").read_text() == "5" else "it was sent"
+    t.expect(b"): ")
+    t.expect(b"Type yes or no: ")
+    t.type(b"yes\n")
+    yield "what is approved as it is, is sent", outcome(t, 0, "outcome: resolved")
+    yield "and it replays", expect(box.run("replay", 1, "--state", "s"), 0, r"equal")
+
+
+def used_up(box):
+    with sqlite3.connect(box.path / "s" / "journal.db") as db:
+        left = db.execute("select left from approval where run = 2").fetchall()
+    return None if left == [(0,)] else f"left: {left}"
 
 
 def nobody_cases(box):
@@ -158,7 +252,7 @@ def notify_cases(box):
     yield "a channel is a list of words", expect(box.run("run", run, "--state", "s"), 2, r"midwatch\.yaml:\d+:\d+.*argv")
 
 
-GROUPS = {"notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
+GROUPS = {"drift": drift_cases, "operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
           "expiry": expiry_cases}
 
 

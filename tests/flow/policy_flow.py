@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What binds several runs: cooldown, budgets, the operator's allow-list. Prints `ok - name` or `not ok - name: why`."""
 import argparse
+import json
 import pathlib
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -67,16 +70,186 @@ def undo_cases(box):
     yield "and it replays", expect(box.run("replay", 3, "--state", "s"), 0, r"equal")
 
 
-GROUPS = {"undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
+def absent(box, *files):
+    there = [f for f in files if (box.path / f).exists()]
+    return f"it was sent: {there}" if there else None
+
+
+def configured(box, text):
+    (box.path / "midwatch.yaml").write_text(CONFIG + text)
+
+
+def run_of(box, file, state="s", name="t.md", *words):
+    return box.run("run", touching(box, "cooldown: 0s", file, name=name), "--state", state, *words)
+
+
+def freeze_cases(box):
+    configured(box, "freezes:\n  - { name: all week, zone: Europe/Berlin, weekdays: [mon-sun], except: [free] }\n")
+    yield "frozen", expect(run_of(box, "a"), 4, r"frozen: the freeze 'all week' \(.*midwatch\.yaml:\d+\) holds until") or absent(box, "a")
+    yield "a runbook that is excepted", expect(run_of(box, "a", name="free.md"), 0) or sent(box, "a")
+    yield "explain says that and until when", expect(box.run("policy", "explain", "t.md", "--state", "s"), 4,
+                                                     r"refuses +frozen +freeze 'all week'")
+    configured(box, "freezes:\n  - { name: there, zone: UTC, from: 2020-01-01, targets: ['sh:file/b*'] }\n"
+               "  - { name: later, zone: UTC, from: 2099-12-24, to: 2099-12-26 }\n")
+    yield "of other targets", expect(run_of(box, "c"), 0)
+    yield "of this one", expect(run_of(box, "b"), 4, r"frozen: the freeze 'there'.* until somebody ends it") or absent(box, "b")
+    yield "explain of a target", expect(box.run("policy", "explain", "t.md", "shell.touch", "file/b", "--state", "s"), 4,
+                                        r"refuses +frozen +freeze 'there'", r"passes +frozen +freeze 'later'.*is next from 2099-12-24T00:00",
+                                        r"passes +not_allowed")
+
+
+def alert_file(box, ago):
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago)) if ago is not None else None
+    alert = {"labels": {"alertname": "X"}, **({"startsAt": at} if at else {})}
+    (box.path / "alert.json").write_text(json.dumps({"alerts": [alert]}))
+    return "alert.json"
+
+
+def stale_cases(box):
+    configured(box, "stale_trigger: 30m\n")
+    yield "stale_trigger", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, 3600)), 4, r"stale_trigger: the alert began 1h") \
+        or absent(box, "a")
+    yield "an alert without an age", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, None)), 4,
+                                            r"stale_trigger: the alert does not say when") or absent(box, "a")
+    yield "a young one", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, 60)), 0) or sent(box, "a")
+
+
+def window_cases(box):
+    configured(box, "budgets:\n  - { effects: 2, per: 4s }\n")
+    yield "two effects of any run", expect(run_of(box, "a"), 0) or expect(run_of(box, "b", name="u.md"), 0)
+    yield "over_budget", expect(run_of(box, "c"), 4, r"over_budget: .*midwatch policy explain t") or absent(box, "c")
+    yield "explain counts them", expect(box.run("policy", "explain", "t.md", "--state", "s"), 4,
+                                        r"refuses +over_budget +\S+midwatch\.yaml:\d+: 2 of 2 effects in 4s are used; the next is free at")
+    time.sleep(4)
+    yield "and its time goes by", expect(run_of(box, "c"), 0) or sent(box, "c")
+    configured(box, 'budgets:\n  - { effects: 1, per: 1h, runbook: "*" }\n')
+    yield "each runbook by itself", expect(run_of(box, "d", "s2"), 0) or expect(run_of(box, "d", "s2", "u.md"), 0) or \
+        expect(run_of(box, "d", "s2"), 4, r"over_budget")
+    configured(box, 'budgets:\n  - { percent: 25, of: 7, per: 1h, target: "sh:file/*" }\n')
+    yield "a share of a population, rounded down", expect(run_of(box, "e", "s3"), 0) or expect(run_of(box, "e", "s3"), 0) or \
+        expect(run_of(box, "f", "s3"), 4, r"over_budget") or absent(box, "f")
+
+
+def breaker_cases(box):
+    configured(box, "ineffective: 2\n")
+    bad = box.write(book("remedy('no help', shell.touch { file = 'a' }, { verify = function() return false end, within = '1s', "
+                         "every = '1s' })", FRONT.replace("runbook: t", "runbook: bad") + MAY + "limits: { cooldown: 0s }\n"), "bad.md")
+
+    def again():
+        return box.run("run", bad, "--state", "s")
+    yield "two remedies that do not help", expect(again(), 3, r"unverified") or expect(again(), 3, r"unverified")
+    (box.path / "a").unlink(missing_ok=True)
+    yield "ineffective", expect(again(), 4, r"ineffective: 2 remedies of bad in a row did not help.*midwatch policy on bad") or absent(box, "a")
+    yield "explain", expect(box.run("policy", "explain", "bad.md", "--state", "s"), 4, r"refuses +ineffective +2 remedies in a row")
+    yield "another runbook may", expect(run_of(box, "b"), 0)
+    yield "a person turns it on", expect(box.run("policy", "on", "bad", "--state", "s"), 0, r"bad is on again, by \S+@")
+    yield "then it may", expect(again(), 3, r"unverified") or sent(box, "a")
+    thrice = box.write(book("for _, f in ipairs { 'c', 'd', 'e' } do remedy('no help', shell.touch { file = f }, { verify = function() "
+                            "return false end, within = '1s', every = '1s', on_failure = 'continue' }) end resolve 'x'",
+                            FRONT.replace("runbook: t", "runbook: thrice") + MAY), "thrice.md")
+    yield "within one run too", expect(box.run("run", thrice, "--state", "s"), 4, r"ineffective: 2 remedies of thrice") or \
+        sent(box, "c", "d") or absent(box, "e")
+    yield "one that is not off", expect(box.run("policy", "on", "t", "--state", "s"), 2, r"'t' is not off")
+
+
+def git(box, *words):
+    return subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words], cwd=box.path, check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+
+def revoke_cases(box):
+    touching(box, "cooldown: 0s", "a")
+    waiting = FRONT.replace("runbook: t", "runbook: w") + MAY + "limits: { cooldown: 0s }\n"
+    box.write(book("note 'begun' sleep '3s' remedy('touch', shell.touch { file = 'b' }, { verify = 'applied' }) resolve 'done'", waiting), "w.md")
+    git(box, "init", "-q")
+    git(box, "add", "t.md", "w.md")
+    git(box, "commit", "-qm", "x")
+    commit = git(box, "rev-parse", "HEAD")
+    yield "a run of a commit", expect(box.run("run", "t.md", "--state", "s"), 0) or sent(box, "a")
+    (box.path / "a").unlink()
+    p = box.start("run", "w.md", "--state", "s")
+    until = time.monotonic() + 10
+    while not (box.path / "s" / "owner.sock").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    yield "revoke through the owner", expect(box.run("revoke", commit[:10], "it is wrong", "--state", "s"), 0, r"is revoked by \S+@")
+    out, err = p.communicate(timeout=30)
+    yield "a run under way changes nothing more", expect((p.returncode, out, err), 4, r"revoked: commit " + commit[:12]) or absent(box, "b")
+    yield "nor does a new one", expect(box.run("run", "t.md", "--state", "s"), 4, r"revoked") or absent(box, "a")
+    yield "explain", expect(box.run("policy", "explain", "t.md", "--state", "s"), 4, r"refuses +revoked .*it is wrong")
+    yield "not a commit", expect(box.run("revoke", "main", "--state", "s"), 2, r"'main' is no commit") or \
+        expect(box.run("revoke", "12345", "--state", "s"), 2, r"at least 7")
+    yield "what is not revoked", expect(box.run("revoke", "0123456", "--off", "--state", "s"), 2, r"not revoked")
+    yield "taken back", expect(box.run("revoke", commit[:10], "--off", "--state", "s"), 0, r"not revoked any more")
+    yield "then it may", expect(box.run("run", "t.md", "--state", "s"), 0) or sent(box, "a")
+
+
+def busy_cases(box):
+    lost = box.write(book("remedy('lose', shell.lost { file = 'a' }, { verify = 'applied' }) resolve 'x'",
+                          FRONT.replace("runbook: t", "runbook: lost") + MAY), "lost.md")
+    yield "what became of an effect is not known", expect(box.run("run", lost, "--state", "s"), 6, r"unknown")
+    (box.path / "a").unlink()
+    yield "target_busy", expect(run_of(box, "a"), 4, r"target_busy: run 1 holds sh:file/a: see midwatch show 1") or absent(box, "a")
+    yield "a person breaks the lock by name", expect(box.run("settle", 1, "release", "--state", "s"), 0, r"released") or \
+        expect(box.run("show", 1, "--state", "s"), 0, r"released by \S+@")
+    yield "then another run may, under a higher fence", expect(run_of(box, "a"), 0) or sent(box, "a") or \
+        (None if fence(box) == 2 else f"the fence is {fence(box)}")
+
+
+def fence(box):
+    with sqlite3.connect(box.path / "s" / "journal.db") as db:
+        return db.execute("select fence from lock where target = 'sh:file/a'").fetchone()[0]
+
+
+def at_most_cases(box):
+    may = 'may:\n  - { effect: shell.work, target: "file/*", at_most: 1 }\nlimits: { cooldown: 0s }\n'
+    both = box.write(book("local function r(f) return function() remedy('work ' .. f, shell.work { file = f }, { verify = 'applied' }) end end\n"
+                          "parallel { r('a'), r('b') } resolve 'x'", FRONT + may))
+    yield "at_most holds between parallel branches", expect(box.run("run", both, "--state", "s"), 4, r"not_allowed: .*at_most") or \
+        (None if (box.path / "a").exists() != (box.path / "b").exists() else "both or none were sent")
+
+
+def order_cases(box):
+    """Every refusal that several rules would give has the name that comes first in the order."""
+    configured(box, "freezes: [{ name: f, zone: UTC, from: 2020-01-01 }]\nstale_trigger: 1m\nbudgets: [{ effects: 1, per: 1h }]\n"
+               'allow: [{ effect: "shell.touch", target: "sh:file/a*" }]\n')
+    old = alert_file(box, 3600)
+    yield "not_allowed before frozen", expect(run_of(box, "b", "s", "t.md", "--alert", old), 4, r"not_allowed")
+    yield "frozen before stale_trigger", expect(run_of(box, "a", "s", "t.md", "--alert", old), 4, r"frozen")
+    box.run("halt", "--state", "s")
+    yield "halted before all", expect(run_of(box, "a", "s", "t.md", "--alert", old), 4, r"halted")
+    box.run("halt", "--release", "--state", "s")
+    configured(box, "stale_trigger: 1m\nbudgets: [{ effects: 1, per: 1h }]\n")
+    yield "then one may", expect(run_of(box, "a"), 0)
+    (box.path / "a").unlink()
+    yield "stale_trigger before over_budget", expect(run_of(box, "a", "s", "t.md", "--alert", old), 4, r"stale_trigger")
+    run = box.write(book("remedy('t', shell.touch { file = 'a' }, { verify = function() return true end, "
+                         "when = function() return observe(shell.number { n = 1 }) > known end })",
+                         FRONT + MAY + "limits: { cooldown: 0s }\n"))
+    yield "an error in a condition sends nothing", expect(box.run("run", run, "--state", "s"), 3, r"error") or absent(box, "a")
+    blind = box.write(book("remedy('t', shell.touch { file = 'a' }, { verify = 'applied', when = function() "
+                           "return observe(shell.blind {}) > 1 end })", FRONT + MAY + "limits: { cooldown: 0s }\n"))
+    (box.path / "midwatch.yaml").write_text(CONFIG + "  blind: { argv: ['false'], read: { returns: number } }\n")
+    yield "no_data", expect(box.run("run", blind, "--state", "s"), 3, r"no_data") or absent(box, "a")
+    need = box.write(book("remedy('t', shell.touch { file = 'a' }, { verify = 'applied', approve = true })", FRONT + MAY))
+    yield "needs_approval with nobody there", expect(box.run("run", need, "--state", "s", stdin=subprocess.DEVNULL), 4, r"needs_approval") or \
+        absent(box, "a")
+
+
+GROUPS = {"freeze": freeze_cases, "stale": stale_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
+          "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
     args = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="midwatch-policy-") as scratch:
         for group, cases in GROUPS.items():
+            if args.only not in group:
+                continue
             for name, wrong in cases(Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
                 failed += wrong is not None
                 print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)

@@ -312,6 +312,25 @@ def case_killed(program, path):
     return why or (None if box.applies() == 1 else f"asked to apply {box.applies()} times")
 
 
+def case_orphan(program, path):
+    """Midwatch is killed while the process hangs: it never looks at its input, and goes all the same."""
+    box = Box(program, path, "hangs", READ)
+    p = subprocess.Popen([str(program), "run", "t.md"], cwd=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         env={**os.environ, "HOME": str(path), "MIDWATCH_STATE": "s"})
+    until = time.monotonic() + 10
+    while not box.leftovers() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    began = box.leftovers()
+    p.kill()
+    p.wait()
+    time.sleep(0.3)
+    left = box.leftovers()
+    for pid in left:
+        os.kill(int(pid), 9)
+    return (f"{left} outlive it" if left else None) if began else "it did not begin"
+
+
 def case_program(program, path, change, pattern):
     """A program that may not be run is an error before anything begins."""
     box = Box(program, path, "good", READ)
@@ -402,6 +421,7 @@ def cases(program, box):
     yield "plugin test of a bad declaration", case_contract_declared, (program, box())
     yield "answers twice, then once more", case_again, (program, box(), "answers twice", "true", "false")
     yield "midwatch is killed in the middle of an effect", case_killed, (program, box())
+    yield "midwatch is killed while a process hangs", case_orphan, (program, box())
     yield "records with optional fields", case_record, (program, box())
     yield "lint, test and replay start no process", case_offline, (program, box())
 

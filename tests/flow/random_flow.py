@@ -19,6 +19,8 @@ CONFIG = """instances:
 """
 HARMLESS = ("  outcome: expected", "  reason: expected", "  the run said:", "  people: '", "  the scenario does not say who")
 WORLDS = 12         # of one runbook
+# Seeds that once found something, and what.
+FOUND = {722: "an undo failed while its branch undid something else, another branch ended the run, and its end did not say so"}
 
 
 class Program:
@@ -168,8 +170,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="midwatch-random-") as scratch:
         path = pathlib.Path(scratch)
         (path / "midwatch.yaml").write_text(CONFIG)
-        for seed in range(args.first, args.first + args.seeds):
+        seeds = range(args.first, args.first + args.seeds)
+        for seed in [*FOUND, *(s for s in seeds if s not in FOUND)]:
             wrong = one(program, path, seed)
+            if seed in FOUND and not wrong:
+                print(f"ok - random seed {seed}: {FOUND[seed]}", flush=True)
             if not wrong:
                 continue
             failed += 1

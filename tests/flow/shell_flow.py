@@ -17,7 +17,7 @@ import stand
 from stand import expect
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
-VERBS = ("set_workers", "leave", "refuses", "killed", "undeclared", "slow_touch", "cut")
+VERBS = ("set_workers", "leave", "refuses", "killed", "undeclared", "slow_touch", "cut", "open", "stuck")
 NASTY = ["plain", "two words", "a'b", "''", "a\\", "\\'", "!x", "a!b'c\\d", "$(touch x)", "`id`", "a;b|c&d>e<f", "*?[a]", "~",
     "=ls",
          "%self", "{a,b}", "\"", "#c", "x=y", "ü€", "(a)", "^a^b", "$HOME", "a\\\\", "@", "-e"]
@@ -37,6 +37,10 @@ def commands(scratch):
     piped: {{ argv: [cat], input: "<{{{{a}}}}>", params: {{ a: {{ match: ".*" }} }}, read: true }}
     place: {{ argv: [sh, -c, 'echo "$PWD $WHO"'], cwd: {scratch}, env: {{ WHO: "a 'b' \\\\ c" }}, read: true }}
     fails: {{ argv: [sh, -c, 'echo oops >&2; exit 3'], read: true }}
+    exits: {{ argv: [sh, -c, 'exit "$1"', sh, "{{{{code}}}}"], params: {{ code: {{ type: integer }} }}, read: {{ returns: success, no: [1, 3] }} }}
+    door: {{ argv: [cat, {scratch}/door], read: {{ returns: boolean }} }}
+    open: {{ argv: [sh, -c, 'echo true >{scratch}/door; exit 7'], effect: {{ class: ensure, target: door, check: door, undo: not needed }} }}
+    stuck: {{ argv: [sh, -c, 'exit 7'], effect: {{ class: ensure, target: door, check: door, undo: not needed }} }}
     fine: {{ argv: [sh, -c, 'echo yes; exit 3'], read: {{ ok: [3] }} }}
     bytes: {{ argv: [printf, 'a\\000\\033[2Jb\\377'], read: true }}
     flood: {{ argv: [sh, -c, 'yes | head -c 3000000'], read: true }}
@@ -68,6 +72,10 @@ READS = [
     ("a script gets its words", "script", "{ a = \"x'; echo $(id) #\" }", 0, r"is x'; echo \$\(id\) # 1"),
     ("input", "piped", "{ a = 'x' }", 0, "is <x>"), ("cwd and env", "place", "()", 0, r"is /.* a 'b' \\+ c"),
     ("an exit code", "fails", "()", 3, "exit 3: oops"), ("an exit code that is fine", "fine", "()", 0, "is yes"),
+    ("exit 0 is yes", "exits", "{ code = 0 }", 0, "is true"), ("an exit code that is no", "exits", "{ code = 3 }", 0, "is false"),
+    ("an exit code that is neither", "exits", "{ code = 2 }", 3, "exit 2"),
+    ("options behind the names", "truth", "({ text = 'true' }, { max_age = '1m' })", 0, "is true"),
+    ("an unknown option", "truth", "({ text = 'true' }, { max_aeg = '1m' })", 3, "max_aeg.*'max_age'"),
     ("control bytes", "bytes", "()", 0, "is a"), ("more than is kept", "flood", "()", 3, "more than is kept"),
     ("patient", "patient", "()", 0, "is late"), ("too slow", "slow", "()", 3, "took too long"), ("too many lines", "few",
      "{ n = 4 }", 3, "more than 3 lines"),
@@ -87,6 +95,7 @@ BAD = [
     ("an unknown key of a parameter", "{ argv: [echo], params: { a: { mtch: x } }, read: true }", "mtch.*did you mean 'match'"),
     ("a bad default", "{ argv: [echo], params: { a: { type: integer, default: x } }, read: true }", "default must be a number"),
     ("a check that is none", "{ argv: [echo], effect: { class: ensure, target: t, check: nope } }", "no read (command )?'nope'"),
+    ("no of what is no success", "{ argv: [echo], read: { returns: boolean, no: [3] } }", "returns success"),
     ("sets what is no parameter", "{ argv: [echo], effect: { class: ensure, target: t, state: x, sets: n } }",
      "'n' is no parameter"),
 ]
@@ -141,7 +150,7 @@ def instance(far, known="known_hosts", key="id", more=""):
 
 
 def may(alias, host=""):
-    return "may:\n" + "".join(f'  - {{ effect: {alias}.{v}, target: "{host}{t}" }}\n' for v in VERBS for t in ("x", "pool")) + \
+    return "may:\n" + "".join(f'  - {{ effect: {alias}.{v}, target: "{host}{t}" }}\n' for v in VERBS for t in ("x", "pool", "door")) + \
         "limits: { cooldown: 0s }\n"
 
 
@@ -167,6 +176,10 @@ def common_cases(where, box, subject, front, path):
     yield f"{where}: undo is derived", expect(got, 3, "was undone") or \
         (None if (path / "workers").read_text() == "5\n" else "not put back")
     yield f"{where}: {{{{from}}}} is what it was", None if (path / "log").read_text() == "3\n5\n8\n" else (path / "log").read_text()
+    for verb, code, pattern in (("stuck", 3, "absent"), ("open", 0, "done")):
+        (path / "door").write_text("false\n")
+        yield f"{where}: what prints true or false says itself whether an effect is there, {verb}", \
+            expect(box.run(remedy.format(f"{subject}{verb}()", "'applied'"), front), code, pattern)
     for verb, code, pattern, sent in (("leave", 6, "UNKNOWN", 1), ("killed", 6, "UNKNOWN", 1), ("refuses", 3, "exit 9", 0),
         ("undeclared", 4, "approv", 0)):
         (path / "log").unlink(missing_ok=True)

@@ -402,6 +402,11 @@ static void test_unknown_keys_name_the_nearest(void **state)
     assert_string_equal(e.hint, "did you mean 'limits'?");
     assert_int_equal(yaml_only_keys(y, "a.md", known, 3, NULL), ERR_INVALID);
     yaml_tree_free(y);
+    y = read_good(STR("may: { runbook: no page, and no answer }\n"));
+    assert_int_equal(yaml_only_keys(yaml_get(y, "may"), "a.md", known, 3, &e), ERR_INVALID);
+    assert_string_equal(e.msg, "unknown key 'and no answer'");
+    assert_non_null(strstr(e.hint, "written in quotes"));
+    yaml_tree_free(y);
     y = read_good(STR("something-else: 3\n"));
     yaml_only_keys(y, "a.md", known, 3, &e);
     assert_string_equal(e.hint, "known are limits, may, runbook");

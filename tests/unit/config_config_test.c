@@ -66,6 +66,120 @@ static void test_refusals(void **state)
     bad("routes: [{ chat: x, runbook: a, params: { p: { q: r } } }]", "f:1:46", "parameter 'p' must be a value", "");
 }
 
+static void test_policy_refusals(void **state)
+{
+    (void)state;
+    bad("freezes: {}", "f:1:10", "freezes must be a list", "");
+    bad("freezes: [x]", "f:1:11", "a freeze is a map", "");
+    bad("freezes: [{ zone: UTC, weekdays: [sat] }]", "f:1:11", "a freeze has a name", "");
+    bad("freezes: [{ name: x, weekdays: [sat] }]", "f:1:11", "by which clock", "zone: Europe/Berlin");
+    bad("freezes: [{ name: x, zone: Europe/Berln, weekdays: [sat] }]", "f:1:28",
+        "'Europe/Berln' is no time zone", "Europe/Berlin");
+    bad("freezes: [{ name: x, zone: UTC }]", "f:1:11", "says when it is", "weekdays");
+    bad("freezes: [{ name: x, zone: UTC, weekdays: [sunday] }]", "f:1:44", "'sunday' is no weekday", "mon-fri");
+    bad("freezes: [{ name: x, zone: UTC, hours: '22-6' }]", "f:1:40", "'22-6' are no hours", "22:00-06:00");
+    bad("freezes: [{ name: x, zone: UTC, hours: '25:00-26:00' }]", "f:1:40", "are no hours", "");
+    bad("freezes: [{ name: x, zone: UTC, hours: '08:00-08:00' }]", "f:1:40", "are no hours", "a whole day");
+    bad("freezes: [{ name: x, zone: UTC, from: 2026-02-30 }]", "f:1:39", "'2026-02-30' is no day", "2026-12-24");
+    bad("freezes: [{ name: x, zone: UTC, from: 2026-03-02, to: 2026-03-01 }]", "f:1:55", "end before it begins", "");
+    bad("freezes: [{ name: x, zone: UTC, weekday: [sat] }]", "f:1:33", "unknown key 'weekday'", "'weekdays'");
+    bad("freezes: [{ name: x, zone: UTC, weekdays: [sat], except: t }]", "f:1:58", "except must be a list", "");
+    bad("budgets: [{ effects: 1 }]", "f:1:11", "in which time", "");
+    bad("budgets: [{ per: 1h }]", "f:1:11", "how much it permits", "effects: 20");
+    bad("budgets: [{ effects: 1, targets: 2, per: 1h }]", "f:1:34", "counts one thing", "");
+    bad("budgets: [{ effects: 0, per: 1h }]", "f:1:22", "a number from 1", "");
+    bad("budgets: [{ effects: 1, per: 1 }]", "f:1:30", "per must be a duration", "30m");
+    bad("budgets: [{ percent: 10, per: 1h }]", "f:1:11", "of how many", "");
+    bad("budgets: [{ percent: 10, of: 9, per: 1h, target: 'p:node/*' }]", "f:1:22", "10 % of 9 is not one target", "");
+    bad("budgets: [{ effects: 10, of: 9, per: 1h }]", "f:1:30", "only a percentage", "");
+    bad("budgets: [{ targets: 1, per: 1h, target: 'node/*' }]", "f:1:42", "of which instance", "prod-eu:node/*");
+    bad("budgets: [{ effects: 1, per: 1h, runbok: x }]", "f:1:34", "unknown key 'runbok'", "'runbook'");
+    bad("ineffective: 0", "f:1:14", "a number from 1", "");
+    bad("stale_trigger: 30", "f:1:16", "must be a duration", "30m");
+    bad("approvals: { of: 17 }", "f:1:18", "a number from 1 to 16", "");
+    bad("approvals: { not_self: sometimes }", "f:1:24", "true or false", "");
+    bad("routes: [{ schedule: '0 3 * * *', runbook: a, zone: Mars/Base }]", "f:1:53", "'Mars/Base' is no time zone", "");
+}
+
+static int64_t at(int month, int day, int hour, int minute)
+{
+    return 86400 * zone_days(2026, month, day) + 3600 * hour + 60 * minute;
+}
+
+/* Berlin is an hour ahead of UTC, two from 2026-03-29 01:00 to 2026-10-25 01:00. */
+static void test_freezes(void **state)
+{
+    struct config *c = good("freezes:\n"
+                            "  - { name: nights, zone: Europe/Berlin, hours: \"22:00-06:00\", weekdays: [fri] }\n"
+                            "  - { name: gap, zone: Europe/Berlin, hours: \"02:00-03:00\" }\n"
+                            "  - { name: dated, zone: Europe/Berlin, from: 2026-12-24, to: 2026-12-26, runbooks: [\"high-*\"],\n"
+                            "      instances: [prod-eu], targets: [\"*:deployment/*/*\"], except: [high-error-rate] }\n"
+                            "  - { name: overlap, zone: Europe/Berlin, from: \"2026-10-25 02:30\", to: \"2026-10-25 02:30\" }\n"
+                            "  - { name: weekend, zone: America/New_York, weekdays: [sat, sun] }\n");
+    const struct freeze *f = c->freezes;
+
+    (void)state;
+    /* 2026-07-03 is a Friday. The window ends on Saturday morning; that of Thursday night is none. */
+    assert_false(freeze_holds(&f[0], at(7, 3, 2, 0)));
+    assert_false(freeze_holds(&f[0], at(7, 3, 19, 59)));
+    assert_true(freeze_holds(&f[0], at(7, 3, 20, 0)));
+    assert_true(freeze_holds(&f[0], at(7, 4, 3, 59)));
+    assert_false(freeze_holds(&f[0], at(7, 4, 4, 0)));
+    assert_false(freeze_holds(&f[0], at(7, 4, 21, 0)));
+    assert_int_equal(freeze_changes(&f[0], at(7, 3, 12, 0)), at(7, 3, 20, 0));
+    assert_int_equal(freeze_changes(&f[0], at(7, 3, 20, 0)), at(7, 4, 4, 0));
+    assert_int_equal(freeze_changes(&f[0], at(7, 4, 4, 0)), at(7, 10, 20, 0));
+    /* No such hour on the day that clocks are set forward, two of them when they are set back. */
+    assert_int_equal(freeze_changes(&f[1], at(3, 28, 2, 0)), at(3, 30, 0, 0));
+    assert_false(freeze_holds(&f[1], at(3, 29, 0, 59)));
+    assert_false(freeze_holds(&f[1], at(3, 29, 1, 0)));
+    assert_int_equal(freeze_changes(&f[1], at(10, 24, 12, 0)), at(10, 25, 0, 0));
+    assert_int_equal(freeze_changes(&f[1], at(10, 25, 0, 0)), at(10, 25, 2, 0));
+    /* Whole days of Berlin. */
+    assert_false(freeze_holds(&f[2], at(12, 23, 22, 59)));
+    assert_true(freeze_holds(&f[2], at(12, 23, 23, 0)));
+    assert_true(freeze_holds(&f[2], at(12, 26, 22, 59)));
+    assert_false(freeze_holds(&f[2], at(12, 26, 23, 0)));
+    assert_int_equal(freeze_changes(&f[2], at(1, 1, 0, 0)), at(12, 23, 23, 0));
+    assert_int_equal(freeze_changes(&f[2], at(12, 27, 0, 0)), 0);
+    assert_true(freeze_concerns(&f[2], "high-latency", "prod-eu:deployment/prod/api"));
+    assert_true(freeze_concerns(&f[2], "high-latency", NULL));
+    assert_false(freeze_concerns(&f[2], "high-latency", "prod-us:deployment/prod/api"));
+    assert_false(freeze_concerns(&f[2], "high-latency", "prod-eu:node/n1"));
+    assert_false(freeze_concerns(&f[2], "high-error-rate", "prod-eu:deployment/prod/api"));
+    assert_false(freeze_concerns(&f[2], "disk-full", "prod-eu:deployment/prod/api"));
+    /* The hour that comes twice: from its first to its last. */
+    assert_int_equal(f[3].from, at(10, 25, 0, 30));
+    assert_int_equal(f[3].to, at(10, 25, 1, 30));
+    assert_true(freeze_holds(&f[4], at(7, 4, 4, 0)));
+    assert_false(freeze_holds(&f[4], at(7, 4, 3, 59)));
+    assert_int_equal(freeze_changes(&f[4], at(7, 4, 4, 0)), at(7, 6, 4, 0));
+    config_free(c);
+}
+
+static void test_budgets(void **state)
+{
+    struct config *c = good("budgets:\n  - { effects: 20, per: 1h }\n  - { percent: 10, of: 39, per: 1d, target: \"p:node/*\" }\n"
+                            "  - { targets: 2, per: 1d, runbook: \"high-*\" }\nineffective: 5\nstale_trigger: 2h\n"
+                            "approvals: { not_self: true, of: 2, by: [sre] }\n");
+
+    (void)state;
+    assert_false(c->budgets[0].targets);
+    assert_int_equal(c->budgets[1].max, 3);
+    assert_true(c->budgets[1].targets);
+    assert_true(budget_concerns(&c->budgets[1], "x", "p:node/a"));
+    assert_false(budget_concerns(&c->budgets[1], "x", "p:node/a/b"));
+    assert_true(budget_concerns(&c->budgets[2], "high-latency", "q:z"));
+    assert_false(budget_concerns(&c->budgets[2], "disk-full", "q:z"));
+    assert_int_equal(c->off_after, 5);
+    assert_int_equal(c->stale_ms, 7200000);
+    assert_true(c->approvals.not_self && c->approvals.of == 2);
+    config_free(c);
+    c = good("state: x");
+    assert_int_equal(c->off_after, OFF_AFTER);
+    config_free(c);
+}
+
 static void test_schedules(void **state)
 {
     static const char *const fine[] = {"* * * * *", "0 3 * * 1-5", "*/15 0,12 1-31/2 1,6,12 0-7", "59 23 31 12 7"};
@@ -202,7 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_whole),
         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_schedules), cmocka_unit_test(test_policy_refusals), cmocka_unit_test(test_freezes),
+        cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_allow),
         cmocka_unit_test(test_lookup),
     };

@@ -4,7 +4,9 @@
  * operation the whole state. The file is closed and opened again in between. */
 #include "journal_test.h"
 
-enum { SEEDS = 20, STEPS = 300, ITEMS = 5, ROWS = 3, GUARDS = 3, CHANGES = 4, RUNS = 12 };
+#include "journal/audit.h"
+
+enum { SEEDS = 30, STEPS = 300, ITEMS = 5, ROWS = 3, GUARDS = 3, CHANGES = 4, RUNS = 12 };
 
 struct draft {              /* an item and all it points to */
     struct row rows[ROWS];
@@ -25,7 +27,9 @@ struct world {
 
 /* What happened over all seeds: a kind that never did would be untested. */
 static struct {
-    int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles, takeovers;
+    int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles,
+        takeovers, audited;
+    int64_t refused[GUARD_KINDS];
 } seen;
 
 static uint64_t dice(struct world *w, uint64_t n)
@@ -80,23 +84,45 @@ static struct row new_row(struct world *w, int64_t seq)
     return r;
 }
 
+static struct str runbook(struct world *w)
+{
+    static const char *const runbooks[] = {"high-latency", "disk-full", ""};
+
+    return str_of(runbooks[dice(w, 3)]);
+}
+
+static struct str commit_id(struct world *w)
+{
+    static const char *const ids[] = {"0123456789abcdef0123456789abcdef01234567", "0123456789abffff0123456789abcdef01234567",
+                                      "fedcba9876543210fedcba9876543210fedcba98", ""};
+
+    return str_of(ids[dice(w, 4)]);
+}
+
 static struct guard new_guard(struct world *w)
 {
+    static const char *const patterns[] = {"", "prod-eu:deployment/prod/*", "sh:*", "sh:a", "*"};
+
     return (struct guard){.kind = (enum guard_kind)dice(w, GUARD_KINDS), .target = target(w), .now = w->now,
-                          .max = (int64_t)dice(w, 4)};
+                          .max = (int64_t)dice(w, 4), .since = w->now - (int64_t)dice(w, 40000), .commit = commit_id(w),
+                          .path = path(w), .action = STR("sh.x"), .pattern = str_of(patterns[dice(w, 5)]),
+                          .runbook = runbook(w)};
 }
 
 /* seq: a row of the item, no other change's, or 0. An effect is intended by a row. */
 static struct change new_change(struct world *w, const struct journal_item *item, int64_t seq)
 {
     static const enum change_kind kinds[] = {CHANGE_RUN_STATE, CHANGE_RUN_END, CHANGE_LOCK, CHANGE_LOCK, CHANGE_LOCK,
-                                             CHANGE_UNLOCK, CHANGE_UNLOCK, CHANGE_UNLOCK_ALL, CHANGE_EFFECT_NEW,
-                                             CHANGE_EFFECT_STATE, CHANGE_EFFECT_STATE, CHANGE_ESCALATION};
-    struct change c = {.kind = kinds[dice(w, 12)], .target = target(w), .path = path(w), .key = STR("k"), .action = STR("sh.x"),
-                       .text = text(w), .outcome = text(w), .reason = text(w), .seq = seq, .n = w->now};
+                                             CHANGE_UNLOCK, CHANGE_UNLOCK, CHANGE_UNLOCK, CHANGE_UNLOCK_ALL, CHANGE_EFFECT_NEW,
+                                             CHANGE_EFFECT_STATE, CHANGE_EFFECT_STATE, CHANGE_ESCALATION, CHANGE_APPROVED,
+                                             CHANGE_APPROVAL_USED, CHANGE_VERDICT, CHANGE_VERDICT};
+    static const enum change_kind system[] = {CHANGE_HALT, CHANGE_HALT, CHANGE_ESCALATION, CHANGE_REVOKE, CHANGE_RUNBOOK_ON};
+    struct change c = {.kind = kinds[dice(w, sizeof(kinds) / sizeof(kinds[0]))], .target = target(w), .path = path(w),
+                       .key = STR("k"), .action = STR("sh.x"),
+                       .text = text(w), .outcome = text(w), .reason = text(w), .seq = seq, .n = w->now, .runbook = runbook(w)};
 
     if (item->run == 0)
-        c.kind = one_in(w, 2) ? CHANGE_HALT : CHANGE_ESCALATION;
+        c.kind = system[dice(w, 5)];
     else if (one_in(w, 15))
         c.kind = CHANGE_RUN_EPOCH;
     else if (c.kind == CHANGE_EFFECT_NEW && seq == 0)
@@ -107,8 +133,18 @@ static struct change new_change(struct world *w, const struct journal_item *item
         c.n = item->epoch + (int64_t)dice(w, 3) - 1;
     else if (c.kind == CHANGE_UNLOCK || c.kind == CHANGE_UNLOCK_ALL)
         c.n = w->now + 1000 * ((int64_t)dice(w, 12) - 4);
-    else if (c.kind == CHANGE_ESCALATION || c.kind == CHANGE_HALT)
+    else if (c.kind == CHANGE_ESCALATION || c.kind == CHANGE_HALT || c.kind == CHANGE_REVOKE || c.kind == CHANGE_VERDICT)
         c.n = one_in(w, 2);
+    else if (c.kind == CHANGE_EFFECT_NEW && one_in(w, 4))
+        c.n = 0;
+    else if (c.kind == CHANGE_APPROVED)
+        c.n = (int64_t)dice(w, 4) - 1;
+    if (c.kind == CHANGE_REVOKE)
+        c.key = (struct str){commit_id(w).p, 7 + dice(w, 7)};
+    if (c.kind == CHANGE_REVOKE && c.key.p[0] == '\0')
+        c.key = STR("0123456789abc");
+    if (c.kind == CHANGE_VERDICT)
+        c.seq = 2;
     return c;
 }
 
@@ -120,7 +156,8 @@ static void new_run(struct world *w, struct draft *d, struct journal_item *item)
     item->epoch = 1;
     w->runs[w->nruns++] = item->run;
     snprintf(d->uuid, sizeof(d->uuid), "01993%02x%d-%lld", (unsigned)dice(w, 3), w->seed, (long long)w->uuids++);
-    d->changes[0] = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(d->uuid), .runbook = text(w), .command = STR("run"),
+    d->changes[0] = (struct change){.kind = CHANGE_RUN_NEW, .uuid = str_of(d->uuid), .command = STR("run"),
+                                    .runbook = one_in(w, 3) ? text(w) : runbook(w),
                                     .bundle = STR("b"), .params = text(w), .trigger = text(w), .dedup = str_of(keys[dice(w, 4)])};
     item->nchanges = 1;
 }
@@ -167,7 +204,7 @@ static void new_item(struct world *w, struct journal_item *items, size_t i)
     item->nrows = is_first(items, i) ? dice(w, ROWS + 1) : 0;
     for (k = 0; k < item->nrows; k++)
         d->rows[k] = new_row(w, seq + (int64_t)k);
-    for (n = dice(w, 3) ? 0 : dice(w, GUARDS + 1); item->nguards < n; item->nguards++)
+    for (n = one_in(w, 2) ? 0 : dice(w, GUARDS + 1); item->nguards < n; item->nguards++)
         d->guards[item->nguards] = new_guard(w);
     for (n = dice(w, CHANGES + 1); item->nchanges < n; item->nchanges++)
         d->changes[item->nchanges] = new_change(w, item, item->nchanges < item->nrows ? seq + (int64_t)item->nchanges : 0);
@@ -197,6 +234,8 @@ static void count(const struct journal_item *item)
     seen.target_busy += strcmp(why, "target_busy") == 0;
     seen.cooling_down += strcmp(why, "cooling_down") == 0;
     seen.over_budget += strcmp(why, "over_budget") == 0;
+    for (size_t k = 0; item->refusal && k < item->nguards; k++)
+        seen.refused[item->guards[k].kind] += item->nguards == 1;
     seen.duplicate += strcmp(why, "duplicate") == 0;
     for (size_t k = 0; k < item->nchanges; k++)
         seen.takeovers += item->result == ITEM_COMMITTED && item->changes[k].kind == CHANGE_RUN_EPOCH;
@@ -256,6 +295,7 @@ static void commit(struct world *w, bool may_spoil)
 static void put_bundle(struct world *w)
 {
     static const char *const ids[] = {"aa", "bb", "cc", "dd"};
+    struct journal_item nothing[ITEMS] = {{.at = w->now}};
     struct blob_ref files[] = {{"z.lua", STR("return 1")}, {"a.md", STR("# A\0B")}, {"m.lua", STR("")}};
     size_t i = dice(w, 4), n = dice(w, 4);
     struct err e = {0};
@@ -265,6 +305,7 @@ static void put_bundle(struct world *w)
     w->bundles[i] = ids[i];
     seen.bundles++;
     commit(w, false);
+    compare_batch(w, nothing, 1);       /* the one before may have been refused for its texts */
 }
 
 static bool dump_file(void *ctx, const char *name, struct str data)
@@ -313,12 +354,32 @@ static void compare_find(struct world *w)
     compare(w, "find");
 }
 
+static bool complain(void *ctx, int64_t run, int64_t seq, const char *where, const char *what)
+{
+    buf_addf(ctx, "BROKEN %s (run %lld, row %lld): %s\n", where, (long long)run, (long long)seq, what);
+    return true;
+}
+
+/* The log says all that the projections do, and its chains hold. */
+static void audit(struct world *w)
+{
+    struct audit_counts counts;
+    struct err e = {0};
+
+    good(w->file->ops->commit(w->file, NULL, 0, &e), &e);      /* a bundle may wait for the next one */
+    good(journal_rebuild(w->file, false, complain, &w->left, &e), &e);
+    good(journal_verify(w->file, -1, &counts, complain, &w->left, &e), &e);
+    compare(w, "audit");
+    seen.audited += counts.changes;
+}
+
 /* Every row ever, and every bundle; then the same file by another connection. */
 static void reopen(struct world *w)
 {
     dump_all(w, w->file, &w->left);
     dump_all(w, w->model, &w->right);
     compare(w, "rows and bundles");
+    audit(w);
     w->file->ops->free(w->file);
     w->file = open_sqlite(w->dir, NULL);
     dump_all(w, w->file, &w->left);
@@ -366,7 +427,11 @@ static void test_sqlite_is_the_model(void **state)
         one_seed(seed);
     assert_true(seen.committed > 1000 && seen.fenced > 100 && seen.halted > 100 && seen.target_busy > 100);
     assert_true(seen.cooling_down > 10 && seen.over_budget > 100 && seen.duplicate > 10 && seen.invalid > 10);
-    assert_true(seen.reopened > SEEDS && seen.bundles > 10 && seen.takeovers > 10);
+    for (int k = 0; k < GUARD_KINDS; k++) {
+        if (seen.refused[k] < 3)
+            fail_msg("guard %d refused only %d times", k, (int)seen.refused[k]);
+    }
+    assert_true(seen.reopened > SEEDS && seen.bundles > 10 && seen.takeovers > 10 && seen.audited > 1000);
 }
 
 int main(void)

@@ -111,8 +111,8 @@ static void test_foreign_files(void **state)
         {"create table t(x)", "not a Midwatch journal"},
         {"create table t(x); pragma application_id = 252006675", "not a Midwatch journal"},
         {"pragma user_version = 7; create table t(x)", "not a Midwatch journal"},
-        {"pragma application_id = 1835623543; pragma user_version = 2; create table t(x)",
-         "format 2, this program knows format 1"},
+        {"pragma application_id = 1835623543; pragma user_version = 3; create table t(x)",
+         "format 3, this program knows format 2"},
     };
     struct journal_options read_only = {.read_only = true};
     size_t i;

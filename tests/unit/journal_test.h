@@ -139,8 +139,9 @@ static inline bool dump_lock(void *ctx, const struct lock_info *l)
 
 static inline bool dump_effect(void *ctx, const struct effect_info *x)
 {
-    buf_addf(ctx, "effect %lld.%s %lld..%lld [%s] [%s] [%s] %s\n", (long long)x->run, x->path, (long long)x->intent_seq,
-             (long long)x->result_seq, x->key, x->action, x->target, effect_state_name(x->state));
+    buf_addf(ctx, "effect %lld.%s %lld..%lld counts %lld [%s] [%s] [%s] %s\n", (long long)x->run, x->path,
+             (long long)x->intent_seq, (long long)x->result_seq, (long long)x->counts_at, x->key, x->action, x->target,
+             effect_state_name(x->state));
     return true;
 }
 
@@ -157,12 +158,39 @@ static inline bool dump_escalation_id(void *ctx, const struct escalation_info *x
     return true;
 }
 
+static inline bool dump_revoked(void *ctx, const struct revoked_info *x)
+{
+    buf_addf(ctx, "revoked %s at %lld [%s]\n", x->commit, (long long)x->at, x->why);
+    return true;
+}
+
+static inline bool dump_breaker(void *ctx, const struct breaker_info *x)
+{
+    buf_addf(ctx, "breaker [%s] %lld\n", x->runbook, (long long)x->failures);
+    return true;
+}
+
+static inline bool dump_approval(void *ctx, const struct approval_info *x)
+{
+    buf_addf(ctx, "approval %lld.%s left %lld\n", (long long)x->run, x->path, (long long)x->left);
+    return true;
+}
+
+static inline bool dump_agenda(void *ctx, int64_t run, enum run_state state, int64_t wake_at)
+{
+    buf_addf(ctx, " %s %lld at %lld\n", run_state_name(state), (long long)run, (long long)wake_at);
+    return true;
+}
+
 /* All projections: what every question but that for rows answers. */
 static inline void dump_state(struct journal *j, struct buf *out)
 {
+    enum run_state state;
     struct err e = {0};
     bool on = false;
 
+    for (state = 0; state < RUN_STATES; state++)
+        good(j->ops->agenda(j, state, dump_agenda, out, &e), &e);
     good(j->ops->runs(j, false, dump_run, out, &e), &e);
     buf_adds(out, "open:");
     good(j->ops->runs(j, true, dump_id, out, &e), &e);
@@ -170,6 +198,9 @@ static inline void dump_state(struct journal *j, struct buf *out)
     good(j->ops->locks(j, dump_lock, out, &e), &e);
     good(j->ops->effects(j, -1, dump_effect, out, &e), &e);
     good(j->ops->escalations(j, false, dump_escalation, out, &e), &e);
+    good(j->ops->revoked(j, dump_revoked, out, &e), &e);
+    good(j->ops->breakers(j, dump_breaker, out, &e), &e);
+    good(j->ops->approvals(j, dump_approval, out, &e), &e);
     buf_adds(out, "open escalations:");
     good(j->ops->escalations(j, true, dump_escalation_id, out, &e), &e);
     buf_adds(out, "\nhalt [");

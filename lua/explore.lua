@@ -1,0 +1,397 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- All paths of a runbook: the program and the language as they are, with a few functions of the language in another form:
+-- reads answer later, a look is a scope, a wait jumps to its end, what is ambient is not known.
+
+local setup = ...
+local fork = host.module("fork")
+local gate = host.module("explore_gate")
+local symbols = host.module("symbols")
+local shape = host.module("symbols_shape")
+host.module("symbols_text")
+local checked = host.module("checked")
+local prelude = host.module("prelude")
+local observe = host.module("observe")
+local wait = host.module("wait")
+local language = host.module("language")
+
+local explore = {}
+
+local notes, note_list          -- what was not explored: key -> { line, file, what, why }
+
+local function note(what, why, file, line)
+  if not file then file, line = host.where() end
+  local key = what .. why .. file .. line
+  if notes[key] then return end
+  notes[key] = { what = what, why = why, file = file, line = line }
+  note_list[#note_list + 1] = notes[key]
+end
+
+-- Reads
+
+local entries, used             -- entries are taken again by the next path
+
+local function describe_known(choice, entry)
+  if choice == 1 then return nil end
+  if choice == 2 and entry.read.absent ~= nil then return entry.name .. " is not there" end
+  return entry.name .. " is unknown"
+end
+
+-- What is known of the answer: decided when it is first asked for.
+local function decide(entry)
+  local read = entry.read
+  local has_default = read.absent ~= nil
+  local choice, node = fork.choose(has_default and 3 or 2, entry.name, describe_known, entry)
+  if not node.roots then node.roots, node.unknown, node.read = entry.roots, has_default and 3 or 2, entry.name end
+  entry.decided, entry.choice = true, choice
+  if choice == 1 then
+    entry.v = shape.value(read.returns, entry.name, { unit = read.unit, known = read.known, roots = entry.roots })
+  elseif choice == 2 and has_default then
+    entry.v = read.absent
+  else
+    entry.u, entry.w = "no_data", "nobody knows it on this path"
+  end
+end
+
+local entry_meta = {
+  __index = function(entry, key)
+    if key ~= "unknown" and key ~= "value" and key ~= "why" then return nil end
+    fork.look(entry.id)
+    if not entry.decided then decide(entry) end
+    if key == "unknown" then return entry.u or nil end
+    if key == "why" then return entry.w or nil end
+    return entry.v
+  end,
+}
+
+gate.later(function(read, name, label)
+  used = used + 1
+  local entry = entries[used]
+  if not entry then
+    entry = setmetatable({}, entry_meta)
+    entries[used] = entry
+  end
+  local path = gate.path()
+  local id = fork.new_id()
+  entry.name, entry.row, entry.unit, entry.read, entry.id, entry.roots = name, path.calls, read.unit, read, id, { [id] = true }
+  entry.decided, entry.v, entry.u, entry.w, entry.choice = false, nil, false, false, false
+  entry.label, entry.applied, entry.waited = label or false, path.applied, path.waited
+  path.reads[#path.reads + 1] = entry
+  return entry
+end)
+
+-- Looks and waits
+
+local real_look = prelude.look
+
+local function verdict_of(ok, verdict) return ok and verdict or "error" end
+
+prelude.look = function(fn)
+  local ok, verdict, detail = fork.scope("look", nil, function() return real_look(fn) end, verdict_of)
+  if not ok then host.error(verdict, 0) end
+  return verdict, detail
+end
+
+local real_until = wait.until_holds
+wait.until_holds = function(deadline, every, look, stop)
+  local left = deadline - host.now()
+  if not setup.is_plan and left > 0 then wait.pause(left / 1000) end
+  return real_until(deadline, every, look, stop)
+end
+-- One look at the end of a wait is enough; what is to hold for a while is looked at once more behind it.
+if not setup.is_plan then wait.every = function() return setup.one_look_s end end
+
+-- `public` functions of the language whose result is all that counts.
+local function as_scope(module, name, kind, result_of)
+  local public = host.module(module).public
+  local real = public[name]
+  public[name] = function(...)
+    local args = table.pack(...)
+    local title = type(args[1]) == "string" and args[1] or nil
+    local accepts = kind == "cause" and type(args[1]) == "table" and args[1].accept_inconclusive
+    local back = table.pack(fork.scope(kind, title, function() return real(table.unpack(args, 1, args.n)) end, result_of,
+      accepts and true or nil))
+    if not back[1] then host.error(back[2], 0) end
+    return table.unpack(back, 2, back.n)
+  end
+end
+
+as_scope("wait", "wait_until", "wait", function(ok, holds) return ok and (holds and "holds" or "refuted") or "inconclusive" end)
+as_scope("remedy", "remedy", "remedy", function(ok, r) return ok and r.outcome or "error" end)
+as_scope("diagnose", "diagnose", "cause", function(ok, cause) return ok and cause.title or "error" end)
+
+-- Texts that the language wants from the code
+
+local function plain_table(t)
+  local copy
+  for key, v in pairs(t) do
+    if symbols.of(v) then
+      if not copy then
+        copy = {}
+        for k, x in pairs(t) do copy[k] = x end
+      end
+      copy[key] = symbols.plain(v)
+    end
+  end
+  return copy or t
+end
+
+local SOME_SECONDS = 60
+
+local function plain_argument(v, number)
+  local data = symbols.of(v)
+  if data then
+    if data.kind == "number" then return symbols.single(data) or number end
+    return symbols.plain(v)
+  end
+  if type(v) == "table" and getmetatable(v) == nil then return plain_table(v) end
+  return v
+end
+
+local function with_plain(f, number)
+  return function(...)
+    local args = table.pack(...)
+    for i = 1, args.n do args[i] = plain_argument(args[i], number) end
+    return f(table.unpack(args, 1, args.n))
+  end
+end
+
+local texts = { record = { "note", "follow_up", "measure", "notify" }, people = { "ask", "manual" }, remedy = { "remedy" },
+  temporarily = { "temporarily" } }
+for module, names in host.rawpairs(texts) do
+  local public = host.module(module).public
+  for _, name in ipairs(names) do public[name] = with_plain(public[name], 0) end
+end
+host.module("wait").public.sleep = with_plain(host.module("wait").public.sleep, SOME_SECONDS)
+for name, verb in host.rawpairs(host.module("ending").public) do language[name] = with_plain(verb, 0) end
+
+host.rawset(table, "concat", symbols.concat)
+
+local text = host.module("text")
+text.of = function(group, name)
+  local entry = observe.entry(group, name)
+  return "<" .. entry.name .. ">"
+end
+
+-- Which version is the later one is one question, however many parts they have.
+local real_version = text.version
+text.version = function(a, op, b)
+  if not symbols.of(a) and not symbols.of(b) then return real_version(a, op, b) end
+  local data, said = symbols.of(a) or symbols.of(b), "version " .. symbols.spell(a) .. " "
+  return symbols.free(data.var, said .. op .. symbols.spell(b), said .. op .. " " .. symbols.spell(b),
+    said .. "not " .. op .. " " .. symbols.spell(b))
+end
+
+local list = host.module("list")
+local real_where, real_by, real_top = list.where, list.by, list.top
+
+local function is_many(l)
+  local data = shape.of(l)
+  return data and data.count == 2
+end
+
+local function said_of(condition)
+  if type(condition) ~= "table" then return "what is looked for" end
+  local parts = {}
+  for key, v in pairs(condition) do parts[#parts + 1] = key .. " == " .. symbols.spell(v) end
+  return table.concat(parts, " and ")
+end
+
+local function condition_of(c)
+  if type(c) == "function" then return c end
+  return function(item)
+    for key, v in pairs(c) do
+      if checked.ops.ne(item[key], v) then return false end
+    end
+    return true
+  end
+end
+
+function list.where(l, c)
+  if is_many(l) and (type(c) == "function" or type(c) == "table") then return shape.where(l, condition_of(c), said_of(c)) end
+  return real_where(l, c)
+end
+-- Whether a value that is not known is in a list, or one of several texts in another, is one question.
+local real_contains, real_has = list.contains, text.has
+
+function list.contains(l, v)
+  local data = symbols.of(v)
+  for i = 1, data and 0 or rawlen(l) do data = data or symbols.of(l[i]) end
+  if not data or (rawlen(l) < 2 and rawlen(l) > 0) then return real_contains(l, v) end
+  local parts = {}
+  for i = 1, rawlen(l) do parts[i] = symbols.spell(l[i]) end
+  local said = symbols.spell(v) .. " in {" .. table.concat(parts, ", ") .. "}"
+  return #parts > 0 and symbols.free(data.var, said, symbols.spell(v) .. " is" .. string.sub(said, #symbols.spell(v) + 1),
+    symbols.spell(v) .. " is not" .. string.sub(said, #symbols.spell(v) + 1))
+end
+
+function text.has(s, ...)
+  local data, n = symbols.of(s), select("#", ...)
+  if not data or data.kind ~= "string" or symbols.single(data) ~= nil or n < 2 then return real_has(s, ...) end
+  local parts = {}
+  for i = 1, n do parts[i] = symbols.spell((select(i, ...))) end
+  local words = table.concat(parts, ", ")
+  data.var.one_has = data.var.one_has or {}
+  data.var.one_has["one of " .. words] = { ... }
+  return symbols.free(data.var, "one of " .. words, data.text .. " has one of " .. words, data.text .. " has none of " .. words)
+end
+
+-- In which order they come makes no other path.
+function list.by(l, field) return is_many(l) and l or real_by(l, field) end
+function list.top(l, n, field) return is_many(l) and (n >= 2 and l or host.array { l[1] }) or real_top(l, n, field) end
+
+-- What is ambient
+
+local function unknown_number(name, options)
+  return function() return symbols.number(name, options or {}) end
+end
+
+language.now = function()
+  local path = gate.path()
+  local key = "now" .. path.waited .. "." .. path.applied
+  if not path[key] then
+    local later = path.waited > 0 and " after " .. symbols.spell_number(path.waited / 1000, "s") or ""
+    path[key] = symbols.number("now()" .. later, {})
+  end
+  return path[key]
+end
+
+local params = language.params
+local branched = {}             -- parameters that the code branches on: name -> { type, one_of }
+for _, p in ipairs(setup.branched) do branched[p.name] = p end
+
+local function describe_flag(choice, p) return (choice == 1 and "" or "not ") .. "params." .. p.name end
+local function describe_given(choice, p) return "params." .. p.name .. (choice == 1 and " is given" or " is not given") end
+
+local function parameter(p)
+  local name = "params." .. p.name
+  if p.optional and fork.choose(2, name, describe_given, p) == 2 then return nil end
+  if p.type == "boolean" then return fork.choose(2, name, describe_flag, p) == 1 end
+  if p.type == "string" then return symbols.string(name, { stands_for = params[p.name], one_of = p.one_of }) end
+  local unit = p.type == "duration" and "s" or nil
+  return symbols.number(name, { integer = p.type == "integer", lo = p.min, hi = p.max, unit = unit })
+end
+
+language.params = setmetatable({}, {
+  __index = function(_, key)
+    local p = branched[key]
+    if not p then return params[key] end
+    local path = gate.path()
+    path.params = path.params or {}
+    if not path.params[key] then path.params[key] = { value = parameter(p) } end
+    return path.params[key].value
+  end,
+  __newindex = function() host.fail("params is read-only") end,
+  __pairs = function() return pairs(params) end,
+})
+
+local kinds = { "alert", "chat", "schedule", "watch", "cli", "api" }
+local function describe_kind(choice) return 'trigger.kind == "' .. kinds[choice] .. '"' end
+
+local function once(key, make)
+  return function()
+    local path = gate.path()
+    path.ambient = path.ambient or {}
+    if path.ambient[key] == nil then path.ambient[key] = make() end
+    return path.ambient[key]
+  end
+end
+
+local trigger = {
+  kind = once("kind", function() return kinds[fork.choose(#kinds, "trigger.kind", describe_kind)] end),
+  labels = once("labels", function() return shape.map("trigger.labels", {}) end),
+  firing = function() return function()
+    return shape.boolean("trigger.firing()", {})
+  end end,
+}
+language.trigger = setmetatable({}, {
+  __index = function(_, key)
+    local make = trigger[key]
+    if not make then host.fail(string.format("trigger has no field '%s' (has: firing, kind, labels)", tostring(key))) end
+    return make()
+  end,
+  __newindex = function() host.fail("trigger is read-only") end,
+})
+
+local run = language.run
+local requester = once("requester", function() return symbols.string("run.requester", {}) end)
+local started = once("started", unknown_number("run.started"))
+language.run = setmetatable({}, {
+  __index = function(_, key)
+    if key == "requester" then return requester() end
+    if key == "started" then return started() end
+    return run[key]
+  end,
+  __newindex = function() host.fail("run is read-only") end,
+})
+
+-- Modules of the repository are run again on every path: what they keep is the path's.
+local loaded
+language.require = function(name)
+  if not setup.modules[name] then host.fail(string.format("no module '%s' in this run", tostring(name))) end
+  if loaded[name] == nil then
+    loaded[name] = host.module("program:" .. name)()
+    if loaded[name] == nil then loaded[name] = true end
+  end
+  return loaded[name]
+end
+
+-- Paths
+
+local state_of = { observe = observe, diagnose = host.module("diagnose"), ending = host.module("ending"),
+  approve = host.module("approve"), gate = gate }
+
+local function begin()
+  for _, module in host.rawpairs(state_of) do module.forget() end
+  gate.begin(setup.started_ms)
+  shape.begin()
+  symbols.begin(checked, note)
+  used, loaded = 0, {}
+end
+
+local function failed(e)
+  local file, line = fork.last_place()
+  local at_file, at_line, words = string.match(prelude.message(e), "^([^\n:]+):(%d+): (.*)$")
+  if prelude.is_inconclusive(e) then
+    return { outcome = "escalated", reason = "no_data", text = prelude.message(e), file = e.chunk, line = e.line,
+      uncaught = true }
+  end
+  if at_file == "?" or not string.find(at_file or "", ".", 1, true) then at_file, at_line = nil, nil end
+  return { outcome = "escalated", reason = "error", text = words or prelude.message(e), file = at_file or file,
+    line = tonumber(at_line) or line, uncaught = true }
+end
+
+local function path_of(program)
+  return function()
+    begin()
+    local ok, e = fork.pcall(program)
+    if not ok then fork.leave(failed(e)) end
+    fork.leave { outcome = "escalated", reason = "fell_off_end", text = "the code ends without an outcome", file = setup.file,
+      line = setup.last_line }
+  end
+end
+
+local function tell_depth(depth) gate.host("passed", { { name = "passed", args = depth } }) end
+
+--- Explores. Results go to the host in pieces: host calls "path" before each path, "part" at the end. Returns nothing.
+function explore.run()
+  notes, note_list, entries = {}, {}, {}
+  gate.answers(setup.is_answered)
+  local tree = host.module("explore_tree")
+  local explored, ended = 0, "all"
+  local function each(leaf)
+    explored = explored + 1
+    if leaf.outcome then
+      leaf.effects = gate.path().effects
+    end
+    if leaf.bound then note(leaf.bound, leaf.why, leaf.file, leaf.line) end
+    local word = gate.host("path", { { name = "path", args = explored } })
+    if word then ended = word end
+    return not word
+  end
+  local watched = setup.watch
+  if watched then watched = { from = watched.from, stops = watched.stops, passed = tell_depth } end
+  local root, all = fork.explore(path_of(host.module("program")), each, setup.can_merge, watched)
+  tree.send(root, { explored = explored, ended = all and "all" or ended, notes = note_list, hypotheses = gate.hypotheses() })
+end
+
+return explore

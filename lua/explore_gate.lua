@@ -1,0 +1,401 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The gate while all paths are followed: `host` as the language sees it, with answers that nobody gave. Loaded before the
+-- language, whose modules take what they need of `host` when they are loaded.
+
+local fork = host.module("fork")
+local symbols = host.module("symbols")
+
+local real = { gate = host.gate }
+-- What the modules of the language see from now on.
+local function see(name, f) host.rawset(host, name, f) end
+see("pcall", fork.pcall)
+
+local gate = {}
+
+local path                      -- what has happened on this path
+local infos = {}                -- effect and arguments -> what the host says of it
+local hypotheses = {}           -- title -> { line, supported, refuted, inconclusive }
+local answered                  -- whether somebody may know an answer
+
+--- What has happened on the path: { now, waited, effects, applied, branch, counters, asked }.
+function gate.path() return path end
+--- The verdicts that hypotheses came to, on any path.
+function gate.hypotheses() return hypotheses end
+
+function gate.begin(started_ms)
+  path = { now = started_ms, waited = 0, effects = {}, events = {}, applied = 0, calls = 0, branch = 1, branches = 1,
+    prefix = "", planned = {}, reads = {} }
+end
+
+function gate.answers(yes) answered = yes end
+
+local real_fail = host.fail
+see("fail", function(text) return real_fail(symbols.plain(text)) end)
+see("now", function() return path.now end)
+see("branch", function() return path.branch end)
+
+-- Side by side becomes one after another.
+see("fork", function(fns)
+  local outer = { path.branch, path.prefix, path.calls }
+  path.calls = path.calls + 1
+  for i, fn in ipairs(fns) do
+    path.branches = path.branches + 1
+    path.branch, path.prefix, path.calls = path.branches, outer[2] .. (outer[3] + 1) .. ".b" .. i .. ".", 0
+    fn()
+  end
+  path.branch, path.prefix, path.calls = outer[1], outer[2], outer[3] + 1
+end)
+
+-- A copy with texts in the place of symbols, for the host; `pick(lo, hi)` gives a number for one.
+local function told(v, pick)
+  local data = symbols.of(v)
+  if data then
+    if data.kind ~= "number" then return symbols.plain(v) end
+    return pick(v, data)
+  end
+  if type(v) ~= "table" then return v end
+  local copy = {}
+  for key, x in pairs(v) do copy[key] = told(x, pick) end
+  return host.is_array(v) and host.array(copy) or copy
+end
+
+local found                     -- a symbol was in what was told
+local function as_text(_, data)
+  found = true
+  return { symbol = data.text }
+end
+
+-- The answer that the host has for a call, or nil.
+local function known_answer(op, call, i, n)
+  if not answered then return nil end
+  found = false
+  local args = told(call.args, as_text)
+  local place = path.prefix .. path.calls
+  if call.label then place = place .. "." .. call.label elseif n > 1 then place = place .. "." .. i end
+  local answer = real.gate("answer", { { name = call.name, instance = call.instance, label = call.label, args = {
+    op = op, path = place, args = args, symbolic = found, effects = path.applied, waited = path.waited,
+    text = type(call.args) == "table" and symbols.plain(call.args.text) or nil } } })
+  if answer == host.null then return nil end
+  return answer
+end
+
+-- Effects
+
+local BIG = 2 ^ 53 // 1 | 0
+
+local function lowest(v)
+  local lo, hi, integer = symbols.interval(v)
+  if lo == -math.huge then lo = math.min(-BIG, hi) end
+  return integer and math.ceil(lo) or lo
+end
+
+local function highest(v)
+  local lo, hi, integer = symbols.interval(v)
+  if hi == math.huge then hi = math.max(BIG, lo) end
+  return integer and math.floor(hi) or hi
+end
+
+-- What the host says of an effect with these arguments: target, class, undo, what `may` and policy say.
+local function info_of(call, pick)
+  local args = told(call.args.args, pick)
+  local key = call.name .. "\0" .. call.instance .. "\0" .. host.encode(args)
+  if not infos[key] then
+    infos[key] = real.gate("effect", { { name = call.name, instance = call.instance, args = args } })
+  end
+  return infos[key]
+end
+
+local function describe_may(choice, text)
+  return choice == 1 and text .. " is within what it may" or text .. " is beyond what it may"
+end
+
+-- Whether `may` permits a target whose name is not known.
+local function when_named(info)
+  local allowed = {}
+  for k, v in pairs(info) do
+    if k ~= "refused" and k ~= "why" then allowed[k] = v end
+  end
+  if fork.choose(2, info.target, describe_may, info.target) == 1 then return allowed end
+  allowed.refused, allowed.why = "not_allowed", info.target .. " is not known before"
+  return allowed
+end
+
+local function plan_info(call)
+  local low, high = info_of(call, lowest), info_of(call, highest)
+  if low.maybe and low.refused == "not_allowed" then return when_named(low) end
+  if (low.refused == nil) == (high.refused == nil) then return low end
+  local text = symbols.plain(call.args.text) or call.name
+  local fine, beyond = low, high
+  if low.refused then fine, beyond = high, low end
+  if fork.choose(2, text, describe_may, text) == 1 then return fine end
+  return { target = beyond.target, refused = beyond.refused, why = text .. " is not known before" }
+end
+
+local states = { nil, "is so already", "cannot be looked at" }
+local function describe_state(choice, target) return states[choice] and target .. " " .. states[choice] or nil end
+
+local function plan_one(call)
+  local info = plan_info(call)
+  if info.refused then return { refused = info.refused, why = info.why, target = info.target } end
+  local plan = { target = info.target, class = info.class, undo = info.undo, needs_approval = info.needs_approval,
+    has_state = info.has_state }
+  if not info.has_state then return plan end
+  local state = fork.choose(3, info.target, describe_state, info.target)
+  if state == 2 then plan.already = true end
+  if state == 3 then plan.unknown, plan.why = "error", "it does not answer" end
+  return plan
+end
+
+local answers = {}
+
+function answers.plan(calls)
+  local out = {}
+  for i, call in ipairs(calls) do
+    local known = known_answer("plan", call, i, #calls)
+    if known then
+      out[i] = known
+    else
+      local key = call.name .. " " .. tostring(symbols.plain(call.args.text)) .. path.applied .. "." .. path.waited
+      path.planned[key] = path.planned[key] or plan_one(call)
+      out[i] = {}
+      for k, v in pairs(path.planned[key]) do out[i][k] = v end
+    end
+    path.planned[out[i].target or ""] = out[i]
+  end
+  return out
+end
+
+local function make_effect(args, name)
+  return { kind = "effect", title = args.title, effect = name, target = args.target,
+    text = string.format("%s: %s %s", args.title, name, args.target) }
+end
+
+local outcomes = { "applied", "refused", "moved", "unknown" }
+local outcome_words = { "it is applied", "policy refuses it", "somebody else changes the target",
+  "whether it was applied cannot be told" }
+local function describe_outcome(choice) return outcome_words[choice] end
+
+function answers.apply(calls)
+  local call, args = calls[1], calls[1].args
+  local node = fork.mark(make_effect, args, call.name)
+  local known = known_answer("apply", call, 1, 1)
+  local outcome = known and known.outcome or outcomes[fork.choose(4, "the effect", describe_outcome)]
+  local place = path.prefix .. path.calls
+  local effect = { effect = call.name, target = args.target, title = args.title, line = node.line, file = node.file, path = place,
+    outcome = outcome, approved = args.approval ~= nil or nil, temporary = args.within ~= nil or nil,
+    undo = (path.planned[args.target] or {}).undo, needs_approval = (path.planned[args.target] or {}).needs_approval }
+  path.effects[#path.effects + 1] = effect
+  path.events[#path.events + 1] = { effect = call.name, outcome = outcome, applied = path.applied }
+  if outcome == "unknown" then
+    fork.leave { outcome = "escalated", reason = "unknown_effect", line = node.line, file = node.file,
+      text = args.title .. ": whether it was applied cannot be told; a person settles it" }
+  end
+  if outcome == "applied" then path.applied = path.applied + 1 end
+  return known or { at = path.now, outcome = outcome, path = place, row = path.calls,
+    refused = outcome == "refused" and "halted" or nil, why = describe_outcome(outcome == "refused" and 2 or 3) }
+end
+
+local function effect_at(place)
+  for _, effect in ipairs(path.effects) do
+    if effect.path == place then return effect end
+  end
+  return {}
+end
+
+local function describe_undo(choice) return choice == 1 and "it is undone" or "it cannot be undone" end
+
+function answers.undo(calls)
+  local effect = effect_at(calls[1].args.effect)
+  local known = known_answer("undo", calls[1], 1, 1)
+  if known then return known end
+  if effect.undo == "not needed" then
+    effect.outcome = "needs no undo"
+    return { outcome = "not_needed" }
+  end
+  if fork.choose(2, "its undo", describe_undo) == 1 then
+    effect.outcome = "undone"
+    return { outcome = "applied" }
+  end
+  effect.outcome = "not undone"
+  return { outcome = "moved", why = "somebody else has changed it" }
+end
+
+function answers.verify(calls)
+  local args = calls[1].args
+  for _, place in ipairs(args.effects) do
+    local effect = effect_at(place)
+    effect.outcome = args.verdict == "holds" and (effect.temporary and "for a while" or "verified")
+      or args.verdict == "refuted" and "did not help" or "not proven"
+  end
+  return { at = path.now }
+end
+
+local function make_skip(name, why) return { kind = "skip", text = string.format("%s is skipped: %s", name, why) } end
+
+function answers.skip(calls)
+  fork.mark(make_skip, calls[1].name, calls[1].args.why)
+  path.effects[#path.effects + 1] = { title = calls[1].name, outcome = "skipped" }
+  return { at = path.now }
+end
+
+-- People
+
+local function make_question(title, args) return { kind = "ask", title = title, text = (args.kind or "ask") .. ": " .. title } end
+
+local function describe_answer(choice, choices, args)
+  if choices[choice] == nil then return "nobody answers" end
+  if args.kind == "approval" then return choice == 1 and "it is approved" or "it is not approved" end
+  return '"' .. choices[choice] .. '"'
+end
+
+function answers.ask(calls)
+  local title, args = calls[1].name, calls[1].args
+  fork.mark(make_question, title, args)
+  local known = known_answer("ask", calls[1], 1, 1)
+  if known then return known end
+  local choices = args.choices
+  local choice = fork.choose(#choices + 1, title, describe_answer, choices, args)
+  path.events[#path.events + 1] = { ask = title, kind = args.kind, answer = choices[choice] }
+  if choices[choice] == nil then
+    gate.pass(args.within * 1000)
+    return { why = "expired" }
+  end
+  return { answer = choices[choice], by = "somebody", path = path.prefix .. path.calls }
+end
+
+-- Time
+
+--- Time passes.
+function gate.pass(ms)
+  path.now, path.waited = path.now + math.ceil(ms), path.waited + math.ceil(ms)
+end
+
+function answers.wait(calls)
+  known_answer("wait", calls[1], 1, 1)
+  return { at = path.now }
+end
+
+function answers.timer(calls)
+  gate.pass(calls[1].args.ms)
+  return { at = path.now }
+end
+
+-- What adds to the report
+
+local function nothing() return { at = path.now } end
+answers.record, answers.notify, answers.cause = nothing, nothing, nothing
+
+local function make_verdict(title, verdict)
+  return { kind = "verdict", title = title, verdict = verdict, text = title .. ": " .. verdict }
+end
+
+function answers.verdict(calls)
+  local title, verdict = calls[1].name, calls[1].args.verdict
+  local h = hypotheses[title]
+  if not h then
+    h = { title = title }
+    hypotheses[title] = h
+  end
+  h[verdict] = true
+  fork.mark(make_verdict, title, verdict)
+  return { at = path.now }
+end
+
+-- Reads: what an answer is, is decided when it is looked at (lua/explore.lua).
+
+local LATER = {}
+local laters = {}
+for i = 1, 256 do laters[i] = LATER end
+
+function gate.later(make) LATER.later = make end
+
+function answers.read(calls)
+  if not answered then return laters end
+  local out = {}
+  for i, call in ipairs(calls) do out[i] = known_answer("read", call, i, #calls) or LATER end
+  return out
+end
+
+see("gate", function(op, calls)
+  local answer = answers[op]
+  if not answer then host.fail("no gate call is named " .. op) end
+  path.calls = path.calls + 1
+  return answer(calls)
+end)
+
+see("finish", function(op, calls)
+  if op == "never" then fork.impossible() end
+  local args, file, line = calls[1].args, host.where()
+  fork.leave { outcome = calls[1].name, reason = args.reason, text = symbols.plain(args.text), file = file, line = line }
+end)
+
+-- Values of faces: the same arguments make the same value on every path.
+
+local face = host.module("face")
+local made, named = {}, {}      -- on this path: what the next one does not have; reads that may have got a name
+
+-- The name of a symbol, as it may stand in a target.
+local function as_segment(text) return "<" .. string.sub(string.gsub(text, "[^%w_.-]+", "."), 1, 60) .. ">" end
+
+-- An argument as the face may see it: texts are texts there, numbers stay symbols.
+local function argument(v)
+  local data = symbols.of(v)
+  if data then
+    if data.kind == "number" and symbols.single(data) == nil then return v end
+    local plain = symbols.plain(v)
+    return plain == "<" .. data.text .. ">" and as_segment(data.text) or plain
+  end
+  if type(v) ~= "table" or getmetatable(v) ~= nil or face.is_value(v) then return v end
+  local copy = {}
+  for key, x in pairs(v) do copy[key] = argument(x) end
+  return copy
+end
+
+-- A text for equal plain arguments, or nil if there are others.
+local function key_of(v)
+  local kind = type(v)
+  if kind == "string" then return #v .. ":" .. v end
+  if kind ~= "table" then return kind == "function" and "f" or tostring(v) end
+  if symbols.of(v) or getmetatable(v) ~= nil then return nil end
+  local parts = {}
+  for k, x in pairs(v) do
+    local key = key_of(x)
+    if not key then return nil end
+    parts[#parts + 1] = tostring(k) .. "=" .. key
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+function face.constructor(f)
+  local memo = {}
+  return function(...)
+    local args, key = table.pack(...), ""
+    for i = 1, args.n do
+      args[i] = argument(args[i])
+      local one = key and key_of(args[i])
+      key = one and key .. one .. ";"
+    end
+    local v = key and memo[key]
+    if not v then
+      v = f(table.unpack(args, 1, args.n))
+      if key then memo[key] = v else made[#made + 1] = v end
+    end
+    named[#named + 1] = v
+    return v
+  end
+end
+
+--- As if no value had been made on this path.
+function gate.forget()
+  for i = 1, #made do face.drop(made[i]) end
+  for i = 1, #named do
+    local read = face.read_of(named[i])
+    if read then read.request.called = nil end
+  end
+  made, named = {}, {}
+end
+
+--- Asks the host itself.
+gate.host = real.gate
+
+return gate

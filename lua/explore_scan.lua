@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What must be known of a program before all its paths are followed.
+
+local syntax = host.module("syntax")
+local walk = host.module("syntax_walk")
+
+local scan = {}
+
+local comparison = { ["<"] = true, ["<="] = true, [">"] = true, [">="] = true, ["=="] = true, ["~="] = true }
+
+-- The name of a parameter that a node is: params.name, or nil.
+local function parameter(node)
+  node = walk.bare(node)
+  if not node or node.k ~= "index" or node.key.k ~= "string" then return nil end
+  local object = walk.bare(node.object)
+  return object.k == "name" and not object.var and object.name == "params" and node.key.value or nil
+end
+
+-- Parameters inside of what decides.
+local function branched_in(node, out)
+  walk.node(node, function(inner)
+    local name = parameter(inner)
+    if name then out[name] = true end
+    return inner.k ~= "func"
+  end)
+end
+
+local function visit_branch(node, out)
+  if node.k == "binary" and comparison[node.op] then
+    branched_in(node, out)
+  elseif node.k == "binary" and (node.op == "and" or node.op == "or") then
+    local name = parameter(node.left)
+    if name then out[name] = true end
+  elseif node.k == "unary" and node.op == "not" then
+    local name = parameter(node.operand)
+    if name then out[name] = true end
+  elseif node.k == "if" then
+    for _, clause in ipairs(node.clauses) do branched_in(clause.cond, out) end
+  elseif node.k == "while" or node.k == "repeat" then
+    branched_in(node.cond, out)
+  end
+end
+
+-- True if a function changes something outside of itself: a variable of a function around it, or a table that is not its
+-- own. A table of its own is one that a local of the function is declared with.
+local function changes_outside(body)
+  local found = false
+  walk.all(body, function(func)
+    if func.k ~= "func" then return end
+    local own = {}
+    walk.all(func.body, function(node)
+      if node.k == "local" then
+        for _, var in ipairs(node.vars or {}) do own[var] = true end
+      end
+    end)
+    walk.all(func.body, function(node)
+      if node.k ~= "assign" then return end
+      for _, target in ipairs(node.targets) do
+        local at = walk.bare(target)
+        while at.k == "index" or at.k == "paren" do at = walk.bare(at.object or at.inner) end
+        if at.k ~= "name" or not (at.var and own[at.var]) then found = true end
+      end
+    end)
+  end)
+  return found
+end
+
+--- { branched = names of parameters that decide, changes = whether a function changes what is outside of it }.
+function scan.program(text)
+  local tree = syntax.parse(text)
+  if not tree then return { branched = host.array {}, changes = true } end
+  local set, names = {}, {}
+  walk.all(tree.body, function(node) visit_branch(node, set) end)
+  for name in pairs(set) do names[#names + 1] = name end
+  return { branched = host.array(names), changes = changes_outside(tree.body) }
+end
+
+return scan

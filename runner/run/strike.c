@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A strike: the last owner of the journal died while it was at work for this run. The
+ * strike is a RESUME row, durable before the run is touched again; a second one with no
+ * row in between is the same place, and the run is set aside until a person resumes it. */
+#include "run/run.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/slice.h"
+
+#include <stdio.h>
+
+struct tail {
+    int strikes;                /* at the end of the rows */
+    int64_t at;
+};
+
+static bool see_row(void *ctx, const struct row *row)
+{
+    struct tail *t = ctx;
+
+    t->strikes = row->kind == ROW_RESUME && json_slice(row->payload, "strike").n ? t->strikes + 1 : 0;
+    t->at = row->at;
+    return true;
+}
+
+static int write_strike(struct engine *n, const struct run_info *info, int64_t at, const char *who, const char *place,
+                        bool set_aside, const char *text, struct err *e)
+{
+    struct buf b = BUF_INIT(4 * KIB);
+    struct json_object o;
+    struct change changes[3] = {
+        {.kind = CHANGE_RUN_EPOCH, .n = info->epoch + 1},
+        {.kind = CHANGE_RUN_STATE, .run_state = set_aside ? RUN_QUARANTINED : RUN_RUNNING},
+        {.kind = CHANGE_ESCALATION, .n = 1, .text = str_of(text)},
+    };
+    int64_t now = n->o.host->ops->wall_ms(n->o.host);
+    struct row row = {.seq = info->next_seq, .epoch = info->epoch + 1, .kind = set_aside ? ROW_QUARANTINE : ROW_RESUME,
+                      .name = set_aside ? STR("set aside") : STR("resume"), .at = now > at ? now : at};
+    struct journal_item item = {.run = info->id, .epoch = row.epoch, .rows = &row, .nrows = 1, .changes = changes,
+                                .nchanges = set_aside ? 3 : 2, .at = row.at};
+    int rc;
+
+    json_open(&o, &b);
+    json_put_string(&o, "by", str_of(who));
+    json_put_string(&o, set_aside ? "text" : "strike", str_of(set_aside ? text : place));
+    json_close(&o);
+    row.payload = (struct str){b.data, b.len};
+    rc = writer_submit(n->o.writer, &item, NULL, NULL, e);
+    buf_free(&b);
+    return rc < 0 ? rc : writer_flush(n->o.writer, e);
+}
+
+int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e)
+{
+    struct journal *j = writer_journal(n->o.writer);
+    struct run_info info = {0};
+    struct tail tail = {0};
+    char text[256];
+    int rc = writer_flush(n->o.writer, e);
+
+    if (rc == 0)
+        rc = j->ops->get_run(j, id, &info, e);
+    if (rc == 0)
+        rc = j->ops->rows(j, id, 1, see_row, &tail, e);
+    *set_aside = tail.strikes > 0;
+    snprintf(text, sizeof(text), "it ended the process twice at one place (%s) and is set aside", place);
+    if (rc == 0)
+        rc = write_strike(n, &info, tail.at, who, place, *set_aside, text, e);
+    if (rc == 0 && *set_aside) {
+        err_set(e, ERR_DENIED, "%s", text);
+        err_hint(e, "when the cause is known, a person takes it up again: midwatch resume %lld", (long long)id);
+    }
+    run_info_deinit(&info);
+    return rc;
+}

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that wait are rows: `resume --all` takes up what a dead owner left, wakes what is due, hands answers on, and sets
+a run aside that ends the process twice at one place. The stuck loop and the crash are real: a C function under Lua's `<`
+(tests/crash/stuck.c) does not return."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import stand
+
+CONFIG = "instances: { sh: { plugin: shell } }\ncommands:\n  one: { argv: [/bin/echo, hi], read: { returns: string } }\n"
+BOOK = "---\nrunbook: {name}\nsummary: a test\nuses: {{ shell: sh }}\n{front}---\n# T\n\n```lua\n{code}\n```\n"
+BOOKS = {
+    "nap": 'sleep "3s" note "awake" no_action "slept"',
+    "long": 'sleep "1h" no_action "slept"',
+    "poll": 'wait_until("it", { every = "2500ms", within = "5s" }, function() return observe(shell.one()) == "x" end) no_action "polled"',
+    "ask": 'local a = ask("which?", { "left", "right" }, { within = "1h" }) no_action("chose " .. a)',
+    "stuck": 'observe(shell.one()) sleep "2s"\nif "stuck in C" < "x" then note "past" end\nno_action "through"',
+    "crash": 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"',
+}
+
+
+class Night(stand.Box):
+    """One journal with several runs."""
+
+    def __init__(self, program, path):
+        super().__init__(program, path, CONFIG, "{ shell: sh }")
+        self.state = path / "state"
+        for name, code in BOOKS.items():
+            front = 'escalate: { to: ops, after: 4s }\n' if name == "long" else ""
+            (path / f"{name}.md").write_text(BOOK.format(name=name, code=code, front=front))
+
+    def start(self, *words, env=None):
+        out = (self.path / f"out{self.runs}").open("w+")
+        self.runs += 1
+        p = subprocess.Popen([str(self.program), *words, "--state", str(self.state)], cwd=self.path, stdin=subprocess.DEVNULL,
+                             stdout=out, stderr=subprocess.STDOUT, text=True,
+                             env={**os.environ, "MIDWATCH_STATE": "", "HOME": str(self.path), **(env or {})})
+        p.output = out
+        return p
+
+    def killed(self, name):
+        """A run whose owner is killed as soon as its first rows are durable."""
+        before = len(self.runs_now())
+        p = self.start("run", f"{name}.md")
+        until = time.monotonic() + 20
+        while time.monotonic() < until and p.poll() is None:
+            now = self.runs_now()
+            if len(now) > before and now[0]["rows"] > 1:
+                break
+            time.sleep(0.05)
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        return before + 1
+
+    def runs_now(self):
+        code, out, _ = self.command("list", "-o", "json", "--state", self.state)
+        return json.loads(out) if code == 0 else []
+
+    def standing(self, run):
+        return next(({r["state"], r["outcome"]} for r in self.runs_now() if r["id"] == run), set())
+
+    def until(self, run, word, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if word in self.standing(run):
+                return None
+            time.sleep(0.1)
+        return f"run {run} is {self.standing(run)}, not {word}"
+
+    def end(self, p, seconds=30):
+        try:
+            code = p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+            code = "no end"
+        p.output.seek(0)
+        return code, p.output.read(), ""
+
+    def replays(self, run):
+        return stand.expect(self.command("replay", run, "--state", self.state), 0, "equal")
+
+
+def waits(box):
+    """Everything a dead owner left goes on; what waits is a row meanwhile; the journals replay."""
+    nap, poll = box.killed("nap"), box.killed("poll")
+    p = box.start("resume", "--all")
+    wrong = box.until(nap, "waiting: time") or box.until(poll, "waiting: time")
+    got = box.end(p)
+    return (wrong or stand.expect(got, 0, "slept", "polled") or box.replays(nap) or box.replays(poll))
+
+
+def answered(box):
+    """A question that sleeps is answered by a command, and its run goes on; another is cancelled in its sleep."""
+    box.killed("long")
+    (box.path / "late.md").write_text(BOOK.format(name="late", front="", code='sleep "2s" ' + BOOKS["ask"]))
+    box.killed("late")
+    long, asked = 1, 2
+    p = box.start("resume", "--all")
+    wrong = box.until(asked, "waiting: person") or box.until(long, "waiting: time")
+    time.sleep(0.5)
+    if not wrong:
+        wrong = stand.expect(box.command("answer", asked, "left", "--state", box.state), 0, "left")
+    wrong = wrong or box.until(asked, "no_action")
+    wrong = wrong or stand.expect(box.command("cancel", long, "--state", box.state), 0)
+    got = box.end(p)
+    return wrong or stand.expect(got, 7, "chose left", "cancelled") or box.replays(asked) or box.replays(long)
+
+
+def escalated(box):
+    """escalate.after comes while the run sleeps; Ctrl-C leaves it asleep."""
+    long = box.killed("long")
+    p = box.start("resume", "--all")
+    end = time.monotonic() + 15
+    while time.monotonic() < end and "ESCALATION" not in [r["kind"] for r in box.rows(long)]:
+        time.sleep(0.2)
+    p.send_signal(signal.SIGINT)
+    got = box.end(p)
+    return (stand.expect(got, 5, "longer than escalate.after") or box.until(long, "waiting: time", 2) or box.replays(long))
+
+
+def set_aside(name, build):
+    def case(box):
+        run, nap = box.killed(name), box.killed("nap")
+        p = box.start("resume", "--all", env={"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "700"})
+        got = box.end(p)
+        wrong = stand.expect(got, 5, "run 1 (does not come|ended the process) .*behind line 9; starting again", "set aside",
+                             f"run {nap}  no_action")
+        wrong = wrong or box.until(run, "quarantined", 1)
+        kinds = [r["kind"] for r in box.rows(run)]
+        if not wrong and (kinds.count("RESUME") != 2 or kinds[-1] != "QUARANTINE"):
+            wrong = f"rows {kinds}"
+        again = box.end(box.start("resume", "--all"))
+        wrong = wrong or stand.expect(again, 0, "no run is open|nothing")
+        wrong = wrong or stand.expect(box.command("resume", str(run), "--state", box.state), 0, "through")
+        return wrong or box.replays(run)
+    return case
+
+
+def cases(program, scratch, only):
+    build = pathlib.Path(program).parent
+    for name, case in (("runs of a dead owner go on, and are rows while they wait", waits),
+                       ("a sleeping run is answered, another cancelled", answered),
+                       ("escalate.after reaches a sleeping run; an interrupt leaves it asleep", escalated),
+                       ("a run that does not come to an end is set aside, the others go on", set_aside("stuck", build)),
+                       ("a run that crashes the process is set aside, the others go on", set_aside("crash", build))):
+        if only in name:
+            yield name, case(Night(program, scratch / name[:20].replace(" ", "-").replace(",", "") / str(len(name))))
+
+
+if __name__ == "__main__":
+    stand.main(__doc__, cases)

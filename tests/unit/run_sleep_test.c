@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run costs the disk, counted where it is paid, and what a sleeping run costs the memory: nothing. */
+#include "journal_test.h"
+
+#include "base/json.h"
+#include "book/source.h"
+#include "io/host_sim.h"
+#include "run/engine.h"
+
+#include <sys/syscall.h>
+
+static int syncs;
+
+/* SQLite is linked from its archive: these are what it calls. */
+int fdatasync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    syncs++;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+#define CONFIG                                                                                                         \
+    "instances: { sh: { plugin: shell } }\n"                                                                           \
+    "commands:\n"                                                                                                      \
+    "  one: { argv: [one], read: { returns: integer } }\n"                                                             \
+    "  set_one: { argv: [set, \"{{n}}\"], params: { n: { type: integer } },\n"                                         \
+    "             effect: { class: ensure, target: pool, state: one, sets: n } }\n"                                   \
+    "  once: { argv: [once], effect: { class: never_twice, target: pool } }\n"
+
+struct stage {
+    struct engine_options o;
+    struct config *config;
+    struct engine *engine;
+    char *dir;
+    int settled;
+};
+
+static void on_settled(void *ctx, const struct run *r)
+{
+    struct stage *s = ctx;
+
+    if (strcmp(run_outcome(r), "resolved") != 0)
+        fail_msg("%s: %s", run_outcome(r), run_text(r));
+    s->settled++;
+}
+
+static void stage_open(struct stage *s, const char *scenario, bool always)
+{
+    struct host_sim_options ho = {.wall_ms = 1767225600000, .seed = 1, .real_files = true};
+    struct registry_options ro = {.sealed = true};
+    struct journal *journal;
+    struct err e = {0};
+    json_t *v = NULL;
+
+    *s = (struct stage){.dir = state_dir_new()};
+    good(json_read(str_of(scenario), &v, &e), &e);
+    good(host_sim_new(&ho, &s->o.host, &e), &e);
+    good(config_read(STR(CONFIG), "test.yaml", &s->config, &e), &e);
+    good(journal_sqlite_open(s->dir, "test", NULL, &journal, &e), &e);
+    good(writer_new(journal, false, NULL, NULL, &s->o.writer, &e), &e);
+    ro.host = s->o.host;
+    ro.config = s->config;
+    good(registry_new(&ro, &s->o.registry, &e), &e);
+    s->o.config = s->config;
+    s->o.answerer = answer_script_new(v, s->o.host, s->o.registry);
+    s->o.people = people_script_new(v, s->o.host);
+    s->o.stop_when_settled = true;
+    s->o.evict_always = always;
+    s->o.watch = (struct engine_watch){.settled = on_settled, .ctx = s};
+    good(engine_new(&s->o, &s->engine, &e), &e);
+    json_decref(v);
+}
+
+static void stage_close(struct stage *s)
+{
+    engine_free(s->engine);
+    s->o.answerer->ops->free(s->o.answerer);
+    s->o.people->ops->free(s->o.people);
+    registry_free(s->o.registry);
+    writer_free(s->o.writer);
+    config_free(s->config);
+    s->o.host->ops->free(s->o.host);
+    state_dir_free(s->dir);
+}
+
+static void start(struct stage *s, const char *code, struct run **r)
+{
+    struct buf text = BUF_INIT(64 * KIB);
+    struct run_request q = {.command = "test", .requester = "test", .seed = 1, .params = json_object()};
+    struct err e = {0};
+
+    buf_addf(&text,
+             "---\nrunbook: t\nuses: { shell: sh }\nmay:\n  - { effect: shell.set_one, target: pool }\n"
+             "  - { effect: shell.once, target: pool }\n"
+             "limits: { time: 48h, cooldown: 0s }\n---\n```lua\n%s\nresolve \"done\"\n```\n",
+             code);
+    good(book_read((struct str){text.data, text.len}, "t.md", &q.book, &e), &e);
+    good(engine_start(s->engine, &q, r, &e), &e);
+    json_decref(q.params);
+    buf_free(&text);
+}
+
+static void go(struct stage *s)
+{
+    struct err e = {0};
+
+    good(s->o.host->ops->run(s->o.host, engine_turn, s->engine, &e), &e);
+    if (engine_failure(s->engine))
+        good(-1, engine_failure(s->engine));
+}
+
+static int syncs_of(const char *code)
+{
+    struct stage s;
+    struct run *r;
+    int n;
+
+    stage_open(&s, "{\"given\":{\"shell.one()\":0},\"people\":{\"approve\":{\"say\":\"yes\"}},"
+                   "\"effects\":{\"shell.set_one\":\"applied\",\"shell.once\":\"applied\"}}", false);
+    syncs = 0;
+    start(&s, code, &r);
+    go(&s);
+    n = syncs;
+    assert_int_equal(s.settled, 1);
+    stage_close(&s);
+    return n;
+}
+
+#define POLLS(within)                                                                                                  \
+    "wait_until(\"w\", { every = \"10s\", within = \"" within "\" }, function() return observe(shell.one()) == 1 end)"
+#define CHANGE(n) "remedy(\"set\", shell.set_one { n = " n " }, { verify = \"applied\" })\n"
+
+#define ONCE                                                                                                           \
+    "remedy(\"once\", shell.once(), { verify = function() return observe(shell.one()) == 0 end, "                     \
+    "when = function() return true end })\n"
+
+static void reads_and_polls_cost_nothing(void **state)
+{
+    int one = syncs_of("observe(shell.one())");
+
+    (void)state;
+    assert_int_equal(one, 1);                                                   /* the end */
+    assert_int_equal(syncs_of("for _ = 1, 200 do observe(shell.one()) end"), one);
+    assert_int_equal(syncs_of(POLLS("5m")), one + 1);                           /* one wait */
+    assert_int_equal(syncs_of(POLLS("50m")), one + 1);
+    assert_int_equal(syncs_of("sleep \"1h\" sleep \"1h\" sleep \"1h\""), one + 3);
+}
+
+static void an_intent_costs_one(void **state)
+{
+    int one = syncs_of(CHANGE("1")), two = syncs_of(CHANGE("1") CHANGE("2"));
+    int once = syncs_of(ONCE), twice = syncs_of(ONCE ONCE);
+
+    (void)state;
+    assert_int_equal(two - one, 1);
+    /* The question to people, the intent, its result (at once), the wait for its proof. */
+    assert_int_equal(twice - once, 4);
+}
+
+/* Every run of a journal, asleep and woken many times, ends; nothing of it is in memory meanwhile. */
+static void sleeping_runs_are_rows(void **state)
+{
+    struct stage s;
+    struct err e = {0};
+    int i, most = 0;
+    int64_t id;
+
+    (void)state;
+    stage_open(&s, "{\"given\":{\"shell.one()\":0}}", false);
+    good(engine_recover(s.engine, "test", NULL, &e), &e);
+    for (i = 0; i < 50; i++)
+        start(&s, POLLS("10m") "sleep \"2h\"", NULL);
+    go(&s);
+    assert_int_equal(s.settled, 50);
+    for (id = 1; id <= 50; id++)
+        most += engine_has(s.engine, id);
+    assert_int_equal(most, 0);
+    stage_close(&s);
+}
+
+/* The same rows whether it was evicted at every step, when it waited, or never. */
+static void eviction_changes_no_row(void **state)
+{
+    static const char code[] = POLLS("3m") CHANGE("3")
+        "parallel { function() sleep \"5m\" end, function() " POLLS("10m") " end }";
+    static const char scenario[] = "{\"given\":{\"shell.one()\":0},\"effects\":{\"shell.set_one\":\"applied\"}}";
+    struct run_info info;
+    struct hash chains[3];
+    struct err e = {0};
+    struct stage s;
+    struct run *r;
+    int way;
+
+    (void)state;
+    for (way = 0; way < 3; way++) {
+        stage_open(&s, scenario, way == 1);
+        if (way == 2)
+            good(engine_recover(s.engine, "test", NULL, &e), &e);
+        start(&s, code, way == 2 ? NULL : &r);
+        go(&s);
+        assert_int_equal(s.settled, 1);
+        good(writer_journal(s.o.writer)->ops->get_run(writer_journal(s.o.writer), 1, &info, &e), &e);
+        chains[way] = info.chain;
+        assert_true(info.next_seq > 30);
+        run_info_deinit(&info);
+        stage_close(&s);
+    }
+    assert_memory_equal(&chains[0], &chains[1], sizeof(chains[0]));
+    assert_memory_equal(&chains[0], &chains[2], sizeof(chains[0]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_and_polls_cost_nothing),
+        cmocka_unit_test(an_intent_costs_one),
+        cmocka_unit_test(sleeping_runs_are_rows),
+        cmocka_unit_test(eviction_changes_no_row),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
