@@ -77,8 +77,13 @@ static struct journal_item copy_item(const struct journal_item *item)
         for (k = 0; k < sizeof(texts) / sizeof(texts[0]); k++)
             *texts[k] = keep(*texts[k]);
     }
-    for (i = 0; i < item->nguards; i++)
-        guards[i].target = keep(guards[i].target);
+    for (i = 0; i < item->nguards; i++) {
+        struct str *texts[] = {&guards[i].target, &guards[i].commit,  &guards[i].path,
+                               &guards[i].action, &guards[i].pattern, &guards[i].runbook};
+
+        for (k = 0; k < sizeof(texts) / sizeof(texts[0]); k++)
+            *texts[k] = keep(*texts[k]);
+    }
     c.rows = rows;
     c.changes = changes;
     c.guards = guards;

@@ -13,8 +13,7 @@ import time
 import urllib.error
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "e2e"))
 sys.dont_write_bytecode = True
 
 import postgres_e2e         # noqa: E402  pylint: disable=wrong-import-position
@@ -64,7 +63,7 @@ class Restate:
         env = {**os.environ, **{f"RESTATE_{k}": v for k, v in settings.items()}}
         log = open(self.scratch / "restate.log", "ab")      # pylint: disable=consider-using-with
         self.server = subprocess.Popen([found, "--no-logo", "--base-dir", self.scratch / "restate"], env=env, stdout=log, stderr=log)
-        self.service = subprocess.Popen(["node", HERE / "restate.mjs", str(service), str(self.ran)], cwd=self.modules, stdout=log,
+        self.service = subprocess.Popen(["node", self.modules / "restate.mjs", str(service), str(self.ran)], cwd=self.modules, stdout=log,
                                         stderr=log)
         log.close()
 
@@ -147,7 +146,7 @@ class Dbos:
 
     def start(self, *words):
         url = f"postgresql://postgres@localhost/beside?host={self.database.socket_dir}&port={self.database.port}"
-        return subprocess.Popen(["node", HERE / "dbos.mjs", url, *map(str, words)], cwd=self.modules, stdout=subprocess.PIPE,
+        return subprocess.Popen(["node", self.modules / "dbos.mjs", url, *map(str, words)], cwd=self.modules, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL, text=True)
 
     @staticmethod
