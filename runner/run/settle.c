@@ -58,7 +58,7 @@ static int find_unknown(struct journal *j, int64_t run, const char *path, struct
 
 struct word {
     struct row rows[2];
-    struct change changes[3];
+    struct change changes[4];
     size_t nrows, nchanges;
     struct buf texts[2];        /* what the rows borrow */
     int64_t at;
