@@ -4,7 +4,7 @@
  *   sim [--seeds N] [--from SEED] [--jobs N]     N seeds, in so many processes
  *   sim --show SEED                              the log of one, and what is wrong with it
  *   sim --planted                                each planted fault must be found by its checker
- *   sim --nth                                    one process dies, one call fails, the disk is full, at every point there is
+ *   sim --nth [--every N]                        one process dies, one call fails, the disk is full, at each (Nth) point there is
  *   sim --regressions                            the seeds that once found something */
 #include "sim.h"
 
@@ -232,8 +232,8 @@ static int find_planted(void)
     return missed > 0;
 }
 
-/* Every point of one seed, until the first process passes untouched. */
-static int every_point(uint64_t seed, int how)
+/* Every point of one seed (or every so many), until the first process passes untouched. */
+static int every_point(uint64_t seed, int how, int64_t stride)
 {
     static const char *const words[NTH_KINDS] = {"dies at", "fails in call", "has a full disk from"};
     struct nth nth = {.how = how};
@@ -241,7 +241,7 @@ static int every_point(uint64_t seed, int how)
     int failed = 0;
 
     do {
-        nth.at++;
+        nth.at += stride;
         sim_play(s, seed, PLANT_NONE, &nth, config, dir);
         if (s->why.len)
             printf("not ok - sim: seed %llu %s %lld\n%s", (unsigned long long)seed, words[how], (long long)nth.at,
@@ -250,11 +250,13 @@ static int every_point(uint64_t seed, int how)
         sim_deinit(s);
     } while (s->reached >= nth.at && failed < 5);
     if (!failed)
-        printf("ok - sim: seed %llu %s each of %lld points\n", (unsigned long long)seed, words[how], (long long)nth.at - 1);
+        printf("ok - sim: seed %llu %s %lld points\n", (unsigned long long)seed, words[how], (long long)(nth.at / stride - 1));
     fflush(stdout);
     free(s);
     return failed > 0;
 }
+
+static int64_t stride = 1;     /* --every */
 
 static int play_nth(void)
 {
@@ -263,7 +265,7 @@ static int play_nth(void)
 
     for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
         for (int how = 0; how < NTH_KINDS; how++)
-            failed += every_point(seeds[i], how);
+            failed += every_point(seeds[i], how, stride);
     }
     return failed > 0;
 }
@@ -307,6 +309,7 @@ int main(int argc, char **argv)
     int rc;
 
     srandom((unsigned)time(NULL));
+    stride = (int64_t)option(argc, argv, "--every", 1);
     for (size_t i = 0; i < 3; i++)
         other = strcmp(what, others[i].name) == 0 ? others[i].play : other;
     if (!other && strcmp(what, "--show") != 0)
