@@ -22,7 +22,8 @@ bool schema_is_enum(const char *text)
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-|");
     const char *end = text + n;
 
-    return n > 0 && strchr(text, '|') && text[0] != '|' && end[-1] != '|' && !strstr(text, "||") && strcmp(end, *end ? "?" : "") == 0;
+    return n > 0 && strchr(text, '|') && text[0] != '|' && end[-1] != '|' && !strstr(text, "||") &&
+           strcmp(end, *end ? "?" : "") == 0;
 }
 
 bool schema_parse(const char *text, char word[16], bool *optional)
