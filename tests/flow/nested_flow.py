@@ -5,6 +5,7 @@ later changes left, and stops at somebody else's. Against the stand-in of the AP
 
 Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
+import os
 import pathlib
 import sys
 import tempfile
@@ -46,6 +47,39 @@ CASES = {
 }
 
 
+STAYING = f"""remedy("size", {D}:scale(5), {{ verify = "applied" }})
+remedy("pause", {{ {D}:pause(), {D}:resume(), {D}:pause() }}, {{ verify = "applied" }}) resolve "done\""""
+NO = {"method": "PATCH", "path": "^(?!.*selfsubject)", "do": "status", "code": 403, "reason": "Forbidden", "times": 1}
+
+
+def undo(cases, world, killed_at=0):
+    world.wall_ms += 500
+    os.environ["CRASH_UNDO"] = "1"
+    result, _, _ = cases.flow.once(world, cases.scratch / f"case{cases.number}", 1, killed_at)
+    del os.environ["CRASH_UNDO"]
+    return result
+
+
+def undone_again(cases):
+    """An undo that is refused at one of its effects leaves the rest of the run to the next undo."""
+    for done in range(4):
+        world = Cluster(cases.flow.fresh)
+        cases.run(world, STAYING, "scale pause resume")
+        world.cluster.rules = [{**NO, "after": done}]
+        first, second, third = (undo(cases, world) for _ in range(3))
+        wrong = ended(first, "escalated", "unverified") or ended(second, "resolved", "verified") or \
+            shown(world, [(*SIZE, 3), (*SIZE[:3], "spec.paused", False)]) or \
+            (None if "still in force" in third.get("error", "") else f"a third one: {third}")
+        for run in (2, 3):
+            wrong = wrong or cases.flow.replay(cases.scratch / f"case{cases.number}", run)
+        cases.say(f"undo again after one that put back {done}", wrong)
+    world = Cluster(cases.flow.fresh)
+    cases.run(world, STAYING, "scale pause resume")
+    undo(cases, world, 20)
+    error = undo(cases, world).get("error", "")
+    cases.say("no undo beside one that has not ended", None if "run 2 undoes it, and has not ended" in error else error)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
@@ -58,6 +92,7 @@ def main():
             result, report = cases.run(world, code, *kind)
             cases.say(name, ended(result, outcome, reason) or shown(world, [(*SIZE, replicas)]) or
                       (None if words in report else f"'{words}' is not said"), report)
+        undone_again(cases)
     return 1 if cases.failed else 0
 
 
