@@ -21,6 +21,8 @@ int proc_pipe(int ends[2]);
 /* argv, env and cwd of r; theirs: the child's ends of stdin (-1 = /dev/null), stdout and stderr, which stay open here.
  * 0 or an errno. The child leads a group, with default signals and no descriptor but its three. */
 int proc_spawn(const struct spawn_request *r, const int theirs[3], pid_t *pid);
+/* The end of a child that has ended, and of its *pidfd: exit_code -1 if a signal ended it. */
+void proc_reap(int *pidfd, int *exit_code, int *signal);
 /* The error for an errno of proc_spawn, in words. Returns its code. */
 int proc_failed(const struct spawn_request *r, int errnum, struct err *e);
 
