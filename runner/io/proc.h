@@ -2,7 +2,8 @@
 /* Children: argv only, a process group of their own, bounded output, one
  * deadline. A child is over when its leader has ended; what is left of its
  * group dies with it, so a grandchild that keeps the output open cannot hold a
- * run. Only a process that leaves the group (setsid) outlives it. */
+ * run. Only a process that leaves the group (setsid) outlives it, and where the
+ * program is killed (SIGKILL) whatever the leader has started. */
 #ifndef MIDWATCH_IO_PROC_H
 #define MIDWATCH_IO_PROC_H
 
