@@ -91,7 +91,8 @@ def main():
             kind = ("set", "configmaps/prod/app") if "o:set" in code else ("scale pause resume", "deployment/prod/api-service")
             result, report = cases.run(world, code, *kind)
             cases.say(name, ended(result, outcome, reason) or shown(world, [(*SIZE, replicas)]) or
-                      (None if words in report else f"'{words}' is not said"), report)
+                      (None if words in report else f"'{words}' is not said") or
+                      cases.flow.replay(cases.scratch / f"case{cases.number}"), report)
         undone_again(cases)
     return 1 if cases.failed else 0
 
