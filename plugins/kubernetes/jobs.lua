@@ -157,8 +157,8 @@ jobs.effects.rerun = {
 
 jobs.reads.cronjob_state = {
   on = "cronjob", called = "state",
-  returns = { suspended = "boolean", schedule = "string", active = "integer", scheduled_ago = "number",
-    succeeded_ago = "number" },
+  returns = { suspended = "boolean", schedule = "string", active = "integer", scheduled_ago = "number?",
+    succeeded_ago = "number?" },
   read = function(a)
     local o = client.get(client.path(workloads.resource(a)))
     local s = o.status or {}
