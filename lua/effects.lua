@@ -79,12 +79,13 @@ local function plan_now(title, fn, done)
   return effect, p
 end
 
-local function apply(set, effect, p, evidence)
+-- `follows`: the effects of the set that have changed the target since it was planned.
+local function apply(set, effect, p, evidence, follows)
   ending.unless_begun()
   ending.state.in_flight = ending.state.in_flight + 1
   local answer = host.gate("apply", { { name = effect.name, instance = effect.instance, args = {
     args = effect.request.args, from = p.from, to = p.to, target = p.target, title = set.title, remedy = set.number,
-    evidence = evidence, approval = p.approval, within = set.within,
+    evidence = evidence, approval = p.approval, within = set.within, follows = follows and host.array(follows),
   } } })
   ending.state.in_flight = ending.state.in_flight - 1
   return answer
@@ -100,16 +101,21 @@ local function between(set)
     why = detail or "the check between two batches does not hold" }
 end
 
--- What one effect came to: its answer, or what kept it from being sent.
-local function one(set, i, evidence, done)
+-- What one effect came to: its answer, or what kept it from being sent. `changed`: target -> paths of applied effects.
+local function one(set, i, evidence, done, changed)
   local effect, p = set.list[i], set.plans[i]
+  local follows = not p.later and changed[p.target] or nil
   if p.later then
     local stop
     effect, p, stop = plan_now(set.title, effect, done)
     if stop then return stop, "planned later" end
     if set.approve then set.approve({ p }) end
   end
-  local answer = apply(set, effect, p, evidence)
+  local answer = apply(set, effect, p, evidence, follows)
+  if answer.outcome == "applied" then
+    changed[p.target] = changed[p.target] or {}
+    table.insert(changed[p.target], answer.path)
+  end
   done[#done + 1] = { text = effect.text, outcome = answer.outcome, state = answer.state }
   return answer, effect.text, effect
 end
@@ -117,7 +123,7 @@ end
 --- Sends a set { title, number, list, plans, batch, pause, between, stop_after_errors, approve } in its order.
 -- Returns what was applied, the answers that failed, and whether they stopped the rest.
 function effects.send(set)
-  local applied, failed, done, evidence = {}, {}, {}, observe.evidence()
+  local applied, failed, done, changed, evidence = {}, {}, {}, {}, observe.evidence()
   for i = 1, #set.list do
     if i > 1 and (i - 1) % set.batch == 0 then
       local stop = between(set)
@@ -126,7 +132,7 @@ function effects.send(set)
         return applied, failed, true
       end
     end
-    local answer, text, effect = one(set, i, evidence, done)
+    local answer, text, effect = one(set, i, evidence, done, changed)
     if answer.outcome == "applied" then
       applied[#applied + 1] = { effect = effect, answer = answer }
       ending.state.sent = ending.state.sent + 1

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What stands around the pods: events, usage, jobs, claims and their classes, autoscalers, leases.
+-- What stands around the pods: events, usage, claims and their classes, autoscalers, leases.
 
 local client = require "client"
 local pods = require "pods"
@@ -94,26 +94,6 @@ around.reads.top = {
     local oldest = 0
     for _, row in ipairs(list) do oldest = math.max(oldest, row.age) end
     return answer(list, { at = now() - oldest })
-  end,
-}
-
--- jobs
-
-around.reads.job_state = {
-  on = "job", called = "state",
-  returns = { active = "integer", succeeded = "integer", failed = "integer", complete = "boolean", failure = "string",
-    suspended = "boolean", age = "number" },
-  read = function(a)
-    local row = row_of(in_group("batch", "v1", "jobs")(a), {
-      created = "metadata.creationTimestamp", status = "status", suspended = "spec.suspend",
-      complete = "status.conditions[type=Complete].status", failed = "status.conditions[type=Failed]",
-    })
-    local s, failed = row.status or {}, row.failed or {}
-    return {
-      active = s.active or 0, succeeded = s.succeeded or 0, failed = s.failed or 0, complete = row.complete == "True",
-      failure = failed.status == "True" and (failed.reason or "Failed") or "", suspended = row.suspended == true,
-      age = time.since(row.created),
-    }
   end,
 }
 

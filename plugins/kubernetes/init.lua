@@ -23,11 +23,13 @@ local function thing(name, is, args, set)
 end
 
 for _, name in ipairs { "deployment", "statefulset", "daemonset" } do thing(name, "workload", { "namespace", "name" }) end
-for _, name in ipairs { "job", "pod", "claim", "autoscaler", "lease" } do thing(name, name, { "namespace", "name" }) end
+for _, name in ipairs { "job", "cronjob", "pod", "claim", "autoscaler", "lease" } do
+  thing(name, name, { "namespace", "name" })
+end
 for _, name in ipairs { "node", "namespace" } do thing(name, name, { "name" }) end
 thing("object", "object", { "object", "namespace", "name" })
 
-for _, part in ipairs { "workloads", "pods", "nodes", "objects", "around" } do
+for _, part in ipairs { "workloads", "pods", "jobs", "nodes", "objects", "around" } do
   local module = require(part)
   for verb, spec in pairs(module.reads) do declaration.reads[verb] = spec end
   for verb, spec in pairs(module.effects) do declaration.effects[verb] = spec end
@@ -41,7 +43,9 @@ function declaration.probe()
 end
 
 local core = { pod = "pods", node = "nodes", claim = "persistentvolumeclaims" }
-local asked = { delete = { "delete" }, evict = { "create", "eviction" }, scale = { "patch", "scale" } }
+local asked = {
+  delete = { "delete" }, evict = { "create", "eviction" }, rerun = { "create" }, scale = { "patch", "scale" },
+}
 
 local function resource_of(kind, namespace, name)
   local a = { kind = kind, namespace = namespace, name = name }

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Deployments, statefulsets and daemonsets: their state, and the effects on their spec.
+-- Deployments, statefulsets and daemonsets: their state, and the effects on their spec; cron jobs stop like deployments.
 
 local client = require "client"
 local releases = require "releases"
@@ -10,14 +10,15 @@ local writing = require "writing"
 local RESTARTED, RESTARTED_AT = "midwatch/restarted-generation", "kubectl.kubernetes.io/restartedAt"
 local STRATEGIC, JSON_PATCH = "application/strategic-merge-patch+json", "application/json-patch+json"
 
-local plural = { deployment = "deployments", statefulset = "statefulsets", daemonset = "daemonsets" }
+local plural = { deployment = "deployments", statefulset = "statefulsets", daemonset = "daemonsets", cronjob = "cronjobs" }
 
 local workloads = { reads = {}, effects = {} }
 
 function workloads.is(kind) return plural[kind] ~= nil end
 
 function workloads.resource(a)
-  return { group = "apps", version = "v1", plural = plural[a.kind], namespace = a.namespace, name = a.name }
+  local group = a.kind == "cronjob" and "batch" or "apps"
+  return { group = group, version = "v1", plural = plural[a.kind], namespace = a.namespace, name = a.name }
 end
 
 local function get(a) return client.get(client.path(workloads.resource(a))) end
@@ -182,17 +183,21 @@ workloads.effects.restart = writing.effect {
   end,
 }
 
-local function pausing(paused)
+-- The field of a spec that stops what the cluster does with it.
+local stop_field = { deployment = "paused", cronjob = "suspend" }
+
+local function stopping(on, stopped)
   return writing.effect {
-    on = "deployment", target = TARGET, resource = workloads.resource,
-    fields = function(o) return identity(o, { paused = o.spec.paused == true }) end,
-    want = function() return { paused = paused } end,
-    build = function(o, _, to) return writing.merge(o, { spec = { paused = to.paused } }) end,
+    on = on, target = TARGET, resource = workloads.resource,
+    fields = function(o, a) return identity(o, { [stop_field[a.kind]] = o.spec[stop_field[a.kind]] == true }) end,
+    want = function(a) return { [stop_field[a.kind]] = stopped } end,
+    build = function(o, a, to) return writing.merge(o, { spec = { [stop_field[a.kind]] = to[stop_field[a.kind]] } }) end,
   }
 end
 
-workloads.effects.pause = pausing(true)
-workloads.effects.resume = pausing(false)
+workloads.effects.pause = stopping("deployment", true)
+workloads.effects.suspend = stopping("cronjob", true)
+workloads.effects.resume = stopping({ "deployment", "cronjob" }, false)
 
 local function container_of(o, name)
   local names = {}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One process at a time holds a mirror's lock file. Locks that git left in it when
- * it was killed are removed under that lock. */
+/* One process at a time holds a mirror's lock file. What git left in it when it was
+ * killed, locks and unfinished files, is removed under that lock. */
 #include "cli/mirror.h"
 
 #include "base/crypto.h"
@@ -19,12 +19,12 @@
 
 extern char **environ;
 
-enum { ENV_MAX = 512 };
+enum { ENV_MAX = 512, LOOK_MS = 100 };
 
-/* Nobody is there to ask, and only what authenticates the other side is spoken. */
+/* Nobody is there to ask. */
 static const char *const own_env[] = {
-    "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=false", "SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force",
-    "GIT_ALLOW_PROTOCOL=ssh:https:file", "LC_ALL=C", NULL,
+    "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=false", "GCM_INTERACTIVE=never", "SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force",
+    "LC_ALL=C", NULL,
 };
 
 static bool is_scp_like(const char *repo)
@@ -39,9 +39,50 @@ bool mirror_is_remote(const char *repo)
     return strstr(repo, "://") != NULL || is_scp_like(repo);
 }
 
-static int check_address(const char *repo, struct err *e)
+static bool is_http(const char *repo)
 {
-    static const char *const schemes[] = {"ssh://", "https://", "file://"};
+    return strncmp(repo, "http://", 7) == 0;
+}
+
+/* True for http from this machine. */
+static bool is_own_http(const char *repo)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
+    const char *host = repo + strlen("http://"), *at = memchr(host, '@', strcspn(host, "/"));
+    size_t i, n;
+
+    host = at ? at + 1 : host;
+    for (i = 0; i < 3; i++) {
+        n = strlen(hosts[i]);
+        if (strncmp(host, hosts[i], n) == 0 && (host[n] == '\0' || host[n] == ':' || host[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static bool is_full_id(const char *at)
+{
+    size_t n = at ? strlen(at) : 0;
+
+    return (n == 40 || n == 64) && strspn(at, "0123456789abcdef") == n;
+}
+
+/* Http does not say who answers; what a full commit id names cannot be anything else, whoever sends it. */
+static int check_http(const char *repo, const char *at, struct err *e)
+{
+    if (strpbrk(repo, "?#\\")) {
+        err_set(e, ERR_INVALID, "--repo: '%.200s' is no address that runbooks may come from", repo);
+        return err_hint(e, "an http address of a repository has no '?', '#' or backslash");
+    }
+    if (is_full_id(at) || is_own_http(repo))
+        return 0;
+    err_set(e, ERR_INVALID, "--repo: over http nothing says who sends the runbooks of '%.200s'", repo);
+    return err_hint(e, "https:// or ssh://, or a full commit id with --at");
+}
+
+static int check_address(const char *repo, const char *at, struct err *e)
+{
+    static const char *const schemes[] = {"ssh://", "https://", "file://", "http://"};
     const char *scheme_end = strstr(repo, "://"), *p;
     bool known = !scheme_end;
     size_t i;
@@ -50,7 +91,7 @@ static int check_address(const char *repo, struct err *e)
         if (*p <= ' ' || *p == 0x7f)
             return err_set(e, ERR_INVALID, "--repo: the address has a space or control byte in it");
     }
-    for (i = 0; i < 3; i++)
+    for (i = 0; i < 4; i++)
         known = known || strncmp(repo, schemes[i], strlen(schemes[i])) == 0;
     if (!known || repo[0] == '-' || strlen(repo) > 2000) {
         err_set(e, ERR_INVALID, "--repo: '%.200s' is no address that runbooks may come from", repo);
@@ -60,7 +101,7 @@ static int check_address(const char *repo, struct err *e)
     i = strcspn(p, "/");
     if (scheme_end && memchr(p, '@', i) && memchr(p, ':', (size_t)((const char *)memchr(p, '@', i) - p)))
         return err_set(e, ERR_INVALID, "--repo: a password in the address would be stored with the run: use git's credentials");
-    return 0;
+    return is_http(repo) ? check_http(repo, at, e) : 0;
 }
 
 /* Which git variables of the user reach git: how to connect, not which repository. */
@@ -70,10 +111,12 @@ static bool passes(const char *variable)
            strncmp(variable, "GIT_CONFIG_GLOBAL=", 18) == 0;
 }
 
-static void make_env(const char **env)
+/* Only what authenticates the other side is spoken; what is not cannot be come to from there, by a redirect. */
+static void make_env(const char *repo, const char **env)
 {
     size_t n = 0, i;
 
+    env[n++] = is_http(repo) ? "GIT_ALLOW_PROTOCOL=http:https" : "GIT_ALLOW_PROTOCOL=ssh:https:file";
     for (i = 0; own_env[i]; i++)
         env[n++] = own_env[i];
     for (i = 0; environ[i] && n < ENV_MAX - 1; i++) {
@@ -88,7 +131,44 @@ struct call {
     const char *what;
     struct err *e;
     int rc;
+    const char *grows;          /* the directory that is watched; NULL = none */
+    int64_t before, max;        /* bytes: its size, and by how much it may grow */
+    struct host_op *op;
 };
+
+static int64_t bytes_seen;      /* nftw gives its function no context */
+
+static int add_size(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)path, (void)where;
+    if (type == FTW_F)
+        bytes_seen += (int64_t)st->st_blocks * 512;
+    return 0;
+}
+
+static int64_t size_of(const char *dir)
+{
+    bytes_seen = 0;
+    nftw(dir, add_size, 16, FTW_PHYS);
+    return bytes_seen;
+}
+
+static void look_at_size(void *ctx)
+{
+    struct call *c = ctx;
+    struct host_op *timer;
+
+    if (size_of(c->grows) - c->before <= c->max) {
+        if (c->host->ops->timer(c->host, LOOK_MS, look_at_size, c, &timer, c->e) == 0)
+            return;
+        c->rc = c->e->code;
+    } else {
+        c->rc = err_set(c->e, ERR_LIMIT, "%s: it is more than %lld bytes, and was stopped", c->what, (long long)c->max);
+        err_hint(c->e, "MIDWATCH_FETCH_MAX=2GiB lets more in");
+    }
+    c->host->ops->cancel(c->host, c->op);
+    c->host->ops->stop(c->host);
+}
 
 /* Of what git and ssh print the line before git's first "fatal:" says most (ssh's reason), or that one itself; what
  * comes behind is advice. */
@@ -132,50 +212,61 @@ static bool turn(void *ctx)
     return false;
 }
 
-/* `what` is what an error is about. */
-static int run_git(const char *const *argv, int64_t timeout_ms, const char *what, struct err *e)
+/* `what` is what an error is about. grows: a directory that may grow by max bytes, NULL = none is watched. */
+static int run_git(const char *const *argv, const char *repo, int64_t timeout_ms, const char *what, const char *grows,
+                   int64_t max, struct err *e)
 {
     const char *env[ENV_MAX];
     struct spawn_request r = {.argv = argv, .env = env, .timeout_ms = timeout_ms};
-    struct call c = {.what = what, .e = e};
-    struct host_op *op;
+    struct call c = {.what = what, .e = e, .grows = grows, .before = grows ? size_of(grows) : 0, .max = max};
     int rc = host_real_new(&c.host, e);
 
     if (rc < 0)
         return rc;
-    make_env(env);
-    rc = c.host->ops->spawn(c.host, &r, on_answer, &c, &op, e);
+    make_env(repo, env);
+    rc = c.host->ops->spawn(c.host, &r, on_answer, &c, &c.op, e);
     if (rc < 0)
         err_wrap(e, "%s", what);
-    else
+    if (rc == 0 && grows)
+        look_at_size(&c);
+    if (rc == 0)
         rc = c.host->ops->run(c.host, turn, NULL, e);
     c.host->ops->free(c.host);
     return rc ? rc : c.rc;
 }
 
-static int remove_lock(const char *path, const struct stat *st, int type, struct FTW *where)
+/* Locks, and what it was writing. */
+static int remove_left(const char *path, const struct stat *st, int type, struct FTW *where)
 {
     size_t n = strlen(path);
 
-    (void)st, (void)where;
-    if (type == FTW_F && n > 5 && strcmp(path + n - 5, ".lock") == 0)
+    (void)st;
+    if (type == FTW_F && ((n > 5 && strcmp(path + n - 5, ".lock") == 0) || strncmp(path + where->base, "tmp_", 4) == 0))
         unlink(path);
     return 0;
 }
 
 static int fetch(const char *dir, const char *repo, struct err *e)
 {
-    const char *argv[] = {"git", "-C", dir, "-c", "gc.auto=0", "-c", "core.hooksPath=/dev/null", "fetch", "--quiet", "--prune",
-                          "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--", repo,
-                          "+HEAD:refs/midwatch/HEAD", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", NULL};
-    const char *limit = getenv("MIDWATCH_FETCH_TIMEOUT");
+    const char *redirects = is_http(repo) ? "http.followRedirects=false" : "http.followRedirects=initial";
+    const char *argv[] = {"git", "-C", dir, "-c", "gc.auto=0", "-c", "core.hooksPath=/dev/null", "-c", redirects,
+                          "fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
+                          "--", repo, "+HEAD:refs/midwatch/HEAD", "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*",
+                          NULL};
+    const char *limit = getenv("MIDWATCH_FETCH_TIMEOUT"), *size = getenv("MIDWATCH_FETCH_MAX");
     char what[400];
-    int64_t ms = 60000;
+    int64_t ms = 60000, max = 1024 * MIB;
+    int rc;
 
     if (limit && (str_duration_ms(str_of(limit), &ms) < 0 || ms <= 0))
         return err_set(e, ERR_INVALID, "MIDWATCH_FETCH_TIMEOUT: '%.40s' is no duration (30s, 2m)", limit);
+    if (size && (str_size_bytes(str_of(size), &max) < 0 || max <= 0))
+        return err_set(e, ERR_INVALID, "MIDWATCH_FETCH_MAX: '%.40s' is no size (64MiB, 2GiB)", size);
     snprintf(what, sizeof(what), "fetch %.300s", repo);
-    return run_git(argv, ms, what, e);
+    rc = run_git(argv, repo, ms, what, dir, max, e);
+    if (rc == ERR_LIMIT)
+        nftw(dir, remove_left, 16, FTW_PHYS);
+    return rc;
 }
 
 /* What was fetched last, for a person who decides that it is good enough. */
@@ -197,11 +288,11 @@ static int update_locked(const char *dir, const char *repo, const char *at, stru
 
     snprintf(head, sizeof(head), "%s/HEAD", dir);
     if (access(head, F_OK) != 0)
-        rc = run_git(init, 10000, "git init", e);
+        rc = run_git(init, repo, 10000, "git init", NULL, 0, e);
     else if (at && source_has_commit(dir, at))
         return 0;
     if (rc == 0) {
-        nftw(dir, remove_lock, 16, FTW_PHYS);
+        nftw(dir, remove_left, 16, FTW_PHYS);
         rc = fetch(dir, repo, e);
     }
     if (rc == ERR_IO || rc == ERR_TIMEOUT)
@@ -213,7 +304,7 @@ int mirror_update(const char *state_dir, const char *repo, const char *at, struc
 {
     struct hash h = hash_of(str_of(repo));
     char hex[65], lock[4200];
-    int fd, rc = check_address(repo, e);
+    int fd, rc = check_address(repo, at, e);
 
     if (rc < 0)
         return rc;

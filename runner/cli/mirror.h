@@ -12,9 +12,10 @@
 
 /* True for an address of another machine (or file://), false for a path. */
 bool mirror_is_remote(const char *repo);
-/* Brings branches and tags up to date, within $MIDWATCH_FETCH_TIMEOUT (60s), and puts the mirror's path into dir. If
- * `at` is a full commit id that the mirror has, nothing is fetched. ERR_INVALID for an address that is not allowed,
- * ERR_IO or ERR_TIMEOUT if it cannot be fetched: then nothing old is used in its place. */
+/* Brings branches and tags up to date, within $MIDWATCH_FETCH_TIMEOUT (60s) and $MIDWATCH_FETCH_MAX (1GiB), and puts the
+ * mirror's path into dir. If `at` is a full commit id that the mirror has, nothing is fetched. ERR_INVALID for an address
+ * that is not allowed (http only from this machine or with such an id), ERR_IO, ERR_TIMEOUT or ERR_LIMIT if it cannot be
+ * fetched: then nothing old is used in its place. */
 int mirror_update(const char *state_dir, const char *repo, const char *at, struct buf *dir, struct err *e);
 
 #endif

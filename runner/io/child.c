@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "io/proc.h"
+#include "io/stream.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,15 +17,8 @@
 #include <unistd.h>
 
 enum {
-    READ_CHUNK = 64 * 1024,
-    DRAIN_READS = 64,
+    DRAIN_READS = 64,               /* after the end: more than a pipe can hold */
     UNSENT_MAX = 8 * 1024 * 1024,   /* bytes the child has not taken yet */
-};
-
-struct stream {
-    uv_poll_t poll;
-    int fd;                     /* ours; -1 when closed */
-    child_bytes_fn fn;
 };
 
 struct child {
@@ -41,8 +35,6 @@ struct child {
     int handles;                /* open uv handles; the object goes with the last */
 };
 
-static char read_chunk[READ_CHUNK];     /* loop thread only */
-
 static void on_closed(uv_handle_t *handle)
 {
     struct child *c = handle->data;
@@ -53,39 +45,21 @@ static void on_closed(uv_handle_t *handle)
     free(c);
 }
 
-static void close_handle(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, on_closed);
-}
-
-static void close_stream(struct stream *s)
-{
-    if (s->fd < 0)
-        return;
-    close_handle((uv_handle_t *)&s->poll);
-    close(s->fd);
-    s->fd = -1;
-}
-
 static void close_streams(struct child *c)
 {
-    close_stream(&c->out[0]);
-    close_stream(&c->out[1]);
-    close_stream(&c->in);
+    stream_close(&c->out[0]);
+    stream_close(&c->out[1]);
+    stream_close(&c->in);
 }
 
 /* Returns true while there may be more to read at once. */
-static bool read_some(struct child *c, struct stream *s)
+static bool read_some(struct child *c, int i)
 {
-    ssize_t n = read(s->fd, read_chunk, sizeof read_chunk);
+    struct str bytes;
+    int n = stream_read(&c->out[i], &bytes);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return errno == EINTR;
-    if (n <= 0)
-        close_stream(s);
-    if (!c->over)
-        s->fn(c->r.ctx, (struct str){read_chunk, n > 0 ? (size_t)n : 0});
+    if (n >= 0 && !c->over)
+        (i == 0 ? c->r.out : c->r.errout)(c->r.ctx, bytes);
     return n > 0;
 }
 
@@ -95,32 +69,28 @@ static void on_output(uv_poll_t *poll, int status, int events)
 
     (void)status;       /* an error shows in read */
     (void)events;
-    read_some(c, poll == &c->out[0].poll ? &c->out[0] : &c->out[1]);
+    read_some(c, poll == &c->out[0].poll ? 0 : 1);
 }
 
 static void on_ended(uv_poll_t *poll, int status, int events)
 {
     struct child *c = poll->data;
-    siginfo_t info = {0};
+    int exit_code, signal;
 
     (void)status;
     (void)events;
     kill(-c->pid, SIGKILL);
     for (int i = 0; i < 2; i++)
-        for (int reads = 0; c->out[i].fd >= 0 && reads < DRAIN_READS && read_some(c, &c->out[i]); reads++)
+        for (int reads = 0; c->out[i].fd >= 0 && reads < DRAIN_READS && read_some(c, i); reads++)
             ;
-    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) != 0)
-        info.si_status = SIGKILL;
-    close_handle((uv_handle_t *)&c->ended);
-    close(c->pidfd);
-    c->pidfd = -1;
+    handle_close((uv_handle_t *)&c->ended, on_closed);
+    proc_reap(&c->pidfd, &exit_code, &signal);
     close_streams(c);
     if (c->over)
         return;
     c->over = true;
     op_remove(&c->op);
-    c->r.ended(c->r.ctx, info.si_code == CLD_EXITED ? info.si_status : -1,
-               info.si_code == CLD_EXITED ? 0 : info.si_status);
+    c->r.ended(c->r.ctx, exit_code, signal);
 }
 
 static void send_unsent(struct child *c)
@@ -133,7 +103,7 @@ static void send_unsent(struct child *c)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n < 0) {
-            close_stream(&c->in);   /* it does not listen any more; child_say tells */
+            stream_close(&c->in);   /* it does not listen any more; child_say tells */
             return;
         }
         c->sent += (size_t)n;
@@ -185,21 +155,10 @@ static void cancel(struct host_op *op)
 
 static int open_stream(struct child *c, struct stream *s, bool to_child, uv_loop_t *loop, int *theirs)
 {
-    int ends[2];
+    int rc = stream_open(s, to_child, loop, c, on_closed, theirs);
 
-    if (proc_pipe(ends) != 0)
-        return -1;
-    s->fd = ends[to_child ? 1 : 0];
-    *theirs = ends[to_child ? 0 : 1];
-    s->poll.data = c;
-    if (uv_poll_init(loop, &s->poll, s->fd) != 0) {
-        close(s->fd);
-        s->fd = -1;
-        errno = ENOMEM;
-        return -1;
-    }
-    c->handles++;
-    return 0;
+    c->handles += rc == 0;
+    return rc;
 }
 
 /* Watches the child that runs now; one that cannot be watched is ended and reaped. */
@@ -236,8 +195,6 @@ int child_start(uv_loop_t *loop, struct host_op **list, const struct child_reque
 
     c->r = *r;
     c->in.fd = c->out[0].fd = c->out[1].fd = c->pidfd = -1;
-    c->out[0].fn = r->out;
-    c->out[1].fn = r->errout;
     buf_init(&c->unsent, UNSENT_MAX);
     if (open_stream(c, &c->in, true, loop, &theirs[0]) != 0 || open_stream(c, &c->out[0], false, loop, &theirs[1]) != 0 ||
         open_stream(c, &c->out[1], false, loop, &theirs[2]) != 0)

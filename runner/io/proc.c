@@ -6,6 +6,7 @@
 #include "io/proc.h"
 
 #include "base/limits.h"
+#include "io/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,19 +23,11 @@
 enum {
     TIMEOUT_MS = 60 * 1000,
     GRACE_MS = 2000,
-    READ_CHUNK = 64 * 1024,
-    DRAIN_READS = 64,           /* of READ_CHUNK after the end: more than a pipe can hold */
+    DRAIN_READS = 64,           /* after the end: more than a pipe can hold */
     ENV_MINIMAL = 4,
 };
 
 enum stage { RUNNING, TERMINATED, KILLED, GIVEN_UP };
-
-struct stream {
-    struct proc *proc;
-    uv_poll_t poll;
-    int fd;                     /* ours; -1 when closed */
-    struct buf data;            /* what was read */
-};
 
 struct proc {
     struct host_op op;
@@ -46,15 +39,13 @@ struct proc {
     uv_timer_t timer;
     enum stage stage;
     int64_t grace_ms;
-    struct stream out[2];
-    struct stream in;
+    struct stream out[2], in;
+    struct buf read[2];         /* from out */
     char *input;
     size_t input_len, input_sent;
     int handles;                /* open uv handles; the object goes with the last */
     struct spawn_answer answer;
 };
-
-static char read_chunk[READ_CHUNK];     /* loop thread only */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -62,34 +53,19 @@ static void on_closed(uv_handle_t *handle)
 
     if (--p->handles > 0)
         return;
-    buf_free(&p->out[0].data);
-    buf_free(&p->out[1].data);
+    buf_free(&p->read[0]);
+    buf_free(&p->read[1]);
     free(p->input);
     free(p);
-}
-
-static void close_handle(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, on_closed);
-}
-
-static void close_stream(struct stream *s)
-{
-    if (s->fd < 0)
-        return;
-    close_handle((uv_handle_t *)&s->poll);
-    close(s->fd);
-    s->fd = -1;
 }
 
 /* Lets go of everything but the watch on a child that is not reaped yet. */
 static void release(struct proc *p)
 {
     for (int i = 0; i < 2; i++)
-        close_stream(&p->out[i]);
-    close_stream(&p->in);
-    close_handle((uv_handle_t *)&p->timer);
+        stream_close(&p->out[i]);
+    stream_close(&p->in);
+    handle_close((uv_handle_t *)&p->timer, on_closed);
 }
 
 static void deliver(struct proc *p)
@@ -98,29 +74,25 @@ static void deliver(struct proc *p)
 
     p->done = NULL;
     op_remove(&p->op);
-    p->answer.out = (struct str){buf_text(&p->out[0].data), p->out[0].data.len};
-    p->answer.errout = (struct str){buf_text(&p->out[1].data), p->out[1].data.len};
+    p->answer.out = (struct str){buf_text(&p->read[0]), p->read[0].len};
+    p->answer.errout = (struct str){buf_text(&p->read[1]), p->read[1].len};
     if (done)
         done(p->ctx, &p->answer);
 }
 
 /* Returns true while there may be more to read at once. */
-static bool read_some(struct stream *s)
+static bool read_some(struct proc *p, int i)
 {
-    struct buf *b = &s->data;
-    ssize_t n = read(s->fd, read_chunk, sizeof read_chunk);
+    struct buf *b = &p->read[i];
+    struct str bytes;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return errno == EINTR;
-    if (n <= 0) {
-        close_stream(s);
+    if (stream_read(&p->out[i], &bytes) <= 0)
         return false;
+    if (bytes.n > b->max - b->len) {
+        p->answer.truncated = true;
+        bytes.n = b->max - b->len;
     }
-    if ((size_t)n > b->max - b->len) {
-        s->proc->answer.truncated = true;
-        n = (ssize_t)(b->max - b->len);
-    }
-    buf_add(b, read_chunk, (size_t)n);
+    buf_add(b, bytes.p, bytes.n);
     return true;
 }
 
@@ -130,7 +102,7 @@ static void on_output(uv_poll_t *poll, int status, int events)
 
     (void)status;       /* an error shows in read */
     (void)events;
-    read_some(poll == &p->out[0].poll ? &p->out[0] : &p->out[1]);
+    read_some(p, poll == &p->out[0].poll ? 0 : 1);
 }
 
 static void send_input(struct proc *p)
@@ -146,7 +118,7 @@ static void send_input(struct proc *p)
             break;      /* a child that does not want its input is no error */
         p->input_sent += (size_t)n;
     }
-    close_stream(&p->in);
+    stream_close(&p->in);
 }
 
 static void on_input(uv_poll_t *poll, int status, int events)
@@ -156,17 +128,16 @@ static void on_input(uv_poll_t *poll, int status, int events)
     send_input(poll->data);
 }
 
-static void reap(struct proc *p)
+void proc_reap(int *pidfd, int *exit_code, int *signal)
 {
     siginfo_t info = {0};
 
-    if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED) != 0)
+    if (waitid(P_PIDFD, (id_t)*pidfd, &info, WEXITED) != 0)
         info.si_status = SIGKILL;
-    p->answer.exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
-    p->answer.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
-    close_handle((uv_handle_t *)&p->ended);
-    close(p->pidfd);
-    p->pidfd = -1;
+    *exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
+    *signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    close(*pidfd);
+    *pidfd = -1;
 }
 
 static void on_ended(uv_poll_t *poll, int status, int events)
@@ -177,9 +148,10 @@ static void on_ended(uv_poll_t *poll, int status, int events)
     (void)events;
     kill(-p->pid, SIGKILL);
     for (int i = 0; i < 2; i++)
-        for (int reads = 0; p->out[i].fd >= 0 && reads < DRAIN_READS && read_some(&p->out[i]); reads++)
+        for (int reads = 0; p->out[i].fd >= 0 && reads < DRAIN_READS && read_some(p, i); reads++)
             ;
-    reap(p);
+    handle_close((uv_handle_t *)&p->ended, on_closed);
+    proc_reap(&p->pidfd, &p->answer.exit_code, &p->answer.signal);
     if (p->done)
         deliver(p);
     release(p);
@@ -251,25 +223,12 @@ int proc_pipe(int ends[2])
     return r;
 }
 
-/* One pipe to or from the child: `ours` is watched without blocking, the other end goes to *theirs. */
 static int open_stream(struct proc *p, struct stream *s, bool to_child, uv_loop_t *loop, int *theirs)
 {
-    int ends[2];
+    int rc = stream_open(s, to_child, loop, p, on_closed, theirs);
 
-    if (proc_pipe(ends) != 0)
-        return -1;
-    s->fd = ends[to_child ? 1 : 0];
-    *theirs = ends[to_child ? 0 : 1];
-    s->proc = p;
-    s->poll.data = p;
-    if (uv_poll_init(loop, &s->poll, s->fd) != 0) {
-        close(s->fd);
-        s->fd = -1;
-        errno = ENOMEM;
-        return -1;
-    }
-    p->handles++;
-    return 0;
+    p->handles += rc == 0;
+    return rc;
 }
 
 /* PATH, HOME and LANG=C: what a program needs to find itself, nothing of ours. */
@@ -463,7 +422,7 @@ int proc_start(uv_loop_t *loop, struct host_op **list, const struct spawn_reques
     p->pidfd = p->in.fd = p->out[0].fd = p->out[1].fd = -1;
     p->grace_ms = r->grace_ms > 0 ? r->grace_ms : GRACE_MS;
     for (int i = 0; i < 2; i++)
-        buf_init(&p->out[i].data, r->max_output ? r->max_output : PROC_OUTPUT_MAX);
+        buf_init(&p->read[i], r->max_output ? r->max_output : PROC_OUTPUT_MAX);
     uv_timer_init(loop, &p->timer);
     p->timer.data = p;
     p->handles = 1;

@@ -168,6 +168,41 @@ static struct life *life_new(struct part *p, struct err *e)
     return l;
 }
 
+/* The state to be found: the plan's, where effects of its own list on its target were planned together with it as those
+ * left it, but for what this one changes itself. Owned; the plan's stays in the request: it is what was approved. */
+static json_t *expected_state(const struct part *p)
+{
+    json_t *from = json_object_get(p->request, "from"), *path;
+    const json_t *list = json_object_get(p->request, "follows");
+    size_t i;
+
+    if (json_array_size(list) == 0 || !json_is_object(from))
+        return json_incref(from);
+    from = json_copy(from);
+    json_array_foreach((json_t *)list, i, path) {
+        const struct effect *x = effect_find(p->call->run, json_string_value(path));
+
+        if (x)
+            state_follow(from, x->from, x->after, json_object_get(p->request, "to"));
+    }
+    return from;
+}
+
+/* What INTENT says: what was asked for, with the state to be found. */
+static void intent_says(struct part *p, struct life *l)
+{
+    json_t *args;
+
+    if (!json_object_get(p->request, "follows")) {
+        buf_add(&l->intent_args, p->args.p, p->args.n);
+        return;
+    }
+    args = json_copy(p->request);
+    json_object_set(args, "from", l->from);
+    add_json(&l->intent_args, args);
+    json_decref(args);
+}
+
 int op_apply_begin(struct call *c, struct err *e)
 {
     struct part *p = &c->parts[0];
@@ -176,10 +211,10 @@ int op_apply_begin(struct call *c, struct err *e)
     if (!l || json_read(p->args, &p->request, e) < 0)
         return e->code;
     l->args = json_incref(json_object_get(p->request, "args"));
-    l->from = json_incref(json_object_get(p->request, "from"));
+    l->from = expected_state(p);
     l->to = json_incref(json_object_get(p->request, "to"));
     buf_adds(&l->target, json_get_string(p->request, "target", ""));
-    buf_add(&l->intent_args, p->args.p, p->args.n);
+    intent_says(p, l);
     make_key(p, l);
     return 0;
 }
@@ -260,7 +295,8 @@ static void remember_intent(struct part *p, const struct row *row)
         run_arm_temporary(r);
     }
     r->unproven = r->unproven || (!x->is_undo && !x->temporary);
-    approval_use(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to);
+    approval_use(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), json_object_get(p->request, "from"),
+                 l->to);
     snprintf(x->key, sizeof(x->key), "%s", l->key);
     x->state = EFFECT_INTENDED;
     x->intent_seq = row->seq;

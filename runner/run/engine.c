@@ -300,7 +300,44 @@ static bool keep_start(void *ctx, const struct row *row)
     return false;
 }
 
-/* Sources, inputs and effects of the run that is undone. */
+/* The effects of the run that is to be undone as r's. info is the caller's to deinit. */
+static int seed_undo(struct run *r, struct journal *j, int64_t id, struct run_info *info, struct err *e)
+{
+    int rc = j->ops->get_run(j, id, info, e);
+
+    if (rc == 0 && info->state != RUN_ENDED) {
+        rc = err_set(e, ERR_INVALID, "run %lld has not ended", (long long)id);
+        err_hint(e, "midwatch cancel %lld ends it and undoes what it changed", (long long)id);
+    }
+    if (rc == 0)
+        rc = undo_seed(r, j, id, INT64_MAX, e);
+    if (rc == 0 && !undo_has_work(r))
+        rc = err_set(e, ERR_NOT_FOUND, "run %lld has changed nothing that is still in force", (long long)id);
+    return rc;
+}
+
+int engine_undo_list(struct engine *n, int64_t id, effect_fn fn, void *ctx, struct err *e)
+{
+    struct run *r = run_new(n);
+    struct run_info info = {0};
+    int rc = seed_undo(r, writer_journal(n->o.writer), id, &info, e);
+    const struct effect *x;
+
+    for (x = r->effects; rc == 0 && x; x = x->next) {
+        struct effect_info shown = {.run = id, .state = x->state};
+
+        snprintf(shown.path, sizeof(shown.path), "%.63s", x->path);
+        snprintf(shown.action, sizeof(shown.action), "%s", gate_verb(str_of(x->name)).p);
+        snprintf(shown.target, sizeof(shown.target), "%s", x->target);
+        if (effect_in_force(x->state) && !fn(ctx, &shown))
+            break;
+    }
+    run_info_deinit(&info);
+    run_free(r);
+    return rc;
+}
+
+/* Sources and inputs of the run that is undone. */
 static int begin_undo(struct run *r, struct journal *j, const struct run_info *info, const char *who, struct err *e)
 {
     json_t *start = NULL;
@@ -308,10 +345,6 @@ static int begin_undo(struct run *r, struct journal *j, const struct run_info *i
 
     if (rc == 0)
         rc = j->ops->rows(j, info->id, 1, keep_start, &start, e);
-    if (rc == 0)
-        rc = undo_seed(r, j, info->id, e);
-    if (rc == 0 && !undo_has_work(r))
-        rc = err_set(e, ERR_NOT_FOUND, "run %lld has changed nothing that is still in force", (long long)info->id);
     if (rc == 0) {
         r->start = undo_start(r, start, who);
         r->params = json_object_get(r->start, "params");
@@ -332,13 +365,8 @@ int engine_undo(struct engine *n, int64_t id, const char *who, struct run **out,
     struct run_request q = {.command = "undo", .requester = who, .seed = 1};
     struct run_info info = {0};
     struct run *r = run_new(n);
-    int rc = j->ops->get_run(j, id, &info, e);
+    int rc = seed_undo(r, j, id, &info, e);
 
-    if (rc == 0 && info.state != RUN_ENDED) {
-        rc = err_set(e, ERR_INVALID, "run %lld has not ended", (long long)id);
-        err_hint(e, "midwatch cancel %lld ends it and undoes what it changed", (long long)id);
-    }
-    r->undoes = id;
     if (rc == 0)
         rc = identify(r, &q, e);
     if (rc == 0)

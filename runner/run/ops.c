@@ -216,7 +216,7 @@ static void timer_fired(void *ctx)
         one_row(c, ROW_TIMER);
 }
 
-/* It fires at the end of the run's time as well, which moves while people are waited for. */
+/* It fires at the end of the run's time as well, which moves while people are waited for, until the run ends. */
 static void timer_live(struct call *c)
 {
     struct run *r = c->run;
@@ -226,7 +226,7 @@ static void timer_live(struct call *c)
 
     if (r->questions && end < 1000)
         end = 1000;
-    if (end < left)
+    if (!r->ending && end < left)
         left = end;
     if (h->ops->timer(h, left > 0 ? left : 0, timer_fired, c, &c->timer, &e) < 0)
         run_fail(r, &e);

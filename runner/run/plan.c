@@ -34,6 +34,19 @@ const char *state_verdict(const json_t *state, const json_t *from, const json_t 
     return absent ? "absent" : "moved";
 }
 
+void state_follow(json_t *state, const json_t *before, const json_t *after, const json_t *but)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)after, key, v) {
+        const json_t *now = json_object_get(state, key);
+
+        if (now && !json_object_get(but, key) && json_equal(now, json_object_get(before, key)))
+            json_object_set(state, key, v);
+    }
+}
+
 const json_t *part_effect(struct part *p, struct err *e)
 {
     struct run *r = p->call->run;
@@ -114,15 +127,51 @@ void effect_history(struct run *r, struct str name, const char *target, struct b
     buf_addc(out, ']');
 }
 
-/* Appends the PLAN row; takes the payload's reference. */
+static bool on_one_target(const struct part *p, const struct part *q)
+{
+    return p->text.len > 0 && p->text.len == q->text.len && memcmp(p->text.data, q->text.data, p->text.len) == 0;
+}
+
+/* The effects of a list on one target are planned one behind the other: the next one after p, NULL = none. */
+static struct part *next_on_target(struct part *p)
+{
+    struct call *c = p->call;
+    size_t i;
+
+    for (i = p->index + 1; i < c->nparts; i++) {
+        if (on_one_target(p, &c->parts[i]))
+            return &c->parts[i];
+    }
+    return NULL;
+}
+
+/* True if an earlier one on its target is not planned yet. */
+static bool must_wait(const struct part *p)
+{
+    size_t i;
+
+    for (i = 0; i < p->index; i++) {
+        if (!p->call->parts[i].answered && on_one_target(p, &p->call->parts[i]))
+            return true;
+    }
+    return false;
+}
+
+static void plan_part(struct part *p);
+
+/* Appends the PLAN row; takes the payload's reference. The row may end the call, and with it p. */
 static void plan_row(struct part *p, json_t *payload)
 {
+    struct run *r = p->call->run;
+    struct part *next = next_on_target(p);
     struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
 
     json_add_value(&b, payload);
     json_decref(payload);
-    run_row(p->call->run, p->call, p, ROW_PLAN, p->name, p->args, (struct str){b.data, b.len});
+    run_row(r, p->call, p, ROW_PLAN, p->name, p->args, (struct str){b.data, b.len});
     buf_free(&b);
+    if (next && r->phase == PHASE_LIVE)
+        plan_part(next);
 }
 
 /* A plan that ends in a refusal or in an unknown state. */
@@ -194,11 +243,45 @@ static void plan_want(struct part *p, const json_t *declared, const json_t *from
     buf_free(&want);
 }
 
+/* True if q and p mean the same by the fields of `to`: the same effect may be about several, told by its arguments. */
+static bool about_the_same(const struct part *q, const struct part *p, const json_t *to)
+{
+    const json_t *args = json_object_get(p->request, "args");
+    const char *key;
+    json_t *v;
+
+    json_object_foreach(json_object_get(q->request, "args"), key, v) {
+        if (str_eq(q->name, p->name) && !json_object_get(to, key) && !json_equal(v, json_object_get(args, key)))
+            return false;
+    }
+    return true;
+}
+
+/* The state that p will find: what was read, with the plans before it on its target laid over it. Owned. */
+static json_t *state_ahead(const struct part *p, const json_t *read)
+{
+    json_t *state = json_copy((json_t *)read), *plan, *to;
+    struct err e = {0};
+    size_t i;
+
+    for (i = 0; i < p->index; i++) {
+        const struct part *q = &p->call->parts[i];
+
+        if (!on_one_target(p, q) || json_read((struct str){q->answer.data, q->answer.len}, &plan, &e) < 0)
+            continue;
+        to = json_object_get(plan, "to");
+        if (about_the_same(q, p, to))
+            state_follow(state, json_object_get(plan, "from"), to, NULL);
+        json_decref(plan);
+    }
+    return state;
+}
+
 static void plan_state(void *part, struct str answer)
 {
     struct part *p = part;
     struct err e = {0};
-    json_t *a = NULL;
+    json_t *a = NULL, *state = NULL;
     const json_t *declared = part_effect(p, &e);
 
     if (!declared || json_read(answer, &a, &e) < 0)
@@ -207,8 +290,11 @@ static void plan_state(void *part, struct str answer)
         plan_stops(p, "refused", json_get_string(a, "refused", "error"), json_get_string(a, "why", ""));
     else if (json_object_get(a, "unknown"))
         plan_stops(p, "unknown", json_get_string(a, "unknown", "error"), json_get_string(a, "why", ""));
+    else if (json_get_bool(a, "assumed", false))
+        plan_want(p, declared, NULL);
     else
-        plan_want(p, declared, json_get_bool(a, "assumed", false) ? NULL : json_object_get(a, "value"));
+        plan_want(p, declared, state = state_ahead(p, json_object_get(a, "value")));
+    json_decref(state);
     json_decref(a);
 }
 
@@ -251,22 +337,34 @@ size_t part_touched(const struct part *p, bool planned, struct str **out)
     return n;
 }
 
+/* p's target into its text. */
+static int name_target(struct part *p, struct err *e)
+{
+    const json_t *declared = part_effect(p, e);
+    struct buf target = BUF_INIT(1024);
+    int rc = declared ? part_target(p, declared, json_object_get(p->request, "args"), &target, e) : e->code;
+
+    buf_reset(&p->text);
+    if (rc == 0)
+        buf_add(&p->text, target.data, target.len);
+    buf_free(&target);
+    return rc;
+}
+
 static void plan_part(struct part *p)
 {
     struct run *r = p->call->run;
     struct err e = {0};
     const json_t *declared = part_effect(p, &e), *args = json_object_get(p->request, "args");
-    struct buf why = BUF_INIT(2048), target = BUF_INIT(1024);
+    struct buf why = BUF_INIT(2048);
     struct str *touched = NULL;
     struct policy_effect x;
     const char *refusal;
 
-    if (!declared || part_target(p, declared, args, &target, &e) < 0) {
+    if (!declared || name_target(p, &e) < 0) {
         plan_stops(p, "refused", "error", e.msg);
-        goto out;
+        return;
     }
-    buf_reset(&p->text);
-    buf_add(&p->text, target.data, target.len);
     x = part_policy(p, args, declared, buf_text(&p->text));
     x.ntouched = part_touched(p, true, &touched);
     x.touched = touched;
@@ -281,10 +379,8 @@ static void plan_part(struct part *p)
         part_ask(p, ASK_STATE, (struct str){p->extra.data, p->extra.len}, STR(""),
                  (struct str){p->text.data, p->text.len}, 0, plan_state);
     }
-out:
     free(touched);
     buf_free(&why);
-    buf_free(&target);
 }
 
 int op_plan_begin(struct call *c, struct err *e)
@@ -298,16 +394,27 @@ int op_plan_begin(struct call *c, struct err *e)
     return 0;
 }
 
+static bool can_begin(const struct part *p)
+{
+    return !p->answered && !p->asking && !must_wait(p);
+}
+
 void op_plan_live(struct call *c)
 {
+    struct run *r = c->run;
+    struct err e = {0};
     size_t i, todo = 0;
 
+    for (i = 0; i < c->nparts; i++) {
+        if (c->parts[i].text.len == 0)
+            name_target(&c->parts[i], &e);      /* what cannot be named is refused at its turn */
+    }
     for (i = 0; i < c->nparts; i++)
-        todo += !c->parts[i].answered && !c->parts[i].asking;
-    for (i = 0; todo > 0; i++) {
+        todo += can_begin(&c->parts[i]);
+    for (i = 0; todo > 0 && r->phase == PHASE_LIVE; i++) {
         struct part *p = &c->parts[i];
 
-        if (p->answered || p->asking)
+        if (!can_begin(p))
             continue;
         todo--;
         plan_part(p);

@@ -252,7 +252,7 @@ int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_onl
     if (rc == 0)
         rc = rebuild_registry(r, e);
     if (rc == 0 && json_object_get(r->start, "undoes"))
-        rc = undo_seed(r, from, json_get_int(r->start, "undoes", 0), e);
+        rc = undo_seed(r, from, json_get_int(r->start, "undoes", 0), id, e);
     r->base_at = h->ops->wall_ms(h);
     r->base_mono = h->ops->mono_ms(h);
     if (rc == 0)

@@ -311,12 +311,13 @@ void rebuild_free(struct engine *n);
 bool rebuild_turn(struct engine *n);        /* of the plugins behind o.registry and the others */
 
 /* undo.c: a run that puts back what run `undoes` changed */
-/* Takes the effects of an ended run as r's own. */
-int undo_seed(struct run *r, struct journal *from, int64_t id, struct err *e);
+/* Takes the effects of an ended run as r's own, as the undos of it before run `before` have left them. ERR_INVALID: one of
+ * those has not ended. */
+int undo_seed(struct run *r, struct journal *from, int64_t id, int64_t before, struct err *e);
 bool undo_has_work(const struct run *r);
 /* The START payload of r, out of that of the run that it undoes. Owned. */
 json_t *undo_start(struct run *r, const json_t *start, const char *who);
-/* What that run left locked is r's to lock: a person broke it. */
+/* What that run and earlier undos of it left locked is r's to lock: a person broke it. */
 int undo_release(struct run *r, const struct run_info *info, struct err *e);
 /* r has nothing else to do than to end and to put everything back. */
 void undo_begin(struct run *r);
@@ -351,6 +352,8 @@ int part_target(struct part *p, const json_t *declared, const json_t *args, stru
 size_t part_touched(const struct part *p, bool planned, struct str **out);
 /* Canonical text of v (NULL: "null") added to out. */
 void add_json(struct buf *out, const json_t *v);
+/* The fields of `state` that are as in `before` become as in `after`; those that `but` has (it may be NULL) stay. */
+void state_follow(json_t *state, const json_t *before, const json_t *after, const json_t *but);
 /* Applied, absent or moved: equality over the fields of `to`, then of `from`. */
 const char *state_verdict(const json_t *state, const json_t *from, const json_t *to);
 /* Earlier effects of this action on this target by any run, as a JSON list. */

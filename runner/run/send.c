@@ -124,7 +124,8 @@ static const char *refusal_now(struct part *p, struct buf *why)
         return "over_budget";
     }
     if (policy_needs_approval(&x) &&
-        !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), l->from, l->to)) {
+        !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target),
+                         json_object_get(p->request, "from"), l->to)) {
         buf_addf(why, "%s, and nobody approved it", policy_needs_approval(&x));
         return "needs_approval";
     }

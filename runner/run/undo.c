@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define UNDO_PATH "end."        /* and the path of what it puts back: where finish_undo calls */
+
 static void intended(struct run *r, const struct row *row)
 {
     json_t *args = NULL;
@@ -65,6 +67,39 @@ static bool see_row(void *ctx, const struct row *row)
     return true;
 }
 
+/* x was put back beneath changes that are still in force: they lie on what it lay on. */
+static void taken_away(struct run *r, struct effect *x)
+{
+    struct effect *y;
+    json_t *from;
+
+    x->state = EFFECT_UNDONE;
+    for (y = r->effects; y != x; y = y->next) {
+        if (strcmp(y->target, x->target) != 0 || !json_is_object(y->from))
+            continue;
+        from = json_copy(y->from);
+        state_follow(from, x->to, x->from, NULL);
+        json_decref(y->from);
+        y->from = from;
+    }
+}
+
+/* A row of a run that has undone that run before: what it put back is over, what it left is followed. */
+static bool see_undo(void *ctx, const struct row *row)
+{
+    struct run *r = ctx;
+    char path[96];
+    struct effect *x;
+
+    snprintf(path, sizeof(path), "%.*s", (int)row->path.n, row->path.p);
+    x = strncmp(path, UNDO_PATH, strlen(UNDO_PATH)) == 0 ? effect_find(r, path + strlen(UNDO_PATH)) : NULL;
+    see_row(r, row);
+    if (x && (row->kind == ROW_SKIP ||
+              (row->kind == ROW_RESULT && str_is(json_slice(row->payload, "outcome"), "\"applied\""))))
+        taken_away(r, x);
+    return true;
+}
+
 static bool see_state(void *ctx, const struct effect_info *i)
 {
     struct effect *x = effect_find(ctx, i->path);
@@ -89,13 +124,55 @@ static void forget_undos(struct run *r)
     }
 }
 
-int undo_seed(struct run *r, struct journal *from, int64_t id, struct err *e)
+struct earlier {
+    int64_t of, before, open;       /* undos of run `of` with an id below `before`; one that has not ended, 0 = none */
+    struct {
+        int64_t id, epoch;
+    } *runs;                        /* the latest first */
+    size_t n;
+};
+
+static bool collect(void *ctx, const struct run_info *info)
+{
+    struct earlier *u = ctx;
+
+    if (strcmp(info->command, "undo") != 0 || info->id >= u->before || json_slice_int(str_of(info->trigger), "run", 0) != u->of)
+        return true;
+    if (info->state != RUN_ENDED)
+        u->open = info->id;
+    u->runs = xrealloc(u->runs, (u->n + 1) * sizeof(*u->runs));
+    u->runs[u->n].id = info->id;
+    u->runs[u->n++].epoch = info->epoch;
+    return true;
+}
+
+/* What earlier undos of that run have put back, and how they left the targets. */
+static int follow_earlier(struct run *r, struct journal *from, int64_t before, struct err *e)
+{
+    struct earlier u = {.of = r->undoes, .before = before};
+    int rc = from->ops->runs(from, false, collect, &u, e);
+
+    if (rc == 0 && u.open) {
+        rc = err_set(e, ERR_INVALID, "run %lld undoes it, and has not ended", (long long)u.open);
+        err_hint(e, "midwatch resume %lld goes on with that", (long long)u.open);
+    }
+    while (rc == 0 && u.n > 0) {
+        rc = from->ops->rows(from, u.runs[--u.n].id, 1, see_undo, r, e);
+        forget_undos(r);
+    }
+    free(u.runs);
+    return rc;
+}
+
+int undo_seed(struct run *r, struct journal *from, int64_t id, int64_t before, struct err *e)
 {
     int rc = from->ops->rows(from, id, 1, see_row, r, e);
 
     r->undoes = id;
     forget_undos(r);
-    return rc < 0 ? rc : from->ops->effects(from, id, see_state, r, e);
+    if (rc == 0)
+        rc = from->ops->effects(from, id, see_state, r, e);
+    return rc < 0 ? rc : follow_earlier(r, from, before, e);
 }
 
 void undo_begin(struct run *r)
@@ -117,12 +194,28 @@ json_t *undo_start(struct run *r, const json_t *start, const char *who)
     return own;
 }
 
-int undo_release(struct run *r, const struct run_info *info, struct err *e)
+static int release(struct run *r, int64_t id, int64_t epoch, struct err *e)
 {
     struct change change = {.kind = CHANGE_UNLOCK_ALL};
-    struct journal_item item = {.run = info->id, .epoch = info->epoch, .changes = &change, .nchanges = 1, .at = r->started_at};
+    struct journal_item item = {.run = id, .epoch = epoch, .changes = &change, .nchanges = 1, .at = r->started_at};
 
     return writer_submit(engine_opts(r->engine)->writer, &item, NULL, NULL, e);
+}
+
+int undo_release(struct run *r, const struct run_info *info, struct err *e)
+{
+    struct journal *j = writer_journal(engine_opts(r->engine)->writer);
+    struct earlier u = {.of = info->id, .before = r->id};
+    int rc = j->ops->runs(j, false, collect, &u, e);
+
+    if (rc == 0)
+        rc = release(r, info->id, info->epoch, e);
+    while (rc == 0 && u.n > 0) {
+        u.n--;
+        rc = release(r, u.runs[u.n].id, u.runs[u.n].epoch, e);
+    }
+    free(u.runs);
+    return rc;
 }
 
 bool undo_has_work(const struct run *r)

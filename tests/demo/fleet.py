@@ -15,6 +15,7 @@ KINDS = {
     "configmaps": ("", "v1", "ConfigMap", False), "namespaces": ("", "v1", "Namespace", False),
     "persistentvolumeclaims": ("", "v1", "PersistentVolumeClaim", False),
     "daemonsets": ("apps", "v1", "DaemonSet", False), "jobs": ("batch", "v1", "Job", False),
+    "cronjobs": ("batch", "v1", "CronJob", False),
     "storageclasses": ("storage.k8s.io", "v1", "StorageClass", False),
     "poddisruptionbudgets": ("policy", "v1", "PodDisruptionBudget", False),
     "leases": ("coordination.k8s.io", "v1", "Lease", False), "widgets": ("example.com", "v1beta1", "Widget", False),

@@ -51,8 +51,22 @@ def defaulted(resource, obj):
     return obj
 
 
+def check_new_job(spec):
+    """The server makes the selector of a job, and its labels."""
+    template = spec.get("template") or {}
+    if spec.get("selector") and not spec.get("manualSelector"):
+        raise Invalid("spec.selector", "Invalid value: `selector` not auto-generated")
+    for label in (template.get("metadata") or {}).get("labels") or {}:
+        if label.endswith(("controller-uid", "job-name")):
+            raise Invalid(f"spec.template.metadata.labels[{label}]", "Invalid value: must be the job's own")
+    if not (template.get("spec") or {}).get("containers"):
+        raise Invalid("spec.template.spec.containers", "Required value", "FieldValueRequired")
+
+
 def check(resource, obj, before):
     """Raises Invalid for what the API would refuse with 422."""
+    if resource == "jobs" and before is None:
+        check_new_job(obj.get("spec") or {})
     if resource not in SPEC_DEFAULTS:
         return
     spec = obj.get("spec")

@@ -6,6 +6,7 @@ Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
 import contextlib
 import getpass
+import http.server
 import json
 import os
 import pathlib
@@ -13,9 +14,11 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from cli_flow import CONFIG, FRONT, MAY, Box, book, expect, wait_for
@@ -391,7 +394,133 @@ def ssh_hangs(run, server):
         yield "a server that never answers", expect(got, 1, "no end within its time") or (None if took < 10 else f"{took:.1f} s")
 
 
-ADDRESSES = {"http://example.invalid/x.git": "no address that runbooks may come from", "git://example.invalid/x": "no address",
+# --- a repository behind http and https
+
+class Http:
+    """`git http-backend` behind a CGI server of this test; `slowly`: it gives a little at a time, `moved`: it sends
+    everybody there, `password`: it wants one."""
+
+    def __init__(self, root, certificate=None):
+        self.root, self.slowly, self.moved, self.password, self.asked = root, False, None, None, []
+        stand = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_any(self):
+                stand.asked.append(self.path)
+                if stand.moved or stand.password:
+                    self.send_response(302 if stand.moved else 401)
+                    self.send_header("Location", f"{stand.moved}{self.path}")
+                    self.send_header("WWW-Authenticate", 'Basic realm="x"')
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                stand.answer(self)
+
+            do_GET = do_POST = do_any
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, request):
+        path, _, query = request.path.partition("?")
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        env = {**os.environ, **GIT, "HOME": str(self.root), "GIT_PROJECT_ROOT": str(self.root), "GIT_HTTP_EXPORT_ALL": "1",
+               "REQUEST_METHOD": request.command, "PATH_INFO": path, "QUERY_STRING": query, "CONTENT_LENGTH": str(len(body)),
+               "CONTENT_TYPE": request.headers.get("Content-Type") or "", "GIT_PROTOCOL": request.headers.get("Git-Protocol") or "",
+               "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding") or ""}
+        got = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=True).stdout
+        head, _, got = got.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        request.send_response(int(headers.pop("Status", "200").split()[0]))
+        for name, value in {**headers, "Content-Length": str(len(got))}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        with contextlib.suppress(OSError):      # whoever asked was killed
+            for i in range(0, len(got), 1 << 16):
+                request.wfile.write(got[i:i + (1 << 16)])
+                time.sleep(0.02 if self.slowly else 0)
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def http_cases(box):
+    home = box.path.parent
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", home / "key", "-out", home / "cert"], check=True, capture_output=True)
+    (home / "both").write_text((home / "key").read_text() + (home / "cert").read_text())
+    servers = [Http(home), Http(home, home / "both")]
+    try:
+        yield from http_fetches(box, *servers)
+        yield from http_bounds(box, servers[0])
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def http_fetches(box, plain, secure):
+    first = box.commit(runbooks__t_md=book('resolve(require "a")'), lib__a_lua="return 'one'\n")
+
+    def run(server, *words, **more):
+        return box.mid("run", "t", "--repo", server.url + "/r", *words, cwd=box.path.parent, **more)
+
+    yield "over http: HEAD", expect(run(plain), 0, "resolved.*: one")
+    yield "over http: what is recorded", same(box.source(), {"commit": first, "dirty": False, "repo": plain.url + "/r",
+                                                             "tree": box.git("rev-parse", "HEAD^{tree}")})
+    box.commit(lib__a_lua="return 'two'\n")
+    yield "over http: a branch that moved", expect(run(plain, "--at", "main"), 0, "resolved.*: two")
+    yield "over https: whom nobody knows", expect(run(secure), 1, "fetch https://.*certificate")
+    box.git("config", "--global", "http.sslCAInfo", box.path.parent / "cert")
+    yield "over https: HEAD", expect(run(secure), 0, "resolved.*: two")
+    third = box.commit(lib__a_lua="return 'three'\n")
+    secure.moved, before = plain.url, len(plain.asked)
+    yield "over https: not by way of http", expect(run(secure), 1, "fetch https://") or \
+        (None if len(plain.asked) == before else f"it asked for {plain.asked[before:]}")
+    secure.moved, plain.moved, before = None, secure.url, len(secure.asked)
+    yield "over http: not elsewhere", expect(run(plain), 1, "fetch http://") or \
+        (None if len(secure.asked) == before else f"it asked for {secure.asked[before:]}")
+    plain.moved, plain.password = None, "wanted"
+    begun = time.monotonic()
+    yield "over http: nobody is asked for a password", expect(run(plain), 1, "fetch http://.*askpass") or \
+        (None if time.monotonic() - begun < 10 else "it waited")
+    plain.password = None
+    address = plain.url.replace("127.0.0.1", "127.0.0.2") + "/r"
+    plain_only = "over http nothing says who sends"
+    for words in ([], ["--at", "main"], ["--at", third[:12]]):
+        yield f"over http from elsewhere {' '.join(words)[:10]}", expect(box.mid("run", "t", "--repo", address, *words), 2, plain_only)
+
+
+def http_bounds(box, server):
+    (box.path / "big").write_bytes(os.urandom(3 << 20))
+    full = box.commit(lib__a_lua="return 'four'\n")
+    words = ["run", "t", "--repo", server.url + "/r"]
+    server.slowly = True
+    begun = time.monotonic()
+    yield "more than it may be", expect(box.mid(*words, env={"MIDWATCH_FETCH_MAX": "1MiB"}), 2, "more than 1048576 bytes.*stopped",
+                                        "MIDWATCH_FETCH_MAX") or (None if time.monotonic() - begun < 10 else "it waited")
+    left = list((box.state / "git").rglob("tmp_*"))
+    yield "nothing of it is left", same(left, [])
+    server.slowly = False
+    yield "with room for it", expect(box.mid(*words, env={"MIDWATCH_FETCH_MAX": "8MiB"}), 0, "resolved.*: four")
+    yield "no size", expect(box.mid(*words, env={"MIDWATCH_FETCH_MAX": "x"}), 2, "MIDWATCH_FETCH_MAX.*size")
+    box.git("config", "--global", f"url.{server.url}/.insteadOf", "http://runbooks.example/")
+    words[-1] = "http://runbooks.example/r"
+    for at, code, pattern in (("main", 2, "over http nothing says"), (full, 0, "resolved.*: four")):
+        yield f"a full commit id may come from anybody: {at[:4]}", expect(box.mid(*words, "--at", at), code, pattern)
+
+
+ADDRESSES = {"http://example.invalid/x.git": "over http nothing says who sends", "http://localhost@example.invalid/x": "over http nothing",
+             "http://localhost.example.invalid/x": "over http nothing", "http://127.0.0.1#@example.invalid/x": "no address",
+             "http://[::1].example.invalid/x": "over http nothing", "git://example.invalid/x": "no address",
              "ext::sh -c 'touch ran'": "no address|space", "ext::touch": "not|no ", "https://user:secret@example.invalid/x": "a password",
              "ssh://-oProxyCommand=touch/x": "fetch|blocked|strange", "-x://y": "no address"}
 
@@ -421,7 +550,7 @@ def module_cases(box):
 
 
 GROUPS = {"record": record_cases, "at": at_cases, "check": check_cases, "require": require_cases, "pinned": pinned_cases,
-          "killed": killed_cases, "ssh": ssh_cases, "address": address_cases, "module": module_cases}
+          "killed": killed_cases, "ssh": ssh_cases, "http": http_cases, "address": address_cases, "module": module_cases}
 
 
 def main():

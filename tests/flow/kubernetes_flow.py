@@ -34,8 +34,7 @@ owner: me
 severity: P3
 uses: {{ kubernetes: prod-eu }}
 may:
-  - {{ effect: kubernetes.{verb}, target: "{target}" }}
-limits: {{ time: 60m, remedies: 5 }}
+{may}limits: {{ time: 60m, remedies: 5 }}
 ---
 # Case
 ```lua
@@ -46,6 +45,7 @@ end
 no_action "all as it should be"
 ```
 """
+MAY = '  - { effect: kubernetes.%s, target: "%s" }\n'
 NOW = 1_800_000_000.0
 os.environ["CRASH_YES"] = "1"       # what cannot be undone asks a person
 CRASHING = {
@@ -333,11 +333,11 @@ class Cases:
     def config(self, more=""):
         (self.scratch / "midwatch.yaml").write_text(CONFIG.format(dir=self.scratch, more=more))
 
-    def run(self, world, code, verb="scale", target="deployment/prod/api-service"):
-        """(result, why it ended so)"""
+    def run(self, world, code, verbs="scale", target="deployment/prod/api-service"):
+        """(result, why it ended so). The runbook may make the effects of these verbs on the target."""
         self.number += 1
         book = self.scratch / "case.md"
-        book.write_text(BOOK.format(code=code, verb=verb, target=target))
+        book.write_text(BOOK.format(code=code, may="".join(MAY % (verb, target) for verb in verbs.split())))
         self.flow.runbook = book
         state = self.scratch / f"case{self.number}"
         result, _, _ = self.flow.once(world, state, None, 0)

@@ -5,6 +5,7 @@ later changes left, and stops at somebody else's. Against the stand-in of the AP
 
 Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
+import os
 import pathlib
 import sys
 import tempfile
@@ -20,6 +21,11 @@ OUTER = f'temporarily("out", {D}:scale(5), {{ within = "1h" }}, function() {INNE
 STAYS = f'remedy("stay", {D}:scale(9), {{ verify = "applied" }})'
 FAILING = '{ when = function() return true end, verify = function() return false end, within = "1s" }'
 SET = f'remedy("it", {{ {D}:scale(5), function() return {D}:scale(7) end }}, {FAILING})'
+BOTH = f"{{ {D}:scale(5), {D}:pause(), {D}:scale(7), {D}:resume(), {D}:pause() }}"
+AGREED = f'remedy("it", {BOTH}, {{ verify = "applied", approve = true }}) resolve "done"'
+WHILE = f'temporarily("it", {BOTH}, {{ within = "1h" }}, function() end) resolve "done"'
+FIELDS = """local o = kubernetes.object("configmaps", "prod", "app")
+remedy("it", { o:set("data.level", "debug"), o:set("data.new", "1"), o:set("data.level", "trace") }, %s) resolve "done\""""
 TOUCHED = {"method": "GET", "path": "deployments/api-service$", "do": "interfere", "object": SIZE[:3],
            "patch": {"spec": {"minReadySeconds": 3}}}
 
@@ -32,7 +38,46 @@ CASES = {
     "somebody else behind the inner ones": (OUTER % ("", ""), "escalated", "moved", 5, "somebody else changed", 18),
     "what is changed to stay on top of it stays": (OUTER % ("", STAYS), "escalated", "moved", 9, "could NOT be undone", None),
     "a set on one target is put back in reverse": (SET, "escalated", "unverified", 3, "was undone; ", None),
+    "planned together on one target": (AGREED, "resolved", "verified", 7, "done", None),
+    "planned together, for a while": (WHILE, "resolved", "verified", 3, "done", None),
+    "planned together, put back in reverse": (f'remedy("it", {BOTH}, {FAILING})', "escalated", "unverified", 3, "was undone; ", None),
+    "planned together, and somebody else in between": (AGREED, "escalated", "moved", 5, "somebody else changed", 13),
+    "planned together on several fields": (FIELDS % '{ verify = "applied" }', "resolved", "verified", 3, "done", None),
+    "planned together on several fields, put back": (FIELDS % FAILING, "escalated", "unverified", 3, "was undone; ", None),
 }
+
+
+STAYING = f"""remedy("size", {D}:scale(5), {{ verify = "applied" }})
+remedy("pause", {{ {D}:pause(), {D}:resume(), {D}:pause() }}, {{ verify = "applied" }}) resolve "done\""""
+NO = {"method": "PATCH", "path": "^(?!.*selfsubject)", "do": "status", "code": 403, "reason": "Forbidden", "times": 1}
+
+
+def undo(cases, world, killed_at=0):
+    world.wall_ms += 500
+    os.environ["CRASH_UNDO"] = "1"
+    result, _, _ = cases.flow.once(world, cases.scratch / f"case{cases.number}", 1, killed_at)
+    del os.environ["CRASH_UNDO"]
+    return result
+
+
+def undone_again(cases):
+    """An undo that is refused at one of its effects leaves the rest of the run to the next undo."""
+    for done in range(4):
+        world = Cluster(cases.flow.fresh)
+        cases.run(world, STAYING, "scale pause resume")
+        world.cluster.rules = [{**NO, "after": done}]
+        first, second, third = (undo(cases, world) for _ in range(3))
+        wrong = ended(first, "escalated", "unverified") or ended(second, "resolved", "verified") or \
+            shown(world, [(*SIZE, 3), (*SIZE[:3], "spec.paused", False)]) or \
+            (None if "still in force" in third.get("error", "") else f"a third one: {third}")
+        for run in (2, 3):
+            wrong = wrong or cases.flow.replay(cases.scratch / f"case{cases.number}", run)
+        cases.say(f"undo again after one that put back {done}", wrong)
+    world = Cluster(cases.flow.fresh)
+    cases.run(world, STAYING, "scale pause resume")
+    undo(cases, world, 20)
+    error = undo(cases, world).get("error", "")
+    cases.say("no undo beside one that has not ended", None if "run 2 undoes it, and has not ended" in error else error)
 
 
 def main():
@@ -43,9 +88,12 @@ def main():
         cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), "")
         for name, (code, outcome, reason, replicas, words, looks) in CASES.items():
             world = Cluster(cases.flow.fresh, [{**TOUCHED, "after": looks}] if looks else [])
-            result, report = cases.run(world, code)
+            kind = ("set", "configmaps/prod/app") if "o:set" in code else ("scale pause resume", "deployment/prod/api-service")
+            result, report = cases.run(world, code, *kind)
             cases.say(name, ended(result, outcome, reason) or shown(world, [(*SIZE, replicas)]) or
-                      (None if words in report else f"'{words}' is not said"), report)
+                      (None if words in report else f"'{words}' is not said") or
+                      cases.flow.replay(cases.scratch / f"case{cases.number}"), report)
+        undone_again(cases)
     return 1 if cases.failed else 0
 
 
