@@ -61,7 +61,7 @@ PENDING = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status":
 
 def bare(world):
     """Objects with nothing in them that may be left out, as a young object or another version has them."""
-    for resource, name, spec in (("pods", "young", {}), ("jobs", "young", {}), ("persistentvolumeclaims", "young", {}),
+    for resource, name, spec in (("pods", "young", {}), ("jobs", "young", {}), ("persistentvolumeclaims", "young", {"resources": {"requests": {"storage": "1Gi"}}}),
                                  ("horizontalpodautoscalers", "young", {"maxReplicas": 3}), ("leases", "young", {}),
                                  ("deployments", "young", {"selector": {"matchLabels": {"app": "y"}}, "template": {"spec": {
                                      "containers": [{"name": "c", "image": "i:1"}]}}, "newField": {"a": [1]}})):
