@@ -68,6 +68,8 @@ struct vm {
     int alloc_fault;
     unsigned growths;
     int hook_count, gc_mode;
+    int hook_count_now;         /* fewer instructions where texts are long */
+    size_t longest;             /* text there ever was, in bytes; at least what counts as long */
     int64_t slice_us, budget_us;
     int64_t slice_end_us;       /* monotonic */
     int64_t cpu_start_us;       /* of this resume; -1 until it lasted a slice */
