@@ -60,9 +60,9 @@ static void on_count(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
     struct vm *vm = vm_of(L);
-    if (!vm->running)
+    if (!vm->running && !vm->loading)
         return;
-    if (vm->gc_mode == 1 && !vm->dead)
+    if (vm->gc_mode == 1 && vm->running && !vm->dead)
         lua_gc(L, LUA_GCCOLLECT);
     if (!slice_is_over(vm))
         return;
@@ -104,7 +104,7 @@ static bool is_refused(struct vm *vm, size_t n, bool is_retry)
 {
     if (vm->dead || n > vm->limit || vm->used > vm->limit - n)
         return true;
-    if (vm->alloc_fault && fault_says_no(vm, is_retry))
+    if (vm->alloc_fault && !vm->loading && fault_says_no(vm, is_retry))
         return true;
     vm->grown += n;
     if (vm->grown >= GROWTH_STEP) {

@@ -1,0 +1,2 @@
+-- expect: OK
+return 1
