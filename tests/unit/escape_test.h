@@ -38,7 +38,9 @@ typedef struct outcome (*escape_fn)(const struct escape_file *f, const struct es
 
 static inline const char *escape_word(enum vm_outcome o)
 {
-    return o == VM_DONE ? "OK" : o == VM_ERROR ? "REFUSED" : o == VM_PARKED ? "ENDED" : "KILLED";
+    static const char *const words[] = {[VM_PARKED] = "ENDED", [VM_FORKED] = "STUCK", [VM_DONE] = "OK", [VM_ERROR] = "REFUSED",
+                                        [VM_NOMEM] = "KILLED", [VM_KILLED] = "KILLED"};
+    return words[o];
 }
 
 static inline int64_t cpu_ms(void)

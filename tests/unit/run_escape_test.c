@@ -84,7 +84,8 @@ static struct vm *make(const struct escape_mode *m, bool is_killer, const char *
         fail_msg("language: %s", e.msg);
     load_module(vm, "more", more);
     for (size_t i = 0; i < nrequired; i++)
-        if (vm_offer_required(vm, required_names[i], required_names[i], (struct str){required[i], required_sizes[i]}, &e) < 0)
+        if (vm_offer_required(vm, required_names[i], required_names[i], (struct str){required[i], required_sizes[i]}, &e) < 0 &&
+            e.code != ERR_LIMIT)
             fail_msg("%s: %s %s", required_names[i], e.where, e.msg);
     return vm;
 }
@@ -104,10 +105,10 @@ static void answer(const struct vm_request *q, struct buf *out)
     buf_addc(out, ']');
 }
 
-/* Until the first branch, or the run, has ended. */
+/* Until the first branch, or the run, has ended. A run that waits for nothing is "FORKED": stuck for ever. */
 static struct outcome live(struct vm *vm, uint32_t first)
 {
-    struct outcome out = {.outcome = VM_PARKED};
+    struct outcome out = {.outcome = VM_FORKED};
     struct buf b = BUF_INIT(MIB);
     struct vm_event ev;
     struct err e = {0};
@@ -119,8 +120,10 @@ static struct outcome live(struct vm *vm, uint32_t first)
             outcome_set(&out, &ev);
             break;
         }
-        if (str_is(ev.request.op, "end") || ++out.requests > REQUESTS_MAX)
+        if (str_is(ev.request.op, "end") || ++out.requests > REQUESTS_MAX) {
+            out.outcome = VM_PARKED;
             break;
+        }
         if (str_is(ev.request.op, "never"))
             continue;
         answer(&ev.request, &b);

@@ -1,2 +1,0 @@
--- expect: OK
-return 1
