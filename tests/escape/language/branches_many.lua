@@ -1,4 +1,4 @@
--- expect: KILLED
+-- expect: KILLED (not: refuse once)
 -- A hundred thousand branches that all wait: memory ends it.
 local hundred = {}
 for i = 1, 100 do hundred[i] = i end
