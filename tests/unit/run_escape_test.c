@@ -83,10 +83,11 @@ static struct vm *make(const struct escape_mode *m, bool is_killer, const char *
         vm_publish(vm, "language", &e) < 0)
         fail_msg("language: %s", e.msg);
     load_module(vm, "more", more);
-    for (size_t i = 0; i < nrequired; i++)
-        if (vm_offer_required(vm, required_names[i], required_names[i], (struct str){required[i], required_sizes[i]}, &e) < 0 &&
-            e.code != ERR_LIMIT)
+    for (size_t i = 0; i < nrequired; i++) {
+        struct str text = {required[i], required_sizes[i]};
+        if (vm_offer_required(vm, required_names[i], required_names[i], text, &e) < 0 && e.code != ERR_LIMIT)
             fail_msg("%s: %s %s", required_names[i], e.where, e.msg);
+    }
     return vm;
 }
 
