@@ -26,18 +26,35 @@ local function unless_begun()
   if begun then host.finish("never", { { name = "never" } }) end
 end
 
---- Ends the run: outcome, reason, and a text for people. The first branch that comes here ends it.
-local function finish(outcome, reason, text)
-  unless_begun()
-  begun = true
+-- Puts back what is for a while, last first: other branches may add theirs meanwhile. What could not even begin stays.
+local function put_back()
   while #before > 0 do
-    table.remove(before)()      -- other branches may add theirs before it returns
+    local undo = table.remove(before)
+    local ok, e = host.pcall(undo)
+    if not ok then
+      before[#before + 1] = undo
+      host.error(e)
+    end
   end
+end
+
+local function end_now(outcome, reason, text)
+  put_back()
   for _, problem in ipairs(problems) do
     if outcome ~= "escalated" then outcome, reason = "escalated", problem.reason end
     text = (text and text ~= "" and text .. "; " or "") .. problem.text
   end
   host.finish("end", { { name = outcome, args = { reason = reason, text = text or "" } } })
+end
+
+--- Ends the run: outcome, reason, and a text for people. The first branch that comes here ends it. Where no verb is
+-- possible, or the text is too large, that is an error, and the run may end later.
+local function finish(outcome, reason, text)
+  unless_begun()
+  begun = true
+  local _, e = host.pcall(end_now, outcome, reason, text)
+  begun = false
+  host.error(e)
 end
 
 --- Something could not be put back: the end says problem.text, whichever branch comes to it.

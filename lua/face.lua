@@ -46,13 +46,15 @@ local function unknown_name(what, name, candidates)
     near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(candidates, ", ") .. ")"))
 end
 
--- A short spelling of an argument for printed texts: strings quoted, tables as {k = v}.
-local function spell(v)
+-- A short spelling of an argument for printed texts: strings quoted, tables as {k = v}, what is deep as {...}.
+local function spell(v, depth)
   if type(v) == "string" then return string.format("%q", v) end
   if type(v) ~= "table" then return tostring(v) end
+  if depth == 0 then return "{...}" end
   local parts = {}
   for k, x in pairs(v) do
-    parts[#parts + 1] = type(k) == "number" and spell(x) or k .. " = " .. spell(x)
+    x = spell(x, (depth or 4) - 1)
+    parts[#parts + 1] = type(k) == "number" and x or tostring(k) .. " = " .. x
   end
   return "{" .. table.concat(parts, ", ") .. "}"
 end

@@ -261,6 +261,9 @@ static void on_event(struct body *b, const struct vm_event *ev)
         snprintf(why, sizeof(why), "plugin %s: %s", b->plugin, ev->error);
         body_finish_broken(c, why);
         break;
+    case VM_FORKED:
+        body_finish_broken(c, "a plugin has no branches");
+        break;
     default:
         b->dead = true;
         while (b->calls)

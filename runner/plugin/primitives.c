@@ -316,7 +316,8 @@ void primitive_begin(struct body_call *c, const struct vm_request *q)
 
     json_decref(c->args);
     c->args = NULL;
-    rc = json_read(q->calls[0].args, &c->args, &e);
+    rc = q->ncalls == 1 ? json_read(q->calls[0].args, &c->args, &e)
+                        : err_set(&e, ERR_INVALID, "a primitive takes one call, not %zu", q->ncalls);
     c->generation = q->generation;
     c->answered = c->renewed = false;
     for (c->primitive = 0; c->primitive < n && !str_is(q->op, primitives[c->primitive].op); c->primitive++)

@@ -162,7 +162,16 @@ int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str
         rc = err_set(e, ERR_INVALID, "argument of module %s: %s", name, bad);
         goto out;
     }
-    if (lua_pcall(L, arg.n > 0, 1, 0) != LUA_OK) {
+    vm->loading = true;
+    state_enter(vm, NULL);
+    int status = lua_pcall(L, arg.n > 0, 1, 0);
+    state_leave(vm, NULL);
+    vm->loading = false;
+    if (state_is_dead(vm, status)) {
+        rc = err_set(e, ERR_LIMIT, "module %s: loading it takes more memory or time than it may have", name);
+        goto out;
+    }
+    if (status != LUA_OK) {
         const char *text = lua_tostring(L, -1);
         rc = err_set(e, ERR_INVALID, "module %s: %s", name, text ? text : "an error that is no text");
         goto out;

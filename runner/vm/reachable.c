@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What sandboxed code can get hold of: a walk over the globals, through views,
- * fields, hidden metatables of values and upvalues of C functions. A test
- * compares it with a golden list, so that nothing becomes reachable unnoticed.
- * Upvalues of Lua functions are not walked: no debug library can reach them. */
+ * fields, hidden metatables of values and upvalues of C functions. Names that are
+ * loaded at their first use are loaded first. A test compares it with a golden
+ * list, so that nothing becomes reachable unnoticed. Upvalues of Lua functions are
+ * not walked: no debug library can reach them. */
 #include "vm/readonly.h"
 #include "vm/state.h"
 
@@ -60,6 +61,19 @@ static void visit_upvalues(struct walk *w, const char *path, int depth)
     }
 }
 
+/* Of a table that is no view: what using it calls. */
+static void visit_metamethods(struct walk *w, const char *path, int table, int depth)
+{
+    char name[PATH_MAX_BYTES];
+    if (readonly_data(w->L, table)) {
+        lua_pop(w->L, 1);
+    } else if (lua_getmetatable(w->L, table)) {
+        snprintf(name, sizeof name, "(%s)", path);
+        visit_fields(w, name, lua_gettop(w->L), depth);
+        lua_pop(w->L, 1);
+    }
+}
+
 /* The value at the top of the stack. */
 static void visit(struct walk *w, const char *path, int depth)
 {
@@ -79,8 +93,10 @@ static void visit(struct walk *w, const char *path, int depth)
         lua_pushvalue(L, value + 1);
         lua_pushboolean(L, 1);
         lua_rawset(L, w->seen);
-        if (!known)
+        if (!known) {
             visit_fields(w, path, value + 1, depth);
+            visit_metamethods(w, path, value, depth);
+        }
     }
     lua_settop(L, value);
 }
@@ -100,16 +116,39 @@ static int compare_lines(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int vm_reachable(struct vm *vm, struct buf *out, struct err *e)
+/* Loads what is published but not loaded yet. Runs under lua_pcall. */
+RAISES static int load_all(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_LATER));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_SANDBOX));
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_gettable(L, 2);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+int vm_reachable(struct vm *vm, bool trusted, struct buf *out, struct err *e)
 {
     struct walk *w = xcalloc(1, sizeof *w);
     lua_State *L = w->L = vm->L;
     lua_settop(L, 0);
+    lua_pushcfunction(L, load_all);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+        int bad = err_set(e, ERR_INVALID, "reachable names: %s", luaL_tolstring(L, -1, NULL));
+        lua_settop(L, 0);
+        free(w);
+        return bad;
+    }
     lua_newtable(L);
     w->seen = 1;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_GLOBALS));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(trusted ? KEY_TRUSTED : KEY_GLOBALS));
     visit_fields(w, "", 2, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_SANDBOX));
+    lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(trusted ? KEY_TRUSTED : KEY_SANDBOX));
     visit_hidden(w, "(_ENV)");
     lua_pushliteral(L, "");
     visit_hidden(w, "(string)");

@@ -24,12 +24,15 @@ int vm_offer_required(struct vm *vm, const char *name, const char *file, struct 
     return vm_check_chunk(vm, file, text, e);
 }
 
-RAISES static const struct required *find(lua_State *L, const char *name)
+/* The name is at index 1; a zero byte in it makes it another name. */
+RAISES static const struct required *find(lua_State *L)
 {
     const char *names[REQUIRED_MAX];
     struct vm *vm = vm_of(L);
+    size_t n;
+    const char *name = lua_tolstring(L, 1, &n);
     for (size_t i = 0; i < vm->nrequired; i++) {
-        if (strcmp(vm->required[i].name, name) == 0)
+        if (str_is((struct str){name, n}, vm->required[i].name))
             return &vm->required[i];
         names[i] = vm->required[i].name;
     }
@@ -89,7 +92,7 @@ RAISES static int base_require(lua_State *L)
         return 1;
     }
     lua_settop(L, 3);
-    compile(L, find(L, lua_tostring(L, 1)));
+    compile(L, find(L));
     lua_pushvalue(L, 1);
     lua_pushboolean(L, 0);
     lua_rawset(L, 3);

@@ -8,6 +8,10 @@
  * is CPU time and kills, so a stalled machine kills nobody. The CPU clock is a
  * system call: it is read only once a branch has outlived its slice.
  *
+ * Where texts are long, one instruction (a comparison, a sum of two texts of
+ * digits) costs as much as a thousand others: the longer the longest text was,
+ * the more often the hook looks.
+ *
  * Killing is a yield that is never resumed: no protected call of Lua sees it. */
 #include "vm/state.h"
 
@@ -25,6 +29,7 @@
 #define BUDGET_MS 2000
 #define SLICE_US 1000
 #define HOOK_COUNT 1000
+#define LONG_TEXT (256 * KIB)
 
 const char vm_keys[KEY_COUNT];
 
@@ -55,9 +60,9 @@ static void on_count(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
     struct vm *vm = vm_of(L);
-    if (!vm->running)
+    if (!vm->running && !vm->loading)
         return;
-    if (vm->gc_mode == 1 && !vm->dead)
+    if (vm->gc_mode == 1 && vm->running && !vm->dead)
         lua_gc(L, LUA_GCCOLLECT);
     if (!slice_is_over(vm))
         return;
@@ -99,7 +104,7 @@ static bool is_refused(struct vm *vm, size_t n, bool is_retry)
 {
     if (vm->dead || n > vm->limit || vm->used > vm->limit - n)
         return true;
-    if (vm->alloc_fault && fault_says_no(vm, is_retry))
+    if (vm->alloc_fault && !vm->loading && fault_says_no(vm, is_retry))
         return true;
     vm->grown += n;
     if (vm->grown >= GROWTH_STEP) {
@@ -128,6 +133,17 @@ static bool may_grow(struct vm *vm, const void *block, size_t size, size_t n)
     return !refused;
 }
 
+/* A text of `size` bytes, the longest so far: the instructions between two hooks become fewer in proportion. */
+static void watch_closer(struct vm *vm, size_t size)
+{
+    const struct branch *b = vm_running(vm);
+    size_t count = (size_t)vm->hook_count * LONG_TEXT / size;
+    vm->longest = size;
+    vm->hook_count_now = count < 1 ? 1 : (int)count;
+    if (b && !vm->tight_hook)
+        lua_sethook(b->co, on_count, LUA_MASKCOUNT, vm->hook_count_now);
+}
+
 static void *allocate(void *ud, void *block, size_t old_size, size_t size)
 {
     struct vm *vm = ud;
@@ -143,6 +159,8 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
     if (!p && size > old)
         return NULL;
     vm->used += size - old;
+    if (!block && old_size == LUA_TSTRING && size > vm->longest)
+        watch_closer(vm, size);
     return p ? p : block;                   /* Lua relies on it that shrinking succeeds */
 }
 
@@ -172,6 +190,8 @@ static void seed_random(uint64_t state[4], uint64_t seed)
 
 void state_enter(struct vm *vm, const struct branch *b)
 {
+    if (b && lua_gethookcount(b->co) != vm->hook_count_now)
+        lua_sethook(b->co, on_count, LUA_MASKCOUNT, vm->hook_count_now);
     vm->slice_end_us = clock_us(CLOCK_MONOTONIC) + vm->slice_us;
     vm->cpu_start_us = b && b->spent_us > 0 ? clock_us(CLOCK_THREAD_CPUTIME_ID) : -1;
     vm->pending_size = 0;
@@ -186,7 +206,7 @@ void state_leave(struct vm *vm, struct branch *b)
         b->spent_us += clock_us(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_us;
     if (vm->tight_hook && b) {
         vm->tight_hook = false;
-        lua_sethook(b->co, on_count, LUA_MASKCOUNT, vm->hook_count);
+        lua_sethook(b->co, on_count, LUA_MASKCOUNT, vm->hook_count_now);
     }
 }
 
@@ -227,7 +247,8 @@ int vm_new(const struct vm_options *o, struct vm **out, struct err *e)
     vm->limit = o->memory_limit ? o->memory_limit : VM_MEMORY_MAX;
     vm->budget_us = (o->budget_ms ? o->budget_ms : BUDGET_MS) * 1000;
     vm->slice_us = o->slice_us ? o->slice_us : SLICE_US;
-    vm->hook_count = o->hook_count ? o->hook_count : HOOK_COUNT;
+    vm->hook_count = vm->hook_count_now = o->hook_count ? o->hook_count : HOOK_COUNT;
+    vm->longest = LONG_TEXT;
     vm->gc_mode = o->gc_mode;
     vm->alloc_fault = o->alloc_fault;
     buf_init(&vm->scratch, HTTP_BODY_MAX);

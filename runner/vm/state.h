@@ -59,6 +59,7 @@ struct vm {
     const void *pending_block;
     size_t work;                /* uninterruptible work in C since then */
     bool inside;                /* sandboxed code is running: limits apply */
+    bool loading;               /* a trusted module is being loaded: limits and clock apply to it, too */
     bool tight_hook;            /* the hook of the running branch fires at every instruction */
     bool preempted;
     bool started;
@@ -68,6 +69,8 @@ struct vm {
     int alloc_fault;
     unsigned growths;
     int hook_count, gc_mode;
+    int hook_count_now;         /* fewer instructions where texts are long */
+    size_t longest;             /* text there ever was, in bytes; at least what counts as long */
     int64_t slice_us, budget_us;
     int64_t slice_end_us;       /* monotonic */
     int64_t cpu_start_us;       /* of this resume; -1 until it lasted a slice */
@@ -135,7 +138,7 @@ static inline struct branch *vm_running(struct vm *vm)
 }
 
 /* state.c */
-/* Around lua_resume (b) or lua_load (NULL): limits and clocks are on between them. */
+/* Around lua_resume (b), lua_load or the loading of a module (NULL): limits and clocks are on between them. */
 void state_enter(struct vm *vm, const struct branch *b);
 void state_leave(struct vm *vm, struct branch *b);
 /* Counts work that no hook can interrupt (steps, elements, bytes); ends the branch once its time is up. */

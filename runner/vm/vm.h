@@ -138,8 +138,9 @@ void vm_set_now(struct vm *vm, int64_t unix_ms);
 bool vm_is_ready(const struct vm *vm);
 /* The branch that the next step runs; 0 = none. */
 uint32_t vm_next(const struct vm *vm);
-/* Every name reachable from the sandbox, sorted, one per line: the golden list of tests/escape. */
-int vm_reachable(struct vm *vm, struct buf *out, struct err *e);
+/* Every name reachable from the sandbox, or from trusted modules (of a plugin's body), sorted, one per line: the
+ * golden lists of tests/escape. */
+int vm_reachable(struct vm *vm, bool trusted, struct buf *out, struct err *e);
 /* The Lua release, part of the abi ("Lua 5.4.4"). */
 const char *vm_release(void);
 

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A function is no answer.
+return function() end

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- No number.
+return 0 / 0

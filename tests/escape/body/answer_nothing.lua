@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- No answer is no data.
+return nil

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A body has no branches.
+host.fork({ function() end })

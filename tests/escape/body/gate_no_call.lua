@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A primitive that is called with nothing.
+error(host.gate("http", {}).error)

@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- A read that never returns.
+while true do end

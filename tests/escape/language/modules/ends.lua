@@ -1,0 +1,1 @@
+escalate "from a module"

@@ -1,0 +1,1 @@
+return observe(prometheus.value("up"))

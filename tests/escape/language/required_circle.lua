@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- A module that needs itself.
+return require "circle"

@@ -1,0 +1,3 @@
+-- expect: OK
+-- Its functions may look later.
+assert(require("tools").look() == 3)

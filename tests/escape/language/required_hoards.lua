@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- A module that takes all memory.
+return require "hoards"

@@ -1,0 +1,3 @@
+-- expect: REFUSED
+-- No look while a module is loaded.
+return require "looks"

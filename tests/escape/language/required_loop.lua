@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- A module that never returns.
+while true do attempt(require, "loops") end

@@ -1,0 +1,3 @@
+-- expect: KILLED
+-- A module that calls itself for ever.
+return require "overflows"
