@@ -130,7 +130,8 @@ static void while_it_is_loaded(void **state)
 {
     static const char *const texts[] = {"end } while true do end it.x = { f = function()",
                                         "end } local t = {} while true do t[#t + 1] = {} end it.x = { f = function()",
-                                        "end } it.reads = setmetatable({}, { __index = function() end }) it.x = { f = function()"};
+                                        "end } it.reads = setmetatable({}, { __index = function() end }) "
+                                        "it.x = { f = function()"};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct world w = {0};

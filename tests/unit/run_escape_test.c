@@ -95,7 +95,8 @@ static void answer(const struct vm_request *q, struct buf *out)
 {
     buf_reset(out);
     if (!str_is(q->op, "read") && !str_is(q->op, "plan")) {
-        buf_adds(out, str_is(q->op, "ask") ? "{\"answer\":\"done\",\"by\":\"me\"}" : "{\"at\":1,\"outcome\":\"applied\",\"path\":\"1\"}");
+        buf_adds(out, str_is(q->op, "ask") ? "{\"answer\":\"done\",\"by\":\"me\"}"
+                                           : "{\"at\":1,\"outcome\":\"applied\",\"path\":\"1\"}");
         return;
     }
     buf_addc(out, '[');

@@ -101,7 +101,8 @@ static void statement(struct buf *out, int depth)
     static const char *const shapes[] = {
         "local a <const> = $ ", "local b <close> = $ ", "local a, b = $, $ ", "a = $ ", "goto l%u ", "do goto k%u # ::k%u:: end ",
         "while $ do # break end ", "repeat # until $ ", "for a = 1, 3 do # end ", "for b in pairs($) do # end ",
-        "if $ then # else # end ", "local function a(...) # return $ end ", "try($, $) ", "do local _ENV <const> = { a = $ } # end ",
+        "if $ then # else # end ", "local function a(...) # return $ end ", "try($, $) ",
+        "do local _ENV <const> = { a = $ } # end ",
         "do # return $ end ", "b[$] = $ ", "try(function(...) goto k1 # ::k1:: end) ",
     };
     const char *shape = depth <= 0 ? shapes[below(5)] : ONE_OF(shapes);
