@@ -94,11 +94,12 @@ end
 local real_until = wait.until_holds
 wait.until_holds = function(deadline, every, look, stop)
   local left = deadline - host.now()
-  if not setup.is_plan and left > 0 then wait.pause(left / 1000) end
+  local can_look = setup.is_plan and gate.path().applied == 0 and gate.path().waited == 0
+  if not can_look and left > 0 then wait.pause(left / 1000) end
   return real_until(deadline, every, look, stop)
 end
 -- One look at the end of a wait is enough; what is to hold for a while is looked at once more behind it.
-if not setup.is_plan then wait.every = function() return setup.one_look_s end end
+wait.every = function() return setup.one_look_s end
 
 -- `public` functions of the language whose result is all that counts.
 local function as_scope(module, name, kind, result_of)
@@ -245,8 +246,10 @@ local function unknown_number(name, options)
   return function() return symbols.number(name, options or {}) end
 end
 
+local real_now = language.now
 language.now = function()
   local path = gate.path()
+  if setup.is_plan and path.waited == 0 and path.applied == 0 then return real_now() end
   local key = "now" .. path.waited .. "." .. path.applied
   if not path[key] then
     local later = path.waited > 0 and " after " .. symbols.spell_number(path.waited / 1000, "s") or ""
@@ -303,6 +306,7 @@ local trigger = {
     return shape.boolean("trigger.firing()", {})
   end end,
 }
+local known_trigger, known_run = language.trigger, language.run
 language.trigger = setmetatable({}, {
   __index = function(_, key)
     local make = trigger[key]
@@ -324,6 +328,8 @@ language.run = setmetatable({}, {
   __newindex = function() host.fail("run is read-only") end,
 })
 
+if setup.is_plan then language.trigger, language.run = known_trigger, known_run end
+
 -- Modules of the repository are run again on every path: what they keep is the path's.
 local loaded
 language.require = function(name)
@@ -334,6 +340,48 @@ language.require = function(name)
   end
   return loaded[name]
 end
+
+-- A plan says what the code compared before it would change anything.
+
+local decisions, decided        -- { line, file, text, yes }; line and text -> true
+
+local scalar = { number = true, string = true, boolean = true }
+
+local function decide_on(said, yes)
+  local path = gate.path()
+  if not path or path.applied > 0 or path.waited > 0 or #decisions >= setup.decisions_max then return end
+  local file, line = host.where()
+  local key = file .. ":" .. line .. said
+  if decided[key] then return end
+  decided[key] = true
+  decisions[#decisions + 1] = { file = file, line = line, text = said, yes = yes }
+end
+
+local function spell(v) return type(v) == "string" and string.format("%q", v) or symbols.spell(v) end
+
+local function watched_comparison(ops, name, sign)
+  local real = ops[name]
+  ops[name] = function(a, b, line)
+    local yes = real(a, b, line)
+    if scalar[type(a)] and scalar[type(b)] then decide_on(spell(a) .. " " .. sign .. " " .. spell(b), yes) end
+    return yes
+  end
+end
+
+-- The program gets functions of its own: what the language compares is no decision.
+local function watch_decisions()
+  for _, name in ipairs { "options", "units", "face", "record", "list", "text" } do host.module(name) end
+  local ops, signs = {}, { lt = "<", le = "<=", gt = ">", ge = ">=", eq = "==", ne = "~=" }
+  for name, f in host.rawpairs(checked.ops) do ops[name] = f end
+  for name, sign in host.rawpairs(signs) do watched_comparison(ops, name, sign) end
+  local truth = ops.t
+  ops.t = function(a)
+    if type(a) == "boolean" then decide_on(tostring(a), a) end
+    return truth(a)
+  end
+  checked.ops = ops
+end
+if setup.is_plan then watch_decisions() end
 
 -- Paths
 
@@ -374,7 +422,7 @@ local function tell_depth(depth) gate.host("passed", { { name = "passed", args =
 
 --- Explores. Results go to the host in pieces: host calls "path" before each path, "part" at the end. Returns nothing.
 function explore.run()
-  notes, note_list, entries = {}, {}, {}
+  notes, note_list, entries, decisions, decided = {}, {}, {}, {}, {}
   gate.answers(setup.is_answered)
   local tree = host.module("explore_tree")
   local explored, ended = 0, "all"
@@ -391,7 +439,8 @@ function explore.run()
   local watched = setup.watch
   if watched then watched = { from = watched.from, stops = watched.stops, passed = tell_depth } end
   local root, all = fork.explore(path_of(host.module("program")), each, setup.can_merge, watched)
-  tree.send(root, { explored = explored, ended = all and "all" or ended, notes = note_list, hypotheses = gate.hypotheses() })
+  tree.send(root, { explored = explored, ended = all and "all" or ended, notes = note_list, hypotheses = gate.hypotheses(),
+    decisions = decisions })
 end
 
 return explore

@@ -24,7 +24,7 @@ function gate.hypotheses() return hypotheses end
 
 function gate.begin(started_ms)
   path = { now = started_ms, waited = 0, effects = {}, events = {}, applied = 0, calls = 0, branch = 1, branches = 1,
-    prefix = "", planned = {}, reads = {} }
+    prefix = "", planned = {}, reads = {}, changed = {} }
 end
 
 function gate.answers(yes) answered = yes end
@@ -73,7 +73,8 @@ local function known_answer(op, call, i, n)
   local place = path.prefix .. path.calls
   if call.label then place = place .. "." .. call.label elseif n > 1 then place = place .. "." .. i end
   local answer = real.gate("answer", { { name = call.name, instance = call.instance, label = call.label, args = {
-    op = op, path = place, args = args, symbolic = found, effects = path.applied, waited = path.waited,
+    op = op, part = i, path = place, args = args, symbolic = found, effects = path.applied, waited = path.waited,
+    changed = path.applied > 0 and told(host.array(path.changed), as_text) or nil,
     text = type(call.args) == "table" and symbols.plain(call.args.text) or nil } } })
   if answer == host.null then return nil end
   return answer
@@ -190,7 +191,11 @@ function answers.apply(calls)
     fork.leave { outcome = "escalated", reason = "unknown_effect", line = node.line, file = node.file,
       text = args.title .. ": whether it was applied cannot be told; a person settles it" }
   end
-  if outcome == "applied" then path.applied = path.applied + 1 end
+  if outcome == "applied" then
+    path.applied = path.applied + 1
+    path.changed[#path.changed + 1] = { effect = call.name, instance = call.instance, target = args.target, to = args.to,
+      path = place }
+  end
   return known or { at = path.now, outcome = outcome, path = place, row = path.calls,
     refused = outcome == "refused" and "halted" or nil, why = describe_outcome(outcome == "refused" and 2 or 3) }
 end
@@ -208,6 +213,9 @@ function answers.undo(calls)
   local effect = effect_at(calls[1].args.effect)
   local known = known_answer("undo", calls[1], 1, 1)
   if known then return known end
+  for i = #path.changed, 1, -1 do
+    if path.changed[i].path == calls[1].args.effect then table.remove(path.changed, i) end
+  end
   if effect.undo == "not needed" then
     effect.outcome = "needs no undo"
     return { outcome = "not_needed" }
@@ -222,6 +230,7 @@ end
 
 function answers.verify(calls)
   local args = calls[1].args
+  known_answer("verify", calls[1], 1, 1)
   for _, place in ipairs(args.effects) do
     local effect = effect_at(place)
     effect.outcome = args.verdict == "holds" and (effect.temporary and "for a while" or "verified")

@@ -254,6 +254,7 @@ function tree.send(root, rest)
   pieces("nodes", nodes)
   pieces("paths", paths)
   pieces("notes", rest.notes)
+  pieces("decisions", rest.decisions)
   local hypotheses = {}
   for title, h in pairs(rest.hypotheses) do
     hypotheses[#hypotheses + 1] = { title = title, supported = h.supported, refuted = h.refuted, inconclusive = h.inconclusive }

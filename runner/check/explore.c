@@ -23,6 +23,7 @@
 #define BUDGET_MS 1000              /* of one path */
 #define MEMORY_MAX (256 * MIB)
 #define DEATHS_MAX 8
+#define DECISIONS_MAX 200           /* that a plan tells */
 
 struct explorer {
     const struct explore_options *o;
@@ -159,18 +160,22 @@ static json_t *setup_json(struct explorer *x)
 {
     const struct runbook *b = x->o->book;
     json_t *names = json_array(), *modules = json_object(), *setup;
+    json_t *trigger = x->o->trigger ? json_incref((json_t *)x->o->trigger) : json_pack("{s:s s:{}}", "kind", "cli", "labels");
+    int64_t started = x->o->started_ms ? x->o->started_ms : STARTED_MS;
+    bool is_plan = x->o->answer != NULL;
     size_t i;
 
     for (i = 0; i < b->nparams; i++)
         json_array_append_new(names, json_string(b->params[i].name));
     for (i = 0; i < b->nmodules; i++)
         json_object_set_new(modules, b->modules[i].name, json_true());
-    setup = json_pack("{s:o s:b s:s s:b s:b s:i s:o s:i s:O s:o s:{s:i s:s s:f} s:I s:{s:s s:{}} s:O}", "branched",
-                      branched(x), "can_merge", !x->code.changes, "file", b->file, "is_answered", x->o->answer != NULL,
-                      "is_plan", x->o->answer != NULL, "last_line", last_line(b), "modules", modules, "one_look_s",
-                      366 * 86400, "params", x->params, "param_names", names, "run", "id", 0, "requester", "", "started",
-                      (double)STARTED_MS / 1000, "started_ms", (json_int_t)STARTED_MS, "trigger", "kind", "cli", "labels", "uses",
-                      x->uses);
+    setup = json_pack("{s:o s:b s:i s:s s:b s:b s:i s:o s:i s:O s:o s:{s:i s:s s:f} s:I s:O s:O}", "branched",
+                      branched(x), "can_merge", !x->code.changes, "decisions_max", DECISIONS_MAX, "file", b->file,
+                      "is_answered", is_plan, "is_plan", is_plan, "last_line", last_line(b), "modules", modules, "one_look_s",
+                      366 * 86400, "params", x->params, "param_names", names, "run", "id", 0, "requester",
+                      x->o->requester ? x->o->requester : "", "started", (double)started / 1000, "started_ms",
+                      (json_int_t)started, "trigger", trigger, "uses", x->uses);
+    json_decref(trigger);
     if (x->watch || json_array_size(x->stops))
         json_object_set_new(setup, "watch", json_pack("{s:I s:O}", "from", x->watch ? (json_int_t)x->watch : INT32_MAX,
                                                       "stops", x->stops));
@@ -299,12 +304,17 @@ static int answer_call(struct explorer *x, const struct vm_request *q, struct bu
                                     .label = c->label, .name = c->name, .instance = c->instance, .line = q->line,
                                     .text = str_of(json_get_string(a, "text", "")),
                                     .symbolic = json_get_bool(a, "symbolic", false),
+                                    .part = (int)json_get_int(a, "part", 1),
                                     .effects = (size_t)json_get_int(a, "effects", 0),
                                     .waited_ms = json_get_int(a, "waited", 0)};
 
+        int64_t begun = now_ms();
+
+        call.changed = json_object_get(a, "changed");
         json_add_value(&args, json_object_get(a, "args"));
         call.args = (struct str){args.data, args.len};
         rc = x->o->answer(x->o->ctx, &call, out, e);
+        x->end_ms += now_ms() - begun;          /* the time of others is no computing */
         if (rc == 0)
             buf_adds(out, "null");
     }
@@ -390,7 +400,7 @@ static int died(struct explorer *x, const struct vm_event *ev, struct err *e)
 /* 0 = explored, 1 = the state died and it is to be tried again. */
 static int attempt(struct explorer *x, struct err *e)
 {
-    static const char *const lists[] = {"nodes", "paths", "notes", "hypotheses", "unknown"};
+    static const char *const lists[] = {"nodes", "paths", "notes", "hypotheses", "unknown", "decisions"};
     struct vm_event ev = {0};
     uint32_t branch;
     size_t i;

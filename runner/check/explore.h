@@ -17,7 +17,9 @@ struct explore_call {
     struct str args;            /* JSON as the verb gives it to the gate; a symbol in it is {"symbol":"its text"} */
     struct str text;            /* a read or an effect as printed, else "" */
     int line;                   /* of the runbook */
+    int part;                   /* of a call for several: 1 is the first */
     bool symbolic;              /* args hold a symbol */
+    const json_t *changed;      /* [{effect, instance, target, to, path}]: those, but for what was undone; NULL = none */
     size_t effects;             /* effects that this path has applied before */
     int64_t waited_ms;          /* how long this path has waited before */
 };
@@ -29,6 +31,9 @@ struct explore_options {
     const json_t *params;       /* resolved, or NULL: defaults, and names where there is none */
     const json_t *given;        /* object whose keys are the parameters that are fixed: the others fork where the code branches on
                                    them. NULL = all are fixed */
+    const json_t *trigger;      /* {"kind","labels",...} with an answer callback; NULL = command line */
+    const char *requester;      /* the same; NULL = nobody */
+    int64_t started_ms;         /* Unix ms; 0 = some time */
     size_t paths_max;           /* 0 = 50,000 */
     int64_t time_ms;            /* of computing; 0 = 20 s */
     /* The answer to one call, as run/ gives it to Lua: {"o":{"value":..}|{"unknown":..},"row":n} of a read, the payload of a

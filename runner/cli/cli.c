@@ -28,6 +28,12 @@ static const struct verb verbs[] = {
      "Follows every path of the code with values that are not known, touches nothing and loads no plugin's body. A parameter "
      "that the code branches on forks too, unless -p fixes it. --check: exit 2 for a path without an outcome, an effect that "
      "missing data leads to, a `may` that does not fit, and for everything that was not explored."},
+    {"plan", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF] [--strict]", "show what a run would do now",
+     PRINTS | FLAG_PARAM | FLAG_ALERT | FLAG_STRICT | SOURCE, 1, 1, verb_plan, GROUP_RUN,
+     "Runs the code with real reads, asks policy and the targets themselves, sends nothing and writes nothing. From the first "
+     "change on all ways are shown: what helps, what does not, who says no. Exit 0, or as the run would end now where it "
+     "would end on every way before it changes anything (3 escalated, 4 refused). --strict: 6 for an UNKNOWN EFFECT, and for "
+     "what was not explored."},
     {"run", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
      PRINTS | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run, GROUP_RUN,
      "Ctrl-C asks whether to leave, go on, or cancel; a run that was left or killed is taken up again by resume. What a "
@@ -109,6 +115,7 @@ static const struct option options[] = {
     {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},
     {"-o", FLAG_MAP_FORM, "text|json|mermaid|svg|markdown", "the form of the map"},
     {"--check", FLAG_MAP_CHECK, NULL, "say what is wrong with the branches instead of showing them"},
+    {"--strict", FLAG_STRICT, NULL, "exit 6 if an effect is unknown or something was not explored"},
     {"--diff", FLAG_DIFF, "REF1..REF2", "how decisions change from one commit to the other; REF.. = to the working tree"},
     {"--config", FLAG_CONFIG, "FILE", "the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
     {"--state", FLAG_STATE, "DIR", "where the journal is"},

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "book/source.h"
 #include "config/config.h"
+#include "io/host.h"
 #include "journal/journal.h"
 #include "report/report.h"
 
@@ -18,7 +19,7 @@ enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
     FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
     FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_MAP_FORM = 1 << 16, FLAG_MAP_CHECK = 1 << 17, FLAG_DIFF = 1 << 18,
-    FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22,
+    FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22, FLAG_STRICT = 1 << 23,
 };
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
@@ -32,7 +33,7 @@ struct cli {
     const char *from, *uses[16];
     size_t nuses;
     const char *against;
-    bool json, release, luacats, man, all, check, off;
+    bool json, release, luacats, man, all, check, off, strict;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
@@ -94,6 +95,10 @@ int cli_config(struct cli *c);
 /* The source that --at and --repo name for the runbook args[0]: NULL without them. A remote one is fetched first.
  * 0, or an exit code after printing why. */
 int cli_source(struct cli *c, struct source **out);
+/* run.c: the runbook args[0] out of cli_source. Owned. 0, or an exit code after printing why. */
+int cli_load(struct cli *c, struct runbook **out);
+/* The first alert of an Alertmanager payload as a trigger. Owned. */
+int cli_alert(struct host *h, const char *file, json_t **out, struct err *e);
 /* Opens the journal for reading; prints the open runs on stderr. 0, or an exit code. */
 int cli_read_journal(struct cli *c, struct journal **out);
 /* The run that text names (id, or the beginning of its uuid). 0, or an exit code after printing why. */
@@ -123,6 +128,7 @@ const char *cli_who(void);
 /* The verbs */
 int verb_lint(struct cli *c);
 int verb_map(struct cli *c);
+int verb_plan(struct cli *c);
 int verb_run(struct cli *c);
 int verb_resume(struct cli *c);
 int verb_settle(struct cli *c);

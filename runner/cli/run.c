@@ -9,12 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The first alert of an Alertmanager payload as a trigger. */
-static int read_alert(struct session *s, const char *file, json_t **out, struct err *e)
+int cli_alert(struct host *h, const char *file, json_t **out, struct err *e)
 {
     struct buf text = BUF_INIT(MIB);
     json_t *payload = NULL, *alert;
-    int rc = s->host->ops->read_file(s->host, file, MIB, &text, e);
+    int rc = h->ops->read_file(h, file, MIB, &text, e);
 
     if (rc == 0)
         rc = json_read((struct str){text.data ? text.data : "", text.len}, &payload, e);
@@ -38,7 +37,7 @@ static int start(struct session *s, struct runbook *book, struct err *e)
     int rc = 0;
 
     if (c->alert_file)
-        rc = read_alert(s, c->alert_file, &trigger, e);
+        rc = cli_alert(s->host, c->alert_file, &trigger, e);
     if (rc == 0)
         rc = params_resolve(q.book->params, q.book->nparams, c->params, c->nparams, trigger, &params, e);
     q.params = params;
@@ -52,7 +51,7 @@ static int start(struct session *s, struct runbook *book, struct err *e)
     return rc;
 }
 
-static int load(struct cli *c, struct runbook **out)
+int cli_load(struct cli *c, struct runbook **out)
 {
     struct source *source = NULL;
     struct err e = {0};
@@ -77,7 +76,7 @@ int verb_run(struct cli *c)
     if (rc == 0)
         rc = host_real_new(&s.host, &e) < 0 ? cli_fail(&e) : 0;
     if (rc == 0)
-        rc = load(c, &book);
+        rc = cli_load(c, &book);
     if (rc)
         goto out;
     origin_ask(&query, s.host, book);           /* answered while the session opens */

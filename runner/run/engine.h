@@ -105,6 +105,15 @@ size_t run_rows(const struct run *r);
 struct hash run_chain(const struct run *r);         /* over the rows so far (live: of what was appended) */
 size_t run_vm_bytes(const struct run *r);
 
+/* For whoever plans without a run. Applied, absent or moved: equality over the fields of `to`, then of `from`. */
+const char *state_verdict(const json_t *state, const json_t *from, const json_t *to);
+/* Appends earlier effects of this name on this target by any run, as a JSON list; j NULL: none. */
+int engine_effect_history(struct journal *j, struct str name, const char *target, struct buf *out, struct err *e);
+/* An observation (answer, now in Unix ms) that is older than the read (request) allows is unknown, whatever it says. */
+bool engine_is_stale(struct str request, struct str answer, int64_t now);
+/* The sources that a run of `book` is pinned to; uses: [{"instance"}]. Owned. */
+struct bundle *engine_bundle(struct registry *registry, const struct runbook *book, const json_t *uses, struct err *e);
+
 /* Exit code for an outcome (DESIGN section 8): 0, 2, 3, 4, 5, 6, 7. */
 int outcome_exit_code(enum run_state state, const char *outcome, const char *reason, size_t unknown_effects);
 

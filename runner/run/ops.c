@@ -53,11 +53,10 @@ static struct str line_payload(const struct call *c, char out[32])
 
 /* read: one OBS row per read */
 
-/* An observation older than the read allows is unknown, whatever it says. */
-static bool is_stale(struct part *p, struct str answer, int64_t now)
+bool engine_is_stale(struct str request, struct str answer, int64_t now)
 {
     int64_t at = json_slice_int(answer, "at", -1);
-    struct str max_age = json_slice(p->args, "max_age");
+    struct str max_age = json_slice(request, "max_age");
     char digits[32];
 
     if (at < 0 || max_age.n == 0 || max_age.n >= sizeof(digits))
@@ -75,7 +74,7 @@ static void read_answered(void *part, struct str answer)
 
     buf_init(&payload, PAYLOAD_BYTES_MAX);
     buf_addf(&payload, "{\"line\":%d,\"o\":", c->line);
-    if (json_slice(answer, "unknown").n == 0 && is_stale(p, answer, run_now(c->run)))
+    if (json_slice(answer, "unknown").n == 0 && engine_is_stale(p->args, answer, run_now(c->run)))
         buf_adds(&payload, "{\"unknown\":\"stale\",\"why\":\"the sample is older than max_age allows\"}");
     else
         buf_add(&payload, answer.p, answer.n);

@@ -77,7 +77,6 @@ int part_target(struct part *p, const json_t *declared, const json_t *args, stru
 }
 
 struct history {
-    struct run *run;
     struct str name;
     const char *target;
     struct buf *out;
@@ -113,18 +112,24 @@ static bool history_effect(void *ctx, const struct effect_info *x)
     return !h->out->failed;
 }
 
+int engine_effect_history(struct journal *j, struct str name, const char *target, struct buf *out, struct err *e)
+{
+    struct history h = {.name = name, .target = target, .out = out, .journal = j};
+    int rc = 0;
+
+    buf_addc(out, '[');
+    if (j)
+        rc = j->ops->effects(j, -1, history_effect, &h, e);
+    buf_addc(out, ']');
+    return rc;
+}
+
 void effect_history(struct run *r, struct str name, const char *target, struct buf *out)
 {
     struct writer *w = engine_opts(r->engine)->writer;
     struct err e = {0};
-    struct history h = {.run = r, .name = name, .target = target, .out = out};
 
-    buf_addc(out, '[');
-    if (writer_flush(w, &e) == 0) {
-        h.journal = writer_journal(w);
-        h.journal->ops->effects(h.journal, -1, history_effect, &h, &e);
-    }
-    buf_addc(out, ']');
+    engine_effect_history(writer_flush(w, &e) == 0 ? writer_journal(w) : NULL, name, target, out, &e);
 }
 
 static bool on_one_target(const struct part *p, const struct part *q)

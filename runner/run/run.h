@@ -354,8 +354,6 @@ size_t part_touched(const struct part *p, bool planned, struct str **out);
 void add_json(struct buf *out, const json_t *v);
 /* The fields of `state` that are as in `before` become as in `after`; those that `but` has (it may be NULL) stay. */
 void state_follow(json_t *state, const json_t *before, const json_t *after, const json_t *but);
-/* Applied, absent or moved: equality over the fields of `to`, then of `from`. */
-const char *state_verdict(const json_t *state, const json_t *from, const json_t *to);
 /* Earlier effects of this action on this target by any run, as a JSON list. */
 void effect_history(struct run *r, struct str name, const char *target, struct buf *out);
 int op_plan_begin(struct call *c, struct err *e);

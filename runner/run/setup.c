@@ -86,16 +86,16 @@ json_t *setup_start(struct run *r, const struct run_request *q, struct err *e)
                      settings, "trigger", q->trigger, "uses", uses);
 }
 
-static int add_plugins(struct run *r, struct bundle *b, struct err *e)
+static int add_plugins(struct registry *registry, const json_t *uses, struct bundle *b, struct err *e)
 {
     json_t *use;
     size_t i, k, n;
 
-    json_array_foreach(json_object_get(r->start, "uses"), i, use) {
+    json_array_foreach(uses, i, use) {
         const struct plugin_source *s;
         const char *plugin;
 
-        if (registry_sources(r->registry, json_get_string(use, "instance", ""), &plugin, &s, &n, e) < 0)
+        if (registry_sources(registry, json_get_string(use, "instance", ""), &plugin, &s, &n, e) < 0)
             return e->code;
         for (k = 0; k < n; k++) {
             if (bundle_get(b, s[k].path).n == 0 && bundle_add(b, s[k].path, s[k].text, e) < 0)
@@ -110,10 +110,9 @@ static char *copy(const char *s)
     return s ? xstrdup(s) : NULL;
 }
 
-struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct err *e)
+struct bundle *engine_bundle(struct registry *registry, const struct runbook *book, const json_t *uses, struct err *e)
 {
     struct bundle *b = bundle_new();
-    const struct runbook *book = q->book;
     char path[300];
     size_t i;
 
@@ -138,7 +137,7 @@ struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct e
         if (bundle_add(b, path, m->text, e) < 0)
             goto fail;
     }
-    if (add_plugins(r, b, e) < 0)
+    if (add_plugins(registry, uses, b, e) < 0)
         goto fail;
     b->repo = copy(book->origin.repo);
     b->commit = copy(book->origin.commit);
@@ -149,6 +148,11 @@ struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct e
 fail:
     bundle_free(b);
     return NULL;
+}
+
+struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct err *e)
+{
+    return engine_bundle(r->registry, q->book, json_object_get(r->start, "uses"), e);
 }
 
 /* The uses as the language wants them: with the declarations of their plugins. */

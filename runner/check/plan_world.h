@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What plan.c knows of the world: looked up once, kept for all paths. */
+#ifndef MIDWATCH_CHECK_PLAN_WORLD_H
+#define MIDWATCH_CHECK_PLAN_WORLD_H
+
+#include "check/explore.h"
+#include "check/plan.h"
+
+struct planner {
+    const struct plan_request *q;
+    int64_t now;                /* Unix ms: when the plan was begun */
+    json_t *kept;               /* call -> answer */
+    json_t *reads, *effects, *remedies;     /* of the plan */
+    json_t *planned;            /* targets of earlier parts of one call: [{effect, instance, target}] */
+    char verifying[256];        /* the remedy whose verify is looking */
+};
+
+/* The body's answer, waited for; what went wrong is unknown "error". Owned. */
+json_t *world_ask(struct planner *p, enum body_kind kind, const struct explore_call *c, struct str args, struct str extra);
+/* The declarations of the call's instance, or of its read or effect ("reads", "effects"); NULL with e set. Borrowed. */
+const json_t *world_declared(struct planner *p, const struct explore_call *c, const char *kind, struct err *e);
+/* Why an effect on "instance:target" would be refused now: the refusal's name and why, or NULL. */
+const char *world_refuses(struct planner *p, const char *target, int64_t waited_ms, struct buf *why);
+
+/* plan_effect.c: 1 with the payload of a PLAN row in out, or 0. */
+int plan_effect(struct planner *p, const struct explore_call *c, struct buf *out, struct err *e);
+/* The effect in p->effects that an apply call is about, or NULL. Borrowed. */
+json_t *plan_find_effect(struct planner *p, const struct explore_call *c, const json_t *args);
+
+#endif
