@@ -308,13 +308,10 @@ static int answer_call(struct explorer *x, const struct vm_request *q, struct bu
                                     .effects = (size_t)json_get_int(a, "effects", 0),
                                     .waited_ms = json_get_int(a, "waited", 0)};
 
-        int64_t begun = now_ms();
-
         call.changed = json_object_get(a, "changed");
         json_add_value(&args, json_object_get(a, "args"));
         call.args = (struct str){args.data, args.len};
         rc = x->o->answer(x->o->ctx, &call, out, e);
-        x->end_ms += now_ms() - begun;          /* the time of others is no computing */
         if (rc == 0)
             buf_adds(out, "null");
     }
