@@ -18,6 +18,7 @@ import kubernetes_flow
 import runbooks_flow
 import stand
 
+import scene
 from virtual import VirtualProduction
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -110,7 +111,7 @@ class Production:
         query = request["form"].get("query", [""])[0]
         for word, value in self.numbers.items():
             if word in query:
-                result = [{"metric": {"pod": "api-1", "upstream": "u", "unit": "u"}, "value": [time.time(), str(value)]}]
+                result = [{"metric": {"pod": "api-1", "upstream": "u", "unit": "u", "caller": "web"}, "value": [time.time(), str(value)]}]
                 return stand.answer_json({"status": "success", "data": {"resultType": "vector", "result": result}})
         status, headers, body = self.world.production.request("metrics", request["method"], request["target"],
                                                               request["headers"], request["body"])
@@ -184,6 +185,16 @@ def fresh(fault):
     return production
 
 
+def with_canary():
+    production = fresh("none")
+    template = scene.template("api-service", "model-service:v1.0")
+    production.world.create("deployments", kubernetes_flow.defaulted("deployments", {
+        "metadata": {"name": "api-service-canary", "namespace": "prod"},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "api-service"}}, "template": template}}))
+    scene.settle(production.world, production.world.now)
+    return kubernetes_flow.Cluster(production)
+
+
 # name, parameters, the world, what metrics answer by a word of the query, an effect that must be planned
 SHIPPED = [
     ("high-latency", "service=api-service", lambda: kubernetes_flow.Cluster(fresh("slow-model")), {}, "kubernetes.rollback"),
@@ -201,6 +212,9 @@ SHIPPED = [
      "postgres."),
     ("disk-filling-up", "host=web-1", lambda: kubernetes_flow.Cluster(fresh("none")), {"node_filesystem": 5, "topk": 3},
      "ssh.vacuum"),
+    ("cost-spike", "service=api-service", lambda: kubernetes_flow.Cluster(fresh("slow-model")), {"[1d]": 1, "llm_": 3, "http_": 3},
+     "kubernetes.rollback"),
+    ("gradual-rollout", "service=api-service container=api-service image=v9.9", with_canary, {}, "kubernetes.set_image"),
 ]
 
 

@@ -33,6 +33,7 @@ commands:
             effect: {{ class: ensure, target: lost, state: gone, sets: n }} }}
   kick:  {{ argv: [touch, {dir}/kicked], effect: {{ class: never_twice, target: door, undo: not needed }} }}
   burn:  {{ argv: [touch, {dir}/burnt], effect: {{ target: bridge }} }}
+state: {dir}/state0
 secrets:
   token: {{ file: {dir}/token, programs: [sh] }}
 """
