@@ -341,15 +341,14 @@ language.require = function(name)
   return loaded[name]
 end
 
--- A plan says what the code compared before it would change anything.
+-- A plan says what the code compared while everything was known.
 
 local decisions, decided        -- { line, file, text, yes }; line and text -> true
 
 local scalar = { number = true, string = true, boolean = true }
 
 local function decide_on(said, yes)
-  local path = gate.path()
-  if not path or path.applied > 0 or path.waited > 0 or #decisions >= setup.decisions_max then return end
+  if #decisions >= setup.decisions_max or fork.has_chosen() then return end
   local file, line = host.where()
   local key = file .. ":" .. line .. said
   if decided[key] then return end

@@ -235,6 +235,14 @@ function fork.last_place()
   end
 end
 
+--- True if the path has taken one of several ways.
+function fork.has_chosen()
+  for i = depth, 2, -1 do
+    if trail[i].n > 1 then return true end
+  end
+  return false
+end
+
 --- How many nodes the path has passed.
 function fork.depth() return depth end
 

@@ -29,9 +29,10 @@ struct plan_request {           /* borrowed */
 /* *plan is owned; the map of explore.h without its paths, and
  *   { bundle, commit, dirty, plan_id, params, exit,
  *     reads: [{ label, name, instance, text, line, unit, value } | { .., unknown, why }], in the order of looking,
- *     decisions: [{ file, line, text, yes }], comparisons that the code made before it would change anything,
- *     effects: [{ effect, instance, target, args, class, undo, from, to, already, line, title, temporary_s,
+ *     decisions: [{ file, line, text, yes }], comparisons that the code made while everything was known,
+ *     effects: [{ effect, instance, target, args, class, undo, from, to, already, later, line, title, temporary_s,
  *                 refused | unknown, why,      policy, or the target itself, says no | it is an UNKNOWN EFFECT
+ *                 later: planned behind a change or a wait, `from` is what is there now with earlier changes of that target,
  *                 needs_approval, permitted, preflight, denied_by, denied_why }],
  *     remedies: { title: { within_s, verify: [{ text, line }], approval: { by, of, within, text, why } } } }
  * ERR_INVALID: the code or what it uses is wrong. */

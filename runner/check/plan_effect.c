@@ -230,8 +230,8 @@ static int done(struct plan *x, struct buf *out)
     /* Whether it is so already after other changes cannot be known. */
     if (already && (x->c->effects > 0 || x->c->waited_ms > 0))
         return 0;
-    entry = record(x, json_pack("{s:b s:O? s:s* s:O}", "already", already, "from", x->from, "needs_approval", needs, "to",
-                                x->to));
+    entry = record(x, json_pack("{s:b s:O? s:b s:s* s:O}", "already", already, "from", x->from, "later",
+                                x->c->effects > 0 || x->c->waited_ms > 0, "needs_approval", needs, "to", x->to));
     if (!x->from)
         json_object_set_new(entry, "unknown", json_string("what is there now cannot be looked at: the plugin has no `state` "
                                                           "of it"));

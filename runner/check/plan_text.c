@@ -23,7 +23,9 @@ static void clean(struct buf *out, const char *s)
 
 static void add_duration(struct buf *out, double s)
 {
-    if (s >= 60 && fmod(s, 60) == 0)
+    if (s >= 7200 && fmod(s, 3600) == 0)
+        buf_addf(out, "%.0f h", s / 3600);
+    else if (s >= 60 && fmod(s, 60) == 0)
         buf_addf(out, "%.0f min", s / 60);
     else
         buf_addf(out, "%.6g s", s);
@@ -205,7 +207,7 @@ static void text_change(const json_t *x, struct buf *out)
             continue;
         buf_addf(out, "         %s: ", key);
         add_value(out, v, VALUE_SHOWN);
-        buf_adds(out, " (must still be so)\n");
+        buf_adds(out, json_get_bool(x, "later", false) ? " (now)\n" : " (must still be so)\n");
     }
 }
 

@@ -168,11 +168,11 @@ def acted(trace, program):
     return None if ours else "strace saw nothing"
 
 
-def plan(program, production, name, params, trace):
+def plan(program, production, name, params, trace, form="json"):
     words = [w for p in params.split() for w in ("-p", p)]
     env = {**os.environ, "HOME": str(production.path), "PATH": f"{production.path}/bin:{os.environ['PATH']}", "MIDWATCH_STATE": ""}
     argv = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + WATCHED, program, "plan", f"runbooks/{name}.md", *words,
-            "--config", production.path / "midwatch.yaml", "-o", "json"]
+            "--config", production.path / "midwatch.yaml", "-o", form]
     return subprocess.run([str(a) for a in argv], cwd=ROOT, env=env, text=True, capture_output=True, timeout=90, check=False)
 
 
@@ -238,6 +238,48 @@ def wrong_with(p, production, before, trace, program, effect):
     return "a state directory was made" if (production.path / "state").exists() else None
 
 
+def denied(world, **rule):
+    world.cluster.denied.append(rule)
+    return world
+
+
+def faulty(world, **rule):
+    world.cluster.rules.append(rule)
+    return world
+
+
+def slow_model():
+    return kubernetes_flow.Cluster(fresh("slow-model"))
+
+
+# What the target itself says of an effect: name, the world, exit code, a pattern in the text.
+TARGET = [
+    ("the target permits it, and its dry run accepts it", slow_model, 0, "the target permits it\n +its dry run accepts it"),
+    ("a target without permission", lambda: denied(slow_model(), verb="patch", resource="deployments"), 3,
+     r"REFUSED: error: .*no role allows it"),
+    ("an admission refuses the dry run", lambda: faulty(slow_model(), method="PATCH", do="status", code=403, reason="Forbidden",
+                                                        times=99, path="deployments/api-service$"), 3,
+     r"its dry run REFUSES it: .*403|its dry run REFUSES it"),
+    ("its dry run does not answer", lambda: faulty(slow_model(), method="PATCH", do="status", code=500, reason="InternalError",
+                                                   times=99, path="deployments/api-service$"), 0, r"its dry run: .*500"),
+    ("the access review does not answer", lambda: faulty(slow_model(), method="POST", do="status", code=500, reason="InternalError",
+                                                         times=99, path="selfsubject"), 0,
+     r"whether the target permits it: whether rollback is permitted cannot be told"),
+]
+
+
+def target_says(program, scratch, i, make, code, says):
+    production = Production(scratch / f"target{i}", make(), {})
+    before = objects(production)
+    try:
+        p = plan(program, production, "high-latency", "service=api-service", scratch / f"target{i}.trace", "text")
+        wrong = stand.expect((p.returncode, p.stdout, p.stderr), code, says)
+        return (wrong + "\n" + p.stdout if wrong else None) or production.asked_to_act() or (
+            "the world was changed" if objects(production) != before else None)
+    finally:
+        production.close()
+
+
 def cases(program, scratch, only):
     shipped = sorted(p.stem for p in (ROOT / "runbooks").glob("*.md") if p.with_suffix(".test.yaml").exists())
     yield "every shipped runbook is here", None if shipped == sorted(c[0] for c in SHIPPED) else str(shipped)
@@ -251,6 +293,9 @@ def cases(program, scratch, only):
             yield f"{name} changes nothing", wrong_with(p, production, before, trace, program, effect)
         finally:
             production.close()
+    for i, (name, make, code, says) in enumerate(TARGET):
+        if only in name:
+            yield name, target_says(program, scratch, i, make, code, says)
 
 
 if __name__ == "__main__":
