@@ -318,9 +318,22 @@ for i = 1, 256 do laters[i] = LATER end
 
 function gate.later(make) LATER.later = make end
 
+-- Says which reads are about to be asked for, so that the host can make them at the same time.
+local function announce(calls)
+  local list = {}
+  for i, call in ipairs(calls) do
+    found = false
+    list[i] = { name = call.name, instance = call.instance, label = call.label, args = told(call.args, as_text) }
+    if found then return end
+  end
+  real.gate("answer", { { name = "reads", args = { op = "reads", args = host.array(list), effects = path.applied,
+    waited = path.waited } } })
+end
+
 function answers.read(calls)
   if not answered then return laters end
   local out = {}
+  if #calls > 1 then announce(calls) end
   for i, call in ipairs(calls) do out[i] = known_answer("read", call, i, #calls) or LATER end
   return out
 end

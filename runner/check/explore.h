@@ -11,7 +11,8 @@
 
 /* One gate call of one path, as the engine would see it. Everything is borrowed for the call. */
 struct explore_call {
-    struct str op;              /* "read", "plan", "apply", "undo", "ask", "wait", "timer", "notify", ... (run/ops.c) */
+    struct str op;              /* "read", "plan", "apply", "undo", "ask", "wait", "timer", "notify", ... (run/ops.c). Before the
+                                   reads of a group: "reads", args = [{name, instance, label, args}]; its answer does not count */
     struct str path;            /* where the call stands in the order of the run's calls: "4", "4.p95", "4.b2.1" */
     struct str label, name, instance;   /* "p95", "prometheus.quantile", "metrics" */
     struct str args;            /* JSON as the verb gives it to the gate; a symbol in it is {"symbol":"its text"} */

@@ -15,8 +15,7 @@
 #define COMPUTE_MS 10000
 #define PATHS_MAX 2000
 
-/* What is told of a remedy, by its title. */
-static json_t *remedy(struct planner *p, const char *title)
+json_t *plan_remedy(struct planner *p, const char *title)
 {
     json_t *r = json_object_get(p->remedies, title);
 
@@ -25,82 +24,6 @@ static json_t *remedy(struct planner *p, const char *title)
         json_object_set_new(p->remedies, title, r);
     }
     return r;
-}
-
-static void see_verify(struct planner *p, const struct explore_call *c)
-{
-    json_t *list = json_object_get(remedy(p, p->verifying), "verify"), *one;
-    json_t *entry = json_pack("{s:i s:s%}", "line", c->line, "text", c->text.p, c->text.n);
-    size_t i;
-
-    json_array_foreach(list, i, one) {
-        if (json_equal(one, entry)) {
-            json_decref(entry);
-            return;
-        }
-    }
-    json_array_append_new(list, entry);
-}
-
-static void record_read(struct planner *p, const struct explore_call *c, const json_t *a)
-{
-    json_t *entry = json_pack("{s:s% s:s% s:s% s:s% s:i}", "label", c->label.p ? c->label.p : "", c->label.n, "name", c->name.p,
-                              c->name.n, "instance", c->instance.p ? c->instance.p : "", c->instance.n, "text",
-                              c->text.p, c->text.n, "line", c->line);
-    const char *unit = json_get_string(world_declared(p, c, "reads", &(struct err){0}), "unit", NULL);
-
-    if (unit)
-        json_object_set_new(entry, "unit", json_string(unit));
-    json_object_update(entry, (json_t *)a);
-    json_array_append_new(p->reads, entry);
-}
-
-static json_t *looked_up(struct planner *p, const struct explore_call *c, struct str key)
-{
-    json_t *request = NULL, *a;
-    struct buf args = BUF_INIT(VALUE_BYTES_MAX), text = BUF_INIT(PAYLOAD_BYTES_MAX);
-    struct err e = {0};
-
-    json_read(c->args, &request, &e);
-    json_add_value(&args, json_object_get(request, "args"));
-    a = world_ask(p, BODY_READ, c, (struct str){args.data, args.len}, STR(""));
-    if (json_add_value(&text, a) < 0) {
-        json_decref(a);
-        a = json_pack("{s:s s:s}", "unknown", "error", "why", "the answer is larger than a journal takes");
-    } else if (!json_object_get(a, "unknown") &&
-               engine_is_stale(c->args, (struct str){text.data, text.len}, p->q->host->ops->wall_ms(p->q->host))) {
-        json_decref(a);
-        a = json_pack("{s:s s:s}", "unknown", "stale", "why", "the sample is older than max_age allows");
-    }
-    json_object_setn_new(p->kept, key.p, key.n, a);
-    record_read(p, c, a);
-    json_decref(request);
-    buf_free(&args);
-    buf_free(&text);
-    return a;
-}
-
-/* Looked at once for all paths; what an effect or a wait may have changed is not known. */
-static int answer_read(struct planner *p, const struct explore_call *c, struct buf *out)
-{
-    struct buf key = BUF_INIT(VALUE_BYTES_MAX);
-    json_t *a;
-
-    if (c->effects > 0 || c->waited_ms > 0 || c->symbolic) {
-        if (p->verifying[0])
-            see_verify(p, c);
-        return 0;
-    }
-    buf_addf(&key, "read %.*s %.*s ", (int)c->name.n, c->name.p, (int)c->instance.n, c->instance.p ? c->instance.p : "");
-    buf_add(&key, c->args.p, c->args.n);
-    a = json_object_getn(p->kept, key.data, key.len);
-    if (!a)
-        a = looked_up(p, c, (struct str){key.data, key.len});
-    buf_adds(out, "{\"o\":");
-    json_add_value(out, a);
-    buf_addf(out, ",\"row\":%zu}", json_array_size(p->reads));
-    buf_free(&key);
-    return 1;
 }
 
 static int apply_answer(const struct explore_call *c, const struct planner *p, json_t *more, struct buf *out)
@@ -157,7 +80,7 @@ static void see_approval(struct planner *p, const struct explore_call *c, const 
             if (v && !json_is_null(v))
                 json_object_set(approval, keys[i], v);
         }
-        json_object_set(remedy(p, title), "approval", approval);
+        json_object_set(plan_remedy(p, title), "approval", approval);
     }
     json_decref(approval);
 }
@@ -170,7 +93,7 @@ static void see_wait(struct planner *p, const struct explore_call *c, const json
     if (c->name.n <= strlen(lead) || strncmp(c->name.p, lead, strlen(lead)) != 0)
         return;
     snprintf(p->verifying, sizeof(p->verifying), "%.*s", (int)(c->name.n - strlen(lead)), c->name.p + strlen(lead));
-    json_object_set(remedy(p, p->verifying), "within_s", json_object_get(args, "within"));
+    json_object_set(plan_remedy(p, p->verifying), "within_s", json_object_get(args, "within"));
 }
 
 static int answer(void *ctx, const struct explore_call *c, struct buf *out, struct err *e)
@@ -182,7 +105,9 @@ static int answer(void *ctx, const struct explore_call *c, struct buf *out, stru
     if (c->effects == 0 || str_is(c->op, "verify"))
         p->verifying[0] = '\0';
     if (str_is(c->op, "read"))
-        return answer_read(p, c, out);
+        return plan_read(p, c, out, e);
+    if (str_is(c->op, "reads"))
+        return plan_reads(p, c, e);
     if (str_is(c->op, "plan"))
         return plan_effect(p, c, out, e);
     if (json_read(c->args, &args, e) < 0)

@@ -10,45 +10,60 @@
 #include <stdio.h>
 #include <string.h>
 
-struct asked {
-    struct planner *p;
-    json_t *answer;
-};
-
 static void on_answer(void *ctx, struct str answer)
 {
-    struct asked *a = ctx;
+    struct world_call *w = ctx;
     struct err e = {0};
 
-    if (json_read(answer, &a->answer, &e) < 0)
-        a->answer = json_pack("{s:s s:s}", "unknown", "error", "why", e.msg);
-    a->p->q->host->ops->stop(a->p->q->host);
+    if (json_read(answer, &w->answer, &e) < 0)
+        w->answer = json_pack("{s:s s:s}", "unknown", "error", "why", e.msg);
+    if (--w->p->waiting == 0)
+        w->p->q->host->ops->stop(w->p->q->host);
 }
 
 static bool turn(void *ctx)
 {
-    struct asked *a = ctx;
+    struct planner *p = ctx;
 
-    return registry_turn(a->p->q->registry);
+    return registry_turn(p->q->registry);
 }
 
-json_t *world_ask(struct planner *p, enum body_kind kind, const struct explore_call *c, struct str args, struct str extra)
+void world_start(struct planner *p, struct world_call *w, enum body_kind kind, const struct explore_call *c, struct str args,
+                 struct str extra)
 {
-    struct asked a = {.p = p};
     struct str v = gate_verb(c->name);
-    struct host *h = p->q->host;
     struct body_call *call;
     char instance[256], verb[128];
     struct body_request q = {.kind = kind, .instance = instance, .verb = verb, .args = args, .extra = extra};
     struct err e = {0};
 
+    *w = (struct world_call){.p = p};
     snprintf(instance, sizeof(instance), "%.*s", (int)c->instance.n, c->instance.p);
     snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
     if (c->instance.n == 0)
         err_set(&e, ERR_NOT_FOUND, "nothing tells here whether it is %.*s", (int)c->name.n, c->name.p);
-    else if (body_start(p->q->registry, &q, on_answer, &a, &call, &e) == 0)
-        h->ops->run(h, turn, &a, &e);
-    return a.answer ? a.answer : json_pack("{s:s s:s}", "unknown", "error", "why", e.msg);
+    else if (body_start(p->q->registry, &q, on_answer, w, &call, &e) == 0)
+        p->waiting++;
+    if (e.code)
+        w->answer = json_pack("{s:s s:s}", "unknown", "error", "why", e.msg);
+}
+
+void world_wait(struct planner *p)
+{
+    struct host *h = p->q->host;
+    struct err e = {0};
+
+    if (p->waiting > 0 && h->ops->run(h, turn, p, &e) < 0)
+        p->broken = e;
+}
+
+json_t *world_ask(struct planner *p, enum body_kind kind, const struct explore_call *c, struct str args, struct str extra)
+{
+    struct world_call w;
+
+    world_start(p, &w, kind, c, args, extra);
+    world_wait(p);
+    return w.answer ? w.answer : json_pack("{s:s s:s}", "unknown", "error", "why", p->broken.msg);
 }
 
 const json_t *world_declared(struct planner *p, const struct explore_call *c, const char *kind, struct err *e)

@@ -13,14 +13,33 @@ struct planner {
     json_t *reads, *effects, *remedies;     /* of the plan */
     json_t *planned;            /* targets of earlier parts of one call: [{effect, instance, target}] */
     char verifying[256];        /* the remedy whose verify is looking */
+    size_t waiting;             /* calls of bodies */
+    struct err broken;          /* the loop ended */
 };
 
-/* The body's answer, waited for; what went wrong is unknown "error". Owned. */
+struct world_call {
+    struct planner *p;
+    json_t *answer;             /* owned; NULL until world_wait, and behind it if the loop ended */
+};
+/* Asks the body that c names, what went wrong is answered as unknown "error"; w stays where it is until world_wait. */
+void world_start(struct planner *p, struct world_call *w, enum body_kind kind, const struct explore_call *c, struct str args,
+                 struct str extra);
+/* Waits for all calls. */
+void world_wait(struct planner *p);
+
+/* Both for one call. Owned. */
 json_t *world_ask(struct planner *p, enum body_kind kind, const struct explore_call *c, struct str args, struct str extra);
 /* The declarations of the call's instance, or of its read or effect ("reads", "effects"); NULL with e set. Borrowed. */
 const json_t *world_declared(struct planner *p, const struct explore_call *c, const char *kind, struct err *e);
 /* Why an effect on "instance:target" would be refused now: the refusal's name and why, or NULL. */
 const char *world_refuses(struct planner *p, const char *target, int64_t waited_ms, struct buf *why);
+
+/* plan_read.c: 1 with the answer of a read in out, or 0: nobody knows it. plan_reads makes those of a group, which are asked for
+ * next. */
+int plan_read(struct planner *p, const struct explore_call *c, struct buf *out, struct err *e);
+int plan_reads(struct planner *p, const struct explore_call *c, struct err *e);
+/* plan.c: what is told of a remedy, by its title. Borrowed. */
+json_t *plan_remedy(struct planner *p, const char *title);
 
 /* plan_effect.c: 1 with the payload of a PLAN row in out, or 0. */
 int plan_effect(struct planner *p, const struct explore_call *c, struct buf *out, struct err *e);

@@ -150,7 +150,7 @@ def acted(trace, program):
     ours, allowed = set(), ("/git", "/ssh", "/postgres")
     for line in trace.splitlines():
         pid, call = line.split(None, 1)
-        if call.startswith("execve") and call.endswith("= 0"):
+        if call.startswith("execve") and call.endswith(("= 0", "<unfinished ...>")):
             what = call.split('"')[1]
             if what == str(program):
                 ours.add(pid)
@@ -160,7 +160,7 @@ def acted(trace, program):
             if not what.endswith(allowed) and not what.endswith(("/sh", "/python3", "/env", "/cat", "/dirname")):
                 return f"it ran {what}"
             continue
-        if pid not in ours or "= -1" in call or call.startswith(("execve", "---", "+++")):
+        if pid not in ours or "= -1" in call or call.startswith(("execve", "---", "+++", "<...")):
             continue
         harmless = call.startswith("open") and ("O_WRONLY" not in call and "O_RDWR" not in call and "O_CREAT" not in call)
         if not harmless and '"/dev/null"' not in call:
