@@ -40,8 +40,7 @@ static int answer_apply(struct planner *p, const struct explore_call *c, const j
 {
     json_t *entry = plan_find_effect(p, c, args);
     const json_t *within = json_object_get(args, "within");
-    struct buf why = BUF_INIT(2048);
-    const char *refusal;
+    struct buf why = BUF_INIT(4096), refusal = BUF_INIT(64);
     int rc = 0;
 
     if (entry) {
@@ -52,17 +51,19 @@ static int answer_apply(struct planner *p, const struct explore_call *c, const j
     }
     if (entry && json_get_bool(entry, "already", false)) {
         rc = apply_answer(c, p, json_pack("{s:s}", "outcome", "already"), out);
-    } else if ((refusal = world_refuses(p, json_get_string(args, "target", ""), c->waited_ms, &why)) != NULL) {
+    } else if (world_refuses(p, c, args, &refusal, &why)) {
         if (entry) {
-            json_object_set_new(entry, "refused", json_string(refusal));
+            json_object_set_new(entry, "refused", json_string(buf_text(&refusal)));
             json_object_set_new(entry, "why", json_string(buf_text(&why)));
         }
-        rc = apply_answer(c, p, json_pack("{s:s s:s s:s}", "outcome", "refused", "refused", refusal, "why", buf_text(&why)), out);
+        rc = apply_answer(c, p, json_pack("{s:s s:s s:s}", "outcome", "refused", "refused", buf_text(&refusal), "why",
+                                        buf_text(&why)), out);
     } else if (entry && json_object_get(entry, "denied_by")) {
         buf_addf(&why, "%s says no: %s", json_get_string(entry, "denied_by", ""), json_get_string(entry, "denied_why", ""));
         rc = apply_answer(c, p, json_pack("{s:s s:s}", "outcome", "failed", "why", buf_text(&why)), out);
     }
     buf_free(&why);
+    buf_free(&refusal);
     return rc;
 }
 

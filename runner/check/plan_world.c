@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "check/explain.h"
 #include "gate/gate.h"
 #include "gate/policy.h"
 
@@ -84,48 +85,81 @@ const json_t *world_declared(struct planner *p, const struct explore_call *c, co
     return found;
 }
 
-struct lock_query {
-    const char *target;
-    int64_t now;
-    const char *refusal;
-    struct buf *why;
-};
-
-static bool see_lock(void *ctx, const struct lock_info *l)
+/* Refusals that are about this moment: later, nobody knows. */
+static bool may_pass(const char *refusal)
 {
-    struct lock_query *q = ctx;
+    static const char *const passing[] = {"frozen", "target_busy", "cooling_down", "over_budget"};
+    size_t i;
 
-    if (strcmp(l->target, q->target) != 0)
-        return true;
-    if (l->run) {
-        q->refusal = "target_busy";
-        buf_addf(q->why, "run %lld holds it", (long long)l->run);
-    } else if (l->cool_run && l->cool_until > q->now) {
-        q->refusal = "cooling_down";
-        buf_addf(q->why, "run %lld changed it; for %lld more seconds nobody else may", (long long)l->cool_run,
-                 (long long)(l->cool_until - q->now + 999) / 1000);
+    for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+        if (strcmp(refusal, passing[i]) == 0)
+            return true;
     }
     return false;
 }
 
-const char *world_refuses(struct planner *p, const char *target, int64_t waited_ms, struct buf *why)
+/* The first check of policy that says no now. */
+static const char *first_refusal(const json_t *checks, bool is_now, struct buf *why)
 {
-    struct lock_query q = {.target = target, .now = p->now + waited_ms, .why = why};
-    struct journal *j = p->q->journal;
-    bool halted = policy_halted(p->q->host, p->q->state_dir);
+    const json_t *check;
+    size_t i;
+
+    json_array_foreach(checks, i, check) {
+        const char *name = json_get_string(check, "check", "");
+
+        if (strcmp(json_get_string(check, "verdict", ""), "refuses") != 0 || (!is_now && may_pass(name)))
+            continue;
+        buf_adds(why, json_get_string(check, "why", ""));
+        return name;
+    }
+    return NULL;
+}
+
+/* limits.targets: those that this path has changed, and this one. */
+static bool is_one_too_many(const struct planner *p, const struct explore_call *c, const char *target)
+{
+    json_t *seen = json_object();
+    const json_t *one;
+    size_t i, n;
+
+    json_object_set_new(seen, target, json_true());
+    json_array_foreach(c->changed, i, one)
+        json_object_set_new(seen, json_get_string(one, "target", ""), json_true());
+    n = json_object_size(seen);
+    json_decref(seen);
+    return (int64_t)n > p->q->book->targets;
+}
+
+bool world_refuses(struct planner *p, const struct explore_call *c, const json_t *args, struct buf *name, struct buf *why)
+{
+    const struct plan_request *q = p->q;
+    const char *target = json_get_string(args, "target", ""), *colon = strchr(target, ':'), *refusal = NULL;
+    bool is_now = c->effects == 0 && c->waited_ms == 0;
+    char effect[256];
+    struct explain_query ask = {.book = q->book, .params = q->params, .config = q->config, .host = q->host,
+                                .journal = q->journal, .state_dir = q->state_dir, .effect = effect,
+                                .target = colon ? colon + 1 : ""};
+    json_t *checks = NULL;
     struct err e = {0};
 
-    if (!halted && j)
-        j->ops->halted(j, &halted, why, &e);
-    if (halted) {
-        buf_reset(why);
-        buf_adds(why, "midwatch halt is in force");
-        return "halted";
+    snprintf(effect, sizeof(effect), "%.*s", (int)c->name.n, c->name.p);
+    if (explain_policy(&ask, &checks, &e) < 0) {
+        refusal = "error";              /* an error in policy refuses */
+        buf_adds(why, e.msg);
     }
-    buf_reset(why);
-    if (j && j->ops->locks(j, see_lock, &q, &e) < 0) {
-        buf_addf(why, "the journal cannot be read: %s", e.msg);
-        return "error";
+    if (!refusal)
+        refusal = first_refusal(checks, is_now, why);
+    if (!refusal && is_now)
+        refusal = policy_refuses_now(q->config, q->book->name, target, q->trigger, p->now, why);
+    if (!refusal && json_get_int(args, "remedy", 1) > q->book->remedies) {
+        refusal = "over_budget";
+        buf_addf(why, "one run may make %lld remedies (limits)", (long long)q->book->remedies);
     }
-    return q.refusal;
+    if (!refusal && is_one_too_many(p, c, target)) {
+        refusal = "over_budget";
+        buf_addf(why, "one run may change %lld targets (limits)", (long long)q->book->targets);
+    }
+    buf_adds(name, refusal ? refusal : "");
+    json_decref(checks);
+    return refusal != NULL;
 }

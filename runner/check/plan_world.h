@@ -31,8 +31,9 @@ void world_wait(struct planner *p);
 json_t *world_ask(struct planner *p, enum body_kind kind, const struct explore_call *c, struct str args, struct str extra);
 /* The declarations of the call's instance, or of its read or effect ("reads", "effects"); NULL with e set. Borrowed. */
 const json_t *world_declared(struct planner *p, const struct explore_call *c, const char *kind, struct err *e);
-/* Why an effect on "instance:target" would be refused now: the refusal's name and why, or NULL. */
-const char *world_refuses(struct planner *p, const char *target, int64_t waited_ms, struct buf *why);
+/* Whether policy would refuse the effect of an apply call with these args: appends the refusal's name and why. Behind a
+ * change or a wait only what does not pass by itself counts. */
+bool world_refuses(struct planner *p, const struct explore_call *c, const json_t *args, struct buf *name, struct buf *why);
 
 /* plan_read.c: 1 with the answer of a read in out, or 0: nobody knows it. plan_reads makes those of a group, which are asked for
  * next. */

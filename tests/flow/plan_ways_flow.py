@@ -37,6 +37,8 @@ state: {dir}/state0
 secrets:
   token: {{ file: {dir}/token, programs: [sh] }}
 """
+FREEZE = "freezes:\n  - { name: all week, zone: Europe/Berlin, weekdays: [mon-sun] }\n"
+STALE = "stale_trigger: 30m\n"
 MAY = ("may:\n  - { effect: shell.set_workers, target: workers }\n  - { effect: shell.kick, target: door }\n"
        "  - { effect: shell.burn, target: bridge }\n  - { effect: shell.lost, target: lost }\n"
        "  - { effect: api.set_size, target: pool }\n")
@@ -185,8 +187,52 @@ def cooling(w):
     if ran[0]:
         return f"the run before: {ran[2]}"
     before = (w.dir / "state3/journal.db").read_bytes()
-    wrong = stand.expect(w.plan(CHANGE % "", state="state3"), 4, "REFUSED: cooling_down: run 1 changed it", "cooling_down")
+    wrong = stand.expect(w.plan(CHANGE % "", state="state3"), 4, "REFUSED: cooling_down: run 1 changed shell:workers", "cooling_down")
     return wrong or ("the journal was written" if (w.dir / "state3/journal.db").read_bytes() != before else None)
+
+
+TWO = ('remedy("six", shell.set_workers { n = 6 }, { verify = "applied" })\n'
+       'remedy("size", api.set_size { n = 9 }, { verify = "applied" })\nresolve "x"')
+MAY_TWO = MAY + "  - { effect: api.set_size, target: pool }\n"
+
+
+def one_target_too_many(w):
+    return stand.expect(w.plan(TWO, front=MAY_TWO + "limits: { targets: 1 }\n"), 0, "REFUSED: over_budget: one run may change 1 target")
+
+
+def one_remedy_too_many(w):
+    return stand.expect(w.plan(TWO, front=MAY_TWO + "limits: { remedies: 1 }\n"), 0, "REFUSED: over_budget: one run may make 1 remed")
+
+
+def frozen(w):
+    config = w.dir / "frozen.yaml"
+    config.write_text((w.dir / "midwatch.yaml").read_text() + FREEZE)
+    config.chmod(0o600)
+    return stand.expect(w.plan(CHANGE % "", "--config", config), 4, "REFUSED: frozen", r"escalated \(frozen\)")
+
+
+def too_old_an_alert(w):
+    """An alert that began long ago, where the operator bounds its age."""
+    config, alert = w.dir / "stale.yaml", w.dir / "alert.json"
+    config.write_text((w.dir / "midwatch.yaml").read_text() + STALE)
+    config.chmod(0o600)
+    alert.write_text(json.dumps({"alerts": [{"labels": {}, "startsAt": "2020-01-01T00:00:00Z"}]}))
+    return stand.expect(w.plan(CHANGE % "", "--config", config, "--alert", alert), 4, "REFUSED: stale_trigger")
+
+
+def at_a_commit(w):
+    """What a commit has is planned, whatever the working tree has."""
+    repo = w.dir / "repo"
+    repo.mkdir()
+    git = ["git", "-C", str(repo), "-c", "user.name=a", "-c", "user.email=a@b"]
+    w.plan('no_action "x"')
+    for words, text in ((["init", "-q"], None), (["add", "t.md"], (w.dir / "t.md").read_text()), (["commit", "-qm", "a"], None)):
+        if text:
+            (repo / "t.md").write_text(text)
+        subprocess.run([*git, *words], check=True, stdin=subprocess.DEVNULL)
+    (repo / "t.md").write_text("not a runbook")
+    got = w.box.command("plan", "t.md", "--repo", repo, "--at", "HEAD")
+    return stand.expect(got, 0, r"no_action \(runbook\)", r"Plan of t \(\S+ at [0-9a-f]{10}\)")
 
 
 def beside_an_owner(w):
@@ -203,7 +249,7 @@ def beside_an_owner(w):
         while (w.dir / "workers").read_text() != "6\n" and time.monotonic() < end:
             time.sleep(0.05)
         time.sleep(0.5)
-        return stand.expect(w.plan(CHANGE.replace("6", "8") % "", state="state4"), 4, "REFUSED: target_busy: run 1 holds it")
+        return stand.expect(w.plan(CHANGE.replace("6", "8") % "", state="state4"), 4, "REFUSED: target_busy: run 1 holds shell:workers")
     finally:
         owner.kill()
         owner.wait()
@@ -233,6 +279,8 @@ def slow_server(w):
 
 ALONE = [("equal plans have equal ids", equal_plans), ("the plan is of what the run is pinned to", pinned_as_the_run),
          ("strict", strict), ("halt", halted), ("cooldown", cooling), ("beside an owner", beside_an_owner),
+         ("limits.targets", one_target_too_many), ("limits.remedies", one_remedy_too_many), ("a freeze", frozen),
+         ("an alert that is too old", too_old_an_alert), ("at a commit", at_a_commit),
          ("a read is made once", reads_once), ("a source that is silent", slow_server)]
 
 
