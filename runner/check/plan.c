@@ -270,3 +270,31 @@ int plan_exit_code(const json_t *plan, bool strict)
     }
     return (int)json_get_int(plan, "exit", 0);
 }
+
+int plan_expected(struct str text, const struct runbook *book, json_t **out, struct err *e)
+{
+    json_t *plan = NULL, *effects, *ends;
+    const json_t *x;
+    size_t i;
+
+    if (json_read(text, &plan, e) < 0)
+        return err_wrap(e, "no plan (midwatch plan -o json prints one)");
+    if (strcmp(json_get_string(plan, "runbook", ""), book->name) != 0 || !json_get_string(plan, "plan_id", "")[0]) {
+        err_set(e, ERR_INVALID, "no plan of %s (midwatch plan -o json prints one)", book->name);
+        json_decref(plan);
+        return e->code;
+    }
+    effects = json_array();
+    json_array_foreach(json_object_get(plan, "effects"), i, x)
+        json_array_append_new(effects, json_pack("{s:s s:s s:O*}", "effect", json_get_string(x, "effect", ""), "target",
+                                                 json_get_string(x, "target", ""), "to", json_object_get(x, "to")));
+    ends = json_array();
+    json_array_foreach(json_object_get(plan, "nodes"), i, x) {
+        if (strcmp(json_get_string(x, "kind", ""), "leaf") == 0)
+            json_array_append_new(ends, json_pack("[s,s]", json_get_string(x, "outcome", ""), json_get_string(x, "reason", "")));
+    }
+    *out = json_pack("{s:s s:o s:o s:s}", "bundle", json_get_string(plan, "bundle", ""), "effects", effects, "ends", ends,
+                     "plan_id", json_get_string(plan, "plan_id", ""));
+    json_decref(plan);
+    return 0;
+}

@@ -41,6 +41,10 @@ int plan_make(const struct plan_request *q, json_t **plan, struct err *e);
 /* As people read it. */
 void plan_text(const json_t *plan, const struct runbook *book, struct buf *out);
 
+/* What a run by this plan keeps of it: { bundle, plan_id, effects: [{effect, target, to}], ends: [[outcome, reason]] }; `to` is
+ * missing where it was not known. `text` is what plan -o json printed; ERR_INVALID: it is not, or of another runbook. Owned. */
+int plan_expected(struct str text, const struct runbook *book, json_t **out, struct err *e);
+
 /* 0; the exit code that the run would have now, where it would end on every way before it changes anything; strict: 6 if an
  * effect is unknown or something was not explored. */
 int plan_exit_code(const json_t *plan, bool strict);

@@ -34,8 +34,8 @@ static const struct verb verbs[] = {
      "change on all ways are shown: what helps, what does not, who says no. Exit 0, or as the run would end now where it "
      "would end on every way before it changes anything (3 escalated, 4 refused). --strict: 6 for an UNKNOWN EFFECT, and for "
      "what was not explored."},
-    {"run", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF]", "run a runbook for real",
-     PRINTS | FLAG_PARAM | FLAG_ALERT | SOURCE, 1, 1, verb_run, GROUP_RUN,
+    {"run", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF] [--plan FILE]", "run a runbook for real",
+     PRINTS | FLAG_PARAM | FLAG_ALERT | FLAG_PLAN | SOURCE, 1, 1, verb_run, GROUP_RUN,
      "Ctrl-C asks whether to leave, go on, or cancel; a run that was left or killed is taken up again by resume. What a "
      "person must decide is asked at the terminal, and may be answered from elsewhere."},
     {"resume", "[RUN] | --all", "take a run up again where it stopped", PRINTS | FLAG_ALL, 0, 1, verb_resume, GROUP_RUN,
@@ -62,7 +62,7 @@ static const struct verb verbs[] = {
      verb_settle, GROUP_PEOPLE,
      "Look at the target first. applied: it has happened. absent: it has not. release: nobody knows; the run ends escalated "
      "and its targets are free."},
-    {"list", "", "the runs of the journal, newest first", PRINTS, 0, 0, verb_list, GROUP_LOOK,
+    {"list", "[--accuracy]", "the runs of the journal, newest first", PRINTS | FLAG_ACCURACY, 0, 0, verb_list, GROUP_LOOK,
      "RUN is a number of this list or the beginning of a run's uuid."},
     {"show", "RUN", "what a run saw, decided and changed", PRINTS, 1, 1, verb_show, GROUP_LOOK, ""},
     {"report", "RUN [-o html|md|json] [--out FILE]", "the report of a run", COMMON | FLAG_FORM | FLAG_OUT, 1, 1, verb_report,
@@ -115,6 +115,8 @@ static const struct option options[] = {
     {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},
     {"-o", FLAG_MAP_FORM, "text|json|mermaid|svg|markdown", "the form of the map"},
     {"--check", FLAG_MAP_CHECK, NULL, "say what is wrong with the branches instead of showing them"},
+    {"--plan", FLAG_PLAN, "FILE", "what midwatch plan -o json printed; the report says whether the run went one of its ways"},
+    {"--accuracy", FLAG_ACCURACY, NULL, "of each runbook's runs with a plan, how many went as planned"},
     {"--strict", FLAG_STRICT, NULL, "exit 6 if an effect is unknown or something was not explored"},
     {"--diff", FLAG_DIFF, "REF1..REF2", "how decisions change from one commit to the other; REF.. = to the working tree"},
     {"--config", FLAG_CONFIG, "FILE", "the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},

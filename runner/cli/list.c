@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "report/planned.h"
 #include "report/source.h"
 
 #include <stdio.h>
@@ -80,6 +81,68 @@ static int print_halt(const struct cli *c, struct journal *j, struct err *e)
     return rc;
 }
 
+struct accuracy {
+    struct journal *journal;
+    json_t *books;              /* runbook -> { planned, as_planned } */
+    struct err e;
+};
+
+static bool see_planned(void *ctx, const struct run_info *r)
+{
+    struct accuracy *a = ctx;
+    json_t *book = json_object_get(a->books, r->runbook);
+    struct planned p;
+    bool failed = planned_read(a->journal, r, &p, &a->e) < 0;
+
+    if (!failed && p.there && r->state == RUN_ENDED) {
+        if (!book) {
+            book = json_pack("{s:i s:i}", "as_planned", 0, "planned", 0);
+            json_object_set_new(a->books, r->runbook, book);
+        }
+        json_object_set_new(book, "planned", json_integer(json_get_int(book, "planned", 0) + 1));
+        json_object_set_new(book, "as_planned", json_integer(json_get_int(book, "as_planned", 0) + !p.differs));
+    }
+    planned_deinit(&p);
+    return !failed;
+}
+
+static void print_accuracy(const struct accuracy *a)
+{
+    const char *name;
+    json_t *book;
+
+    if (json_object_size(a->books) == 0)
+        puts("no ended run had a plan; midwatch run RUNBOOK --plan FILE gives it one");
+    else
+        printf("%-24s  %14s  %10s\n", "runbook", "runs by a plan", "as planned");
+    json_object_foreach(a->books, name, book) {
+        int64_t n = json_get_int(book, "planned", 0), good = json_get_int(book, "as_planned", 0);
+
+        printf("%-24.24s  %14lld  %5lld %3lld%%\n", name, (long long)n, (long long)good, (long long)(100 * good / n));
+    }
+}
+
+/* Of each runbook's runs by a plan: how many went as planned. */
+static int list_accuracy(struct cli *c, struct journal *j)
+{
+    struct accuracy a = {.journal = j, .books = json_object()};
+    struct buf out = BUF_INIT(MIB);
+    struct err e = {0};
+    int rc = j->ops->runs(j, false, see_planned, &a, &e);
+
+    if (rc == 0 && a.e.code)
+        e = a.e;
+    if (e.code == 0 && c->json) {
+        json_add_value(&out, a.books);
+        puts(buf_text(&out));
+    } else if (e.code == 0) {
+        print_accuracy(&a);
+    }
+    json_decref(a.books);
+    buf_free(&out);
+    return e.code ? cli_fail(&e) : 0;
+}
+
 int verb_list(struct cli *c)
 {
     struct listing l = {.json = BUF_INIT(64 * MIB), .as_json = c->json};
@@ -89,6 +152,11 @@ int verb_list(struct cli *c)
 
     if (rc)
         return rc;
+    if (c->accuracy) {
+        rc = list_accuracy(c, j);
+        j->ops->free(j);
+        return rc;
+    }
     l.journal = j;
     buf_addc(&l.json, '[');
     if (j->ops->runs(j, false, add, &l, &e) < 0 ||

@@ -2,6 +2,7 @@
 /* midwatch run: a runbook, for real. */
 #include "base/json.h"
 #include "base/limits.h"
+#include "check/plan.h"
 #include "cli/origin.h"
 #include "cli/session.h"
 #include "cli/tend.h"
@@ -28,26 +29,39 @@ int cli_alert(struct host *h, const char *file, json_t **out, struct err *e)
     return rc < 0 ? err_wrap(e, "--alert") : 0;
 }
 
+static int read_plan(struct host *h, const char *file, const struct runbook *book, json_t **out, struct err *e)
+{
+    struct buf text = BUF_INIT(64 * MIB);
+    int rc = h->ops->read_file(h, file, text.max, &text, e);
+
+    if (rc == 0)
+        rc = plan_expected((struct str){text.data ? text.data : "", text.len}, book, out, e);
+    buf_free(&text);
+    return rc < 0 ? err_wrap(e, "--plan") : 0;
+}
+
 /* Takes the book over. */
 static int start(struct session *s, struct runbook *book, struct err *e)
 {
     struct cli *c = s->cli;
     struct run_request q = {.command = "run", .requester = cli_who(), .book = book};
-    json_t *trigger = NULL, *params = NULL;
-    int rc = 0;
+    json_t *trigger = NULL, *params = NULL, *plan = NULL;
+    int rc = c->plan_file ? read_plan(s->host, c->plan_file, book, &plan, e) : 0;
 
-    if (c->alert_file)
+    if (rc == 0 && c->alert_file)
         rc = cli_alert(s->host, c->alert_file, &trigger, e);
     if (rc == 0)
         rc = params_resolve(q.book->params, q.book->nparams, c->params, c->nparams, trigger, &params, e);
     q.params = params;
     q.trigger = trigger;
+    q.plan = plan;
     if (rc == 0)
         rc = engine_start(s->engine, &q, &s->run, e);
     else
         book_free(q.book);
     json_decref(trigger);
     json_decref(params);
+    json_decref(plan);
     return rc;
 }
 

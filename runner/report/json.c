@@ -108,6 +108,8 @@ static int write_run(struct journal *j, const struct timeline *t, struct buf *ou
     int rc;
 
     json_open(&o, out);
+    if (t->plan)
+        json_put_bool(&o, "as_planned", !t->differs);
     json_put_string(&o, "chain", str_of(hash_hex(&info->chain, chain)));
     json_put_int(&o, "created_at", info->created_at);
     open_list(&o, "effects");

@@ -70,6 +70,8 @@ void timeline_summary(const struct timeline *t, struct buf *out)
     count(out, timeline_count(t, GROUP_UNDONE), "change was undone", "changes were undone");
     count(out, timeline_count(t, GROUP_UNKNOWN), "effect has an unknown outcome", "effects have an unknown outcome");
     count(out, timeline_count(t, GROUP_UNCHANGED), "effect did not happen", "effects did not happen");
+    if (t->plan)
+        buf_addf(out, " %s", t->plan);
     buf_addf(out, " It took %s.", str_duration(ms > 0 ? ms : 0, took, sizeof(took)));
 }
 

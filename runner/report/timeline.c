@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "book/book.h"
+#include "report/planned.h"
 
 #include <stdlib.h>
 
@@ -438,6 +439,25 @@ static void read_sources(struct timeline *t, struct journal *j)
     buf_free(&meta);
 }
 
+static int read_plan(struct timeline *t, struct journal *j, struct err *e)
+{
+    struct buf text = BUF_INIT(64 * KIB);
+    struct planned p;
+    int rc = planned_read(j, &t->info, &p, e);
+
+    if (rc == 0 && p.there) {
+        if (p.differs)
+            buf_addf(&text, "It differs from plan %s: %s.", p.id, buf_text(&p.why));
+        else
+            buf_addf(&text, "%s as planned (plan %s).", t->info.state == RUN_ENDED ? "It went" : "It goes", p.id);
+        t->plan = keep_printable(t, (struct str){buf_text(&text), text.len});
+        t->differs = p.differs;
+    }
+    planned_deinit(&p);
+    buf_free(&text);
+    return rc;
+}
+
 int timeline_read(struct journal *j, int64_t run, struct timeline **out, struct err *e)
 {
     struct timeline *t = xcalloc(1, sizeof(*t));
@@ -457,6 +477,8 @@ int timeline_read(struct journal *j, int64_t run, struct timeline **out, struct 
         rc = j->ops->effects(j, run, add_effect, t, e);
     if (rc == 0)
         rc = j->ops->locks(j, add_lock, t, e);
+    if (rc == 0)
+        rc = read_plan(t, j, e);
     if (rc == 0 && !t->severity[0])
         t->severity = keep_printable(t, str_of(json_get_string(
             json_object_get(json_object_get(t->start, "trigger"), "labels"), "severity", "")));

@@ -60,6 +60,8 @@ struct timeline {
     size_t neffects;
     struct hypothesis *hypotheses;
     size_t nhypotheses;
+    const char *plan;               /* "It went as planned (plan 5d3a...)." or what differs; NULL = it has none */
+    bool differs;                   /* from the plan */
     const char **follow_ups;
     size_t nfollow_ups;
     struct chunk *chunks;           /* owns every text */

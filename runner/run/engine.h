@@ -57,6 +57,7 @@ struct run_request {
     const char *requester;          /* who started it */
     json_t *params;                 /* resolved; borrowed */
     json_t *trigger;                /* {"kind","labels",...}; borrowed; NULL = command line */
+    json_t *plan;                   /* what is expected of it (check/plan.h), for its report; borrowed; NULL = nothing */
     uint64_t seed;                  /* 0 = from the host's random */
 };
 /* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */

@@ -61,7 +61,7 @@ static json_t *settings_of(struct run *r, const json_t *uses, struct err *e)
 
 json_t *setup_start(struct run *r, const struct run_request *q, struct err *e)
 {
-    json_t *uses = json_array(), *settings, *entry;
+    json_t *uses = json_array(), *settings, *entry, *start;
     const struct runbook *b = q->book;
     size_t i;
 
@@ -78,12 +78,15 @@ json_t *setup_start(struct run *r, const struct run_request *q, struct err *e)
         json_decref(uses);
         return NULL;
     }
-    return json_pack("{s:i s:I s:{s:I s:I s:I} s:O s:s s:{s:I s:I s:s} s:I s:o s:O? s:o}", "abi", MIDWATCH_ABI,
-                     "cooldown_ms", (json_int_t)b->cooldown_ms, "limits", "remedies", (json_int_t)b->remedies,
-                     "targets", (json_int_t)b->targets, "time_ms", (json_int_t)b->time_ms, "params", q->params,
-                     "requester", q->requester ? q->requester : "", "run", "id", (json_int_t)r->id, "started",
-                     (json_int_t)r->started_at, "uuid", r->uuid, "seed", (json_int_t)(q->seed >> 1), "settings",
-                     settings, "trigger", q->trigger, "uses", uses);
+    start = json_pack("{s:i s:I s:{s:I s:I s:I} s:O s:s s:{s:I s:I s:s} s:I s:o s:O? s:o}", "abi", MIDWATCH_ABI,
+                      "cooldown_ms", (json_int_t)b->cooldown_ms, "limits", "remedies", (json_int_t)b->remedies,
+                      "targets", (json_int_t)b->targets, "time_ms", (json_int_t)b->time_ms, "params", q->params,
+                      "requester", q->requester ? q->requester : "", "run", "id", (json_int_t)r->id, "started",
+                      (json_int_t)r->started_at, "uuid", r->uuid, "seed", (json_int_t)(q->seed >> 1), "settings",
+                      settings, "trigger", q->trigger, "uses", uses);
+    if (q->plan)
+        json_object_set(start, "plan", q->plan);
+    return start;
 }
 
 static int add_plugins(struct registry *registry, const json_t *uses, struct bundle *b, struct err *e)

@@ -186,6 +186,7 @@ json_t *undo_start(struct run *r, const json_t *start, const char *who)
 {
     json_t *own = json_deep_copy(start);
 
+    json_object_del(own, "plan");
     json_object_set_new(own, "requester", json_string(who));
     json_object_set_new(own, "run", json_pack("{s:I s:I s:s}", "id", (json_int_t)r->id, "started", (json_int_t)r->started_at,
                                               "uuid", r->uuid));
