@@ -46,20 +46,25 @@ see("fork", function(fns)
   path.branch, path.prefix, path.calls = outer[1], outer[2], outer[3] + 1
 end)
 
+local found                     -- a symbol was in what was told, or a text that stands for one
+local vague = {}                -- those texts: face values hold them in the place of symbols
+
 -- A copy with texts in the place of symbols, for the host; `pick(lo, hi)` gives a number for one.
 local function told(v, pick)
   local data = symbols.of(v)
   if data then
-    if data.kind ~= "number" then return symbols.plain(v) end
-    return pick(v, data)
+    if data.kind == "number" then return pick(v, data) end
+    v = symbols.plain(v)
+    if type(v) == "string" and string.find(v, "<", 1, true) then found = true end
+    return v
   end
+  if vague[v] then found = true end
   if type(v) ~= "table" then return v end
   local copy = {}
   for key, x in pairs(v) do copy[key] = told(x, pick) end
   return host.is_array(v) and host.array(copy) or copy
 end
 
-local found                     -- a symbol was in what was told
 local function as_text(_, data)
   found = true
   return { symbol = data.text }
@@ -365,7 +370,9 @@ local function argument(v)
   if data then
     if data.kind == "number" and symbols.single(data) == nil then return v end
     local plain = symbols.plain(v)
-    return plain == "<" .. data.text .. ">" and as_segment(data.text) or plain
+    if plain == "<" .. data.text .. ">" then plain = as_segment(data.text) end
+    if type(plain) == "string" and string.find(plain, "<", 1, true) then vague[plain] = true end
+    return plain
   end
   if type(v) ~= "table" or getmetatable(v) ~= nil or face.is_value(v) then return v end
   local copy = {}

@@ -32,6 +32,9 @@ commands:
   lost:  {{ argv: [touch, {dir}/lost], params: {{ n: {{ type: integer }} }},
             effect: {{ class: ensure, target: lost, state: gone, sets: n }} }}
   kick:  {{ argv: [touch, {dir}/kicked], effect: {{ class: never_twice, target: door, undo: not needed }} }}
+  door:  {{ argv: [cat, "{dir}/{{{{door}}}}"], params: {{ door: {{ match: ".*" }} }}, read: true }}
+  open:  {{ argv: [touch, "{dir}/{{{{door}}}}"], params: {{ door: {{ match: ".*" }}, on: {{ type: string, default: "on" }} }},
+            effect: {{ class: ensure, target: "door/{{{{door}}}}", state: door, sets: on }} }}
   burn:  {{ argv: [touch, {dir}/burnt], effect: {{ target: bridge }} }}
 state: {dir}/state0
 secrets:
@@ -40,7 +43,7 @@ secrets:
 FREEZE = "freezes:\n  - { name: all week, zone: Europe/Berlin, weekdays: [mon-sun] }\n"
 STALE = "stale_trigger: 30m\n"
 MAY = ("may:\n  - { effect: shell.set_workers, target: workers }\n  - { effect: shell.kick, target: door }\n"
-       "  - { effect: shell.burn, target: bridge }\n  - { effect: shell.lost, target: lost }\n"
+       "  - { effect: shell.burn, target: bridge }\n  - { effect: shell.lost, target: lost }\n  - { effect: shell.open, target: \"door/*\", at_most: 3 }\n"
        "  - { effect: api.set_size, target: pool }\n")
 CHANGE = 'remedy("more workers", shell.set_workers { n = 6 }, { verify = "applied"%s })\nresolve "done"'
 PROVEN = ('local busy = shell.load()\nremedy("more workers", shell.set_workers { n = 6 }, { verify = function() return '
@@ -70,6 +73,9 @@ WAYS = [
     ("arguments that are not known yet", CHANGE.replace('resolve "done"', 'local v = observe(shell.workers())\n'
      'remedy("again", shell.set_workers { n = v + 1 }, { verify = "applied" })\nresolve "x"') % "", 0,
      ["UNKNOWN EFFECT: its arguments depend on what is not known yet", "1 unknown"], []),
+    ("a text that is not known yet", CHANGE.replace('resolve "done"', 'local v = observe(shell.more())\n'
+     'remedy("open it", shell.open { door = v.door }, { verify = "applied" })\nresolve "x"') % "", 0,
+     [r"UNKNOWN EFFECT: its arguments depend on what is not known yet", "shell.open shell:"], ["no value"]),
     ("a state that cannot be read", 'remedy("l", shell.lost { n = 1 }, { verify = "applied" })', 3,
      ["UNKNOWN EFFECT: error: .*exit 1", r"escalated \(no_data\)"], []),
     ("no data", 'if observe(shell.gone()) > 1 then no_action "x" end', 3, ["UNKNOWN \\(error: exit 1", r"escalated \(no_data\)"], []),
