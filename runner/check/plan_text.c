@@ -403,7 +403,7 @@ void plan_text(const json_t *plan, const struct runbook *book, struct buf *out)
     text_reads(plan, out);
     text_decisions(plan, book, out);
     if (json_array_size(json_object_get(plan, "effects")))
-        buf_adds(out, "\nWould change (-> as it would be)\n");
+        buf_adds(out, "\nWould change\n");
     json_array_foreach(json_object_get(plan, "effects"), i, x)
         text_effect(i + 1, plan, x, book, out);
     buf_adds(out, "\nWhat would happen\n");

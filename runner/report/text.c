@@ -69,6 +69,8 @@ int report_text_view(struct journal *j, int64_t run, const struct view *v, struc
     for (i = 0; i < t->neffects; i++)
         buf_addf(out, "effect %s: %s %s: %s\n", t->effects[i].path, t->effects[i].action, t->effects[i].target,
                  effect_state_name(t->effects[i].state));
+    if (t->plan)
+        buf_addf(out, "%s\n", t->plan);
     timeline_free(t);
     return 0;
 }
