@@ -110,16 +110,18 @@ static int stops(struct plan *x, const char *key, const char *value, const char 
     return answer(json_pack("{s:s s:s s:s}", key, value, "target", buf_text(&x->target), "why", why), out);
 }
 
-/* The state as earlier effects of this path leave it. */
+/* The state as earlier effects of this path, and of the same list, leave it. */
 static void lay_over(struct plan *x)
 {
-    const json_t *one, *to;
-    size_t i;
+    const json_t *lists[] = {x->c->changed, x->p->planned}, *one, *to;
+    size_t i, k;
 
-    json_array_foreach(x->c->changed, i, one) {
-        to = json_object_get(one, "to");
-        if (strcmp(json_get_string(one, "target", ""), buf_text(&x->target)) == 0 && json_is_object(to))
-            json_object_update(x->from, (json_t *)to);
+    for (k = 0; k < 2; k++) {
+        json_array_foreach(lists[k], i, one) {
+            to = json_object_get(one, "to");
+            if (strcmp(json_get_string(one, "target", ""), buf_text(&x->target)) == 0 && json_is_object(to))
+                json_object_update(x->from, (json_t *)to);
+        }
     }
 }
 
@@ -232,6 +234,7 @@ static int done(struct plan *x, struct buf *out)
         return 0;
     entry = record(x, json_pack("{s:b s:O? s:b s:s* s:O}", "already", already, "from", x->from, "later",
                                 x->c->effects > 0 || x->c->waited_ms > 0, "needs_approval", needs, "to", x->to));
+    json_object_set(json_array_get(x->p->planned, json_array_size(x->p->planned) - 1), "to", x->to);
     if (!x->from)
         json_object_set_new(entry, "unknown", json_string("what is there now cannot be looked at: the plugin has no `state` "
                                                           "of it"));

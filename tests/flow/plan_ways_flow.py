@@ -68,6 +68,8 @@ WAYS = [
     ("the operator says no", CHANGE % "", 4, ["REFUSED: not_allowed"], []),
     ("laid over for the same target", 'remedy("six", shell.set_workers { n = 6 }, { verify = "applied" })\n'
      'remedy("nine", shell.set_workers { n = 9 }, { verify = "applied" })\nresolve "x"', 0, [r"3 -> 6", r"6 -> 9"], [r"3 -> 9"]),
+    ("laid over inside of a list", 'remedy("both", { shell.set_workers { n = 6 }, shell.set_workers { n = 9 } }, '
+     '{ verify = "applied" })\nresolve "x"', 0, [r"3 -> 6", r"6 -> 9"], [r"3 -> 9"]),
     ("what a change may have changed is not known", CHANGE.replace('resolve "done"', 'local v = observe(shell.load())\n'
      'if v > 5 then escalate "still busy" end\nresolve "calm"') % "", 0, [r"> 5 -> escalated \(runbook\)", r"<= 5 -> resolved"], []),
     ("arguments that are not known yet", CHANGE.replace('resolve "done"', 'local v = observe(shell.workers())\n'
