@@ -36,6 +36,9 @@ struct engine_options {
     struct config *config;
     struct answerer *answerer;      /* live or script; NULL = journal only (replay) */
     struct people *people;          /* who can be asked; NULL = nobody */
+    struct str counted;             /* runs instead of the runbook's code and counts its branches (check/cover); empty = none */
+    struct journal *past;           /* whose earlier effects a plugin hears of, those of runs before past_run; or NULL */
+    int64_t past_run;
     const char *state_dir;          /* of the halt file; NULL = none (test, replay) */
     struct engine_watch watch;
     struct watchdog *watchdog;      /* is told which run the thread is at work for; NULL = nobody */
@@ -59,6 +62,7 @@ struct run_request {
     json_t *trigger;                /* {"kind","labels",...}; borrowed; NULL = command line */
     json_t *plan;                   /* what is expected of it (check/plan.h), for its report; borrowed; NULL = nothing */
     uint64_t seed;                  /* 0 = from the host's random */
+    const json_t *as;               /* the START payload of the run that it stands for (backtest), or NULL; borrowed */
 };
 /* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */
 int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e);
@@ -104,6 +108,8 @@ const char *run_replay_difference(const struct run *r);
 int run_same_settings(struct run *r, struct err *e);
 size_t run_rows(const struct run *r);
 struct hash run_chain(const struct run *r);         /* over the rows so far (live: of what was appended) */
+/* The numbers of the branches that counted code has reached, a JSON list in a list. ERR_NOT_FOUND: its state is gone. */
+int run_counted(struct run *r, struct buf *out, struct err *e);
 size_t run_vm_bytes(const struct run *r);
 
 /* For whoever plans without a run. Applied, absent or moved: equality over the fields of `to`, then of `from`. */
@@ -114,6 +120,8 @@ int engine_effect_history(struct journal *j, struct str name, const char *target
 bool engine_is_stale(struct str request, struct str answer, int64_t now);
 /* The sources that a run of `book` is pinned to; uses: [{"instance"}]. Owned. */
 struct bundle *engine_bundle(struct registry *registry, const struct runbook *book, const json_t *uses, struct err *e);
+/* The sources of a run of `from`, by their id. *out is owned. ERR_INVALID: of an abi that this program does not know. */
+int engine_recorded_bundle(struct journal *from, const char *id, struct bundle **out, struct err *e);
 
 /* Exit code for an outcome (DESIGN section 8): 0, 2, 3, 4, 5, 6, 7. */
 int outcome_exit_code(enum run_state state, const char *outcome, const char *reason, size_t unknown_effects);

@@ -81,6 +81,7 @@ struct history {
     const char *target;
     struct buf *out;
     struct journal *journal;
+    int64_t before;             /* only of runs below, 0 = of all */
     struct effect_info found;
     size_t n;
 };
@@ -105,7 +106,7 @@ static bool history_effect(void *ctx, const struct effect_info *x)
     struct history *h = ctx;
     struct err e = {0};
 
-    if (strcmp(x->target, h->target) != 0 || !str_is(gate_verb(h->name), x->action))
+    if (strcmp(x->target, h->target) != 0 || !str_is(gate_verb(h->name), x->action) || (h->before && x->run >= h->before))
         return true;
     h->found = *x;
     h->journal->ops->rows(h->journal, x->run, x->intent_seq, history_row, h, &e);
@@ -127,9 +128,19 @@ int engine_effect_history(struct journal *j, struct str name, const char *target
 void effect_history(struct run *r, struct str name, const char *target, struct buf *out)
 {
     struct writer *w = engine_opts(r->engine)->writer;
+    const struct engine_options *o = engine_opts(r->engine);
     struct err e = {0};
+    struct history h = {.name = name, .target = target, .out = out, .journal = o->past, .before = o->past_run};
 
-    engine_effect_history(writer_flush(w, &e) == 0 ? writer_journal(w) : NULL, name, target, out, &e);
+    buf_addc(out, '[');
+    if (o->past)
+        o->past->ops->effects(o->past, -1, history_effect, &h, &e);
+    h.before = 0;
+    if (writer_flush(w, &e) == 0) {
+        h.journal = writer_journal(w);
+        h.journal->ops->effects(h.journal, -1, history_effect, &h, &e);
+    }
+    buf_addc(out, ']');
 }
 
 static bool on_one_target(const struct part *p, const struct part *q)

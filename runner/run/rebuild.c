@@ -53,15 +53,15 @@ static bool collect_nothing(void *ctx, const char *path, struct str data)
     return false;
 }
 
-static int load_bundle(struct run *r, struct journal *from, const char *id, struct err *e)
+int engine_recorded_bundle(struct journal *from, const char *id, struct bundle **out, struct err *e)
 {
     struct buf manifest = BUF_INIT(MIB);
     struct restore s = {.e = e};
     int rc = from->ops->get_bundle(from, id, &manifest, collect_nothing, NULL, e);
 
     if (rc == 0)
-        rc = bundle_open((struct str){manifest.data, manifest.len}, &r->bundle, e);
-    s.bundle = r->bundle;
+        rc = bundle_open((struct str){manifest.data, manifest.len}, out, e);
+    s.bundle = *out;
     buf_reset(&manifest);
     if (rc == 0)
         rc = from->ops->get_bundle(from, id, &manifest, restore_file, &s, e);
@@ -93,7 +93,7 @@ static int load_book(struct run *r, struct err *e)
 
 int rebuild_sources(struct run *r, struct journal *from, const char *bundle, struct err *e)
 {
-    int rc = load_bundle(r, from, bundle, e);
+    int rc = engine_recorded_bundle(from, bundle, &r->bundle, e);
 
     return rc == 0 ? load_book(r, e) : rc;
 }

@@ -19,6 +19,24 @@ static const char *const modules[] = {
 };
 #define NMODULES (sizeof(modules) / sizeof(modules[0]))
 
+/* What the run that q stands for had behind an instance, or NULL. */
+static const json_t *use_then(const struct run_request *q, const char *instance)
+{
+    const json_t *use;
+    size_t i;
+
+    json_array_foreach(json_object_get(q->as, "uses"), i, use) {
+        if (strcmp(json_get_string(use, "instance", ""), instance) == 0)
+            return use;
+    }
+    return NULL;
+}
+
+static double use_seconds(struct run *r, const json_t *then, const char *instance, const char *setting)
+{
+    return then ? json_number_value(json_object_get(then, setting)) : registry_seconds(r->registry, instance, setting);
+}
+
 /* One `uses:` entry with its instance filled in: {"alias","instance","interval","plugin","window"}. */
 static json_t *use_entry(struct run *r, const struct run_request *q, const struct use *u, struct err *e)
 {
@@ -27,14 +45,16 @@ static json_t *use_entry(struct run *r, const struct run_request *q, const struc
     const char *plugin;
     const json_t *declared;
     size_t n;
+    int rc = template_fill(str_of(u->instance), q->params, true, &instance, e);
+    const json_t *then = use_then(q, buf_text(&instance));
     json_t *entry = NULL;
 
-    if (template_fill(str_of(u->instance), q->params, true, &instance, e) == 0 &&
-        registry_describe(r->registry, buf_text(&instance), u->alias, &declared, e) == 0 &&
+    if (rc == 0 &&
+        registry_describe(r->registry, buf_text(&instance), json_get_string(then, "plugin", u->alias), &declared, e) == 0 &&
         registry_sources(r->registry, buf_text(&instance), &plugin, &sources, &n, e) == 0)
         entry = json_pack("{s:s s:s s:f s:s s:f}", "alias", u->alias, "instance", buf_text(&instance), "interval",
-                          registry_seconds(r->registry, buf_text(&instance), "interval"), "plugin", plugin, "window",
-                          registry_seconds(r->registry, buf_text(&instance), "window"));
+                          use_seconds(r, then, buf_text(&instance), "interval"), "plugin", plugin, "window",
+                          use_seconds(r, then, buf_text(&instance), "window"));
     else if (e->where[0] == '\0')
         snprintf(e->where, sizeof(e->where), "%s:%d:%d", q->book->file, u->line, u->column);
     buf_free(&instance);
@@ -81,7 +101,8 @@ json_t *setup_start(struct run *r, const struct run_request *q, struct err *e)
     start = json_pack("{s:i s:I s:{s:I s:I s:I} s:O s:s s:{s:I s:I s:s} s:I s:o s:O? s:o}", "abi", MIDWATCH_ABI,
                       "cooldown_ms", (json_int_t)b->cooldown_ms, "limits", "remedies", (json_int_t)b->remedies,
                       "targets", (json_int_t)b->targets, "time_ms", (json_int_t)b->time_ms, "params", q->params,
-                      "requester", q->requester ? q->requester : "", "run", "id", (json_int_t)r->id, "started",
+                      "requester", q->requester ? q->requester : "", "run", "id",
+                      (json_int_t)json_get_int(json_object_get(q->as, "run"), "id", r->id), "started",
                       (json_int_t)r->started_at, "uuid", r->uuid, "seed", (json_int_t)(q->seed >> 1), "settings",
                       settings, "trigger", q->trigger, "uses", uses);
     if (q->plan)
@@ -198,7 +219,8 @@ static int setup_json(struct run *r, struct buf *out, struct err *e)
     for (i = 0; i < r->book->nparams; i++)
         json_array_append_new(names, json_string(r->book->params[i].name));
     setup = json_pack("{s:O s:o s:{s:I s:s s:f} s:O s:o}", "params", r->params, "param_names", names, "run", "id",
-                      (json_int_t)r->id, "requester", json_get_string(r->start, "requester", ""), "started",
+                      (json_int_t)json_get_int(run, "id", r->id), "requester", json_get_string(r->start, "requester", ""),
+                      "started",
                       (double)json_get_int(run, "started", 0) / 1000.0, "trigger", r->trigger, "uses", uses);
     json_add_value(out, setup);
     json_decref(setup);
@@ -244,6 +266,18 @@ static int load_language(struct run *r, struct str setup, struct err *e)
     return rc;
 }
 
+/* The runbook's chunk, or the form of it that counts its branches. */
+static int start_code(struct run *r, struct err *e)
+{
+    struct str counted = engine_opts(r->engine)->counted;
+    int rc;
+
+    if (counted.n == 0)
+        return vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
+    rc = vm_load_trusted(r->vm, "cover_hits", embedded_find("lua/cover_hits.lua")->code, STR(""), e);
+    return rc ? rc : vm_start_checked(r->vm, r->book->file, counted, "cover_hits", &r->main_branch, e);
+}
+
 int setup_vm(struct run *r, struct err *e)
 {
     struct vm_options o = {.seed = (uint64_t)json_get_int(r->start, "seed", 1),
@@ -266,9 +300,25 @@ int setup_vm(struct run *r, struct err *e)
         rc = vm_offer_required(r->vm, m->name, m->path, (struct str){m->text, m->len}, e);
     }
     if (rc == 0 && !r->undoes)
-        rc = vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
+        rc = start_code(r, e);
     buf_free(&setup);
     return rc;
+}
+
+int run_counted(struct run *r, struct buf *out, struct err *e)
+{
+    struct vm_event ev = {0};
+    uint32_t branch;
+    int rc = r->vm ? vm_start_call(r->vm, "cover_hits", "list", STR("[]"), &branch, e) : ERR_NOT_FOUND;
+
+    if (rc == 0)
+        vm_prefer(r->vm, branch);
+    while (rc == 0 && (rc = vm_step(r->vm, &ev)) == 2)
+        rc = 0;
+    if (rc != 1 || ev.outcome != VM_DONE || ev.branch != branch)
+        return ERR_NOT_FOUND;
+    buf_add(out, ev.json.p, ev.json.n);
+    return 0;
 }
 
 int run_same_settings(struct run *r, struct err *e)
