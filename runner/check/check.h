@@ -14,6 +14,10 @@
 
 #include <jansson.h>
 
+struct cover;
+struct fault_plan;
+struct registry;
+
 /* What helps where a verb is missing because nothing is configured; lua/face.lua and lua/lint.lua say the same. */
 #define DECLARES_NOTHING                                                                                     \
     "its instance declares nothing: midwatch.yaml does, or --config FILE; for the shipped runbooks: --config " \
@@ -51,10 +55,23 @@ struct check_mode {
     bool evict_always;          /* the same */
     uint64_t seed;              /* of the host; 0 = 1 */
     const char *state_dir;      /* of a journal file for scenarios, whose audit then counts, too; NULL: in memory */
+    struct registry *registry;  /* sealed, for all the runs of a test; NULL: one of its own for each */
+    struct fault_plan *fault;   /* happens in the run; then only what must always hold is judged, not what is expected */
+    struct cover *cover;        /* what the runs reach is added to it, or NULL */
 };
 /* Runs scenario i. An error is about the runbook, not about the expectation. */
 int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                  const struct check_mode *mode, struct scenario_result *out, struct err *e);
+
+/* Runs scenario i again with every fault at every question that it asks the world, one at a time (at the first three of the
+ * same question: the others are polls). The result has a line per
+ * fault behind which something does not hold that always must. */
+int scenario_faults(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                    const struct check_mode *mode, struct scenario_result *out, struct err *e);
+
+/* A scenario file with the one scenario that a recorded run was: what it saw, in order, and what it came to. ERR_INVALID: the
+ * run has not ended, or is of an abi that this program does not know. */
+int scenario_of_run(struct journal *j, int64_t id, struct buf *out, struct err *e);
 
 struct replay_result {
     size_t rows;                /* of the run, all equal */

@@ -61,7 +61,8 @@ int replay_run(struct config *config, struct journal *j, int64_t id, const struc
     if (host_sim_new(&ho, &eo.host, e) < 0)
         return e->code;
     ro.host = eo.host;
-    rc = registry_new(&ro, &eo.registry, e);
+    eo.registry = mode->registry;
+    rc = mode->registry ? 0 : registry_new(&ro, &eo.registry, e);
     if (rc == 0)
         rc = engine_new(&eo, &engine, e);
     if (rc == 0)
@@ -74,7 +75,10 @@ int replay_run(struct config *config, struct journal *j, int64_t id, const struc
         *out = (struct replay_result){.rows = run_rows(r), .ended = info.state == RUN_ENDED};
     run_info_deinit(&info);
     engine_free(engine);
-    registry_free(eo.registry);
+    if (mode->registry)
+        registry_pin(mode->registry, NULL);
+    else
+        registry_free(eo.registry);
     eo.host->ops->free(eo.host);
     return rc;
 }

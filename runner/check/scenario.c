@@ -2,6 +2,8 @@
 /* One scenario: the real engine on a simulated host with a memory journal; the script
  * stands for the world, no plugin body is loaded, and time is virtual. */
 #include "check/check.h"
+#include "check/cover.h"
+#include "check/faults.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -15,6 +17,7 @@
 #define STARTED_MS 1767225600000    /* 2026-01-01: any fixed moment, so that runs are equal */
 
 struct seen {
+    struct cover *cover;
     json_t *effects;
     char cause[256];
 };
@@ -51,6 +54,8 @@ static void on_row(void *ctx, const struct run *r, const struct row *row, bool r
         return;
     if (row->kind == ROW_INTENT)
         see_intent(s, row);
+    else if (row->kind == ROW_VERDICT && s->cover)
+        cover_verdict(s->cover, row->name, row->args);
     else if (row->kind == ROW_CAUSE)
         snprintf(s->cause, sizeof(s->cause), "%.*s", (int)row->name.n, row->name.p);
 }
@@ -143,9 +148,10 @@ struct scene {
 struct stage {
     struct host *host;
     struct writer *writer;
-    struct registry *registry;
-    struct answerer *answerer;
+    struct registry *registry, *own;
+    struct answerer *answerer, *faulty;
     struct people *people;
+    struct engine_options engine_options;
     struct engine *engine;
     struct seen seen;
     struct host_op *cancel_timer;
@@ -166,12 +172,16 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     struct journal *journal;
 
     s->seen.effects = json_array();
+    s->seen.cover = mode->cover;
+    if (mode->cover)
+        eo.counted = cover_code(mode->cover);
     if (host_sim_new(&ho, &s->host, e) < 0 || open_journal(mode, &journal, e) < 0 ||
         writer_new(journal, false, NULL, NULL, &s->writer, e) < 0)
         return e->code;
     ro.host = s->host;
-    if (registry_new(&ro, &s->registry, e) < 0)
+    if (!mode->registry && registry_new(&ro, &s->own, e) < 0)
         return e->code;
+    s->registry = mode->registry ? mode->registry : s->own;
     s->answerer = answer_script_new(scenario, s->host, s->registry);
     s->people = people_script_new(scenario, s->host);
     eo.people = s->people;
@@ -179,18 +189,25 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     eo.writer = s->writer;
     eo.registry = s->registry;
     eo.config = config;
-    eo.answerer = s->answerer;
+    if (mode->fault)
+        s->faulty = answer_faulty_new(s->answerer, s->host, mode->fault);
+    eo.answerer = s->faulty ? s->faulty : s->answerer;
+    s->engine_options = eo;
     return engine_new(&eo, &s->engine, e);
 }
 
 static void stage_close(struct stage *s)
 {
     engine_free(s->engine);
+    if (s->faulty)
+        s->faulty->ops->free(s->faulty);
     if (s->answerer)
         s->answerer->ops->free(s->answerer);
     if (s->people)
         s->people->ops->free(s->people);
-    registry_free(s->registry);
+    if (s->registry)
+        registry_pin(s->registry, NULL);    /* a resumed run's bundle ends with its engine */
+    registry_free(s->own);
     writer_free(s->writer);
     if (s->host)
         s->host->ops->free(s->host);
@@ -299,7 +316,31 @@ static int check_effects(const struct stage *s, const struct runbook *book, cons
     return 0;
 }
 
-static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, struct run **r, struct err *e)
+/* The process ended there, and another one takes the run up. What was durable is what is true. */
+static int crash_and_resume(struct stage *s, struct run **r, struct err *e)
+{
+    int64_t id = run_id(*r);
+    int rc = writer_flush(s->writer, e);
+
+    if (rc < 0)
+        return rc;
+    while (writer_poll(s->writer) > 0)
+        continue;
+    engine_free(s->engine);
+    s->engine = NULL;
+    *r = NULL;
+    rc = engine_new(&s->engine_options, &s->engine, e);
+    if (rc == 0)
+        rc = engine_resume(s->engine, id, "test", r, e);
+    if (rc == ERR_NOT_FOUND) {              /* nothing of it was durable: it never was */
+        err_clear(e);
+        return 0;
+    }
+    return rc ? rc : s->host->ops->run(s->host, engine_turn, s->engine, e);
+}
+
+static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, struct fault_plan *fault,
+                struct run **r, struct err *e)
 {
     const json_t *scenario = json_array_get(at->all->list, at->i);
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
@@ -321,6 +362,10 @@ static int play(struct stage *s, struct source *source, const char *name, const 
         rc = arm_cancel(s, scenario, e);
     if (rc == 0)
         rc = s->host->ops->run(s->host, engine_turn, s->engine, e);
+    if (rc == 0 && fault && fault->crashed) {
+        fault->crashed = false;
+        rc = crash_and_resume(s, r, e);
+    }
     if (rc == 0 && engine_failure(s->engine)) {
         *e = *engine_failure(s->engine);
         rc = e->code;
@@ -394,6 +439,29 @@ static void complaints(const struct stage *s, const struct scenarios *all, size_
     }
 }
 
+/* An error of the runbook's code says its place; one of a target does not. */
+static bool is_broken_code(const struct run *r)
+{
+    const char *file = run_book(r)->file;
+
+    return strcmp(run_reason(r), "fell_off_end") == 0 ||
+           (strcmp(run_reason(r), "error") == 0 && strncmp(run_text(r), file, strlen(file)) == 0);
+}
+
+/* Whatever fails: the run ends, or waits for a person, and all that must always hold does. */
+static void judge_fault(struct stage *s, struct config *config, const struct run *r, const struct check_mode *mode,
+                        struct scenario_result *out)
+{
+    if (!r)
+        return;
+    if (run_state_of(r) != RUN_ENDED && run_state_of(r) != RUN_WAITING_PERSON)
+        complain(out, "the run neither ends nor waits for a person");
+    if (is_broken_code(r))
+        complain(out, run_text(r));
+    replayed(s, config, r, mode, out);
+    invariant(s, r, out);
+}
+
 int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                  const struct check_mode *mode, struct scenario_result *out, struct err *e)
 {
@@ -406,19 +474,82 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
     *out = (struct scenario_result){.passed = true, .why = BUF_INIT(64 * KIB)};
     snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
     if (rc == 0)
-        rc = play(&s, source, runbook, &(struct scene){all, i}, &r, e);
-    if (rc == 0) {
+        rc = play(&s, source, runbook, &(struct scene){all, i}, mode->fault, &r, e);
+    if (rc == 0 && mode->fault) {
+        judge_fault(&s, config, r, mode, out);
+    } else if (rc == 0) {
         complaints(&s, all, i, out);
         judge(out, json_object_get(scenario, "expect"), r, &s.seen);
         snprintf(out->outcome, sizeof(out->outcome), "%s", run_outcome(r));
         snprintf(out->reason, sizeof(out->reason), "%s", run_reason(r));
         chain = run_chain(r);
         hash_hex(&chain, out->chain);
+        if (mode->cover)
+            cover_take(mode->cover, r);
         replayed(&s, config, r, mode, out);
         invariant(&s, r, out);
         if (mode->state_dir)
             audited(&s, out);
     }
     stage_close(&s);
+    return rc;
+}
+
+/* So often the same question may fail: what follows are polls that differ in nothing. */
+#define SAME_MAX 3
+
+static bool is_poll(const struct fault_plan *base, size_t k)
+{
+    size_t i, same = 0;
+
+    for (i = 0; i + 1 < k; i++)
+        same += base->kinds[i] == base->kinds[k - 1] && strcmp(base->names[i], base->names[k - 1]) == 0;
+    return same >= SAME_MAX;
+}
+
+static void tell_fault(struct scenario_result *out, const struct fault_plan *base, size_t k, enum fault f,
+                       const struct scenario_result *got, const struct err *e)
+{
+    buf_addf(&out->why, "  %s at question %zu, %s:%s", fault_name(f), k, base->names[k - 1], e->code ? " " : "\n");
+    if (e->code)
+        buf_addf(&out->why, "%s\n", e->msg);
+    else
+        buf_addf(&out->why, "%s", buf_text(&got->why));
+    out->passed = false;
+}
+
+int scenario_faults(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                    const struct check_mode *mode, struct scenario_result *out, struct err *e)
+{
+    struct fault_plan base = {0};
+    struct check_mode with = *mode;
+    struct scenario_result got;
+    size_t k, tried = 0;
+    enum fault f;
+    int rc;
+
+    with.cover = NULL;
+    with.fault = &base;
+    rc = scenario_run(source, runbook, config, all, i, &with, &got, e);
+    *out = (struct scenario_result){.passed = true, .why = BUF_INIT(256 * KIB)};
+    scenario_result_deinit(&got);
+    for (k = 1; rc == 0 && k <= base.calls; k++) {
+        for (f = 0; f < FAULTS; f++) {
+            struct fault_plan plan = {.at = k, .fault = f};
+            struct err wrong = {0};
+
+            if (!fault_fits(f, base.kinds[k - 1]) || is_poll(&base, k))
+                continue;
+            with.fault = &plan;
+            tried++;
+            if (scenario_run(source, runbook, config, all, i, &with, &got, &wrong) < 0 || !got.passed)
+                tell_fault(out, &base, k, f, &got, &wrong);
+            scenario_result_deinit(&got);
+            fault_plan_deinit(&plan);
+        }
+    }
+    snprintf(out->name, sizeof(out->name), "%.200s: %zu faults", json_get_string(json_array_get(all->list, i), "name", "?"),
+             tried);
+    fault_plan_deinit(&base);
     return rc;
 }

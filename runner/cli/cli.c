@@ -21,8 +21,21 @@ static const struct verb verbs[] = {
      "uses the instances of midwatch.yaml. --from copies another runbook: one of ./runbooks, or a shipped one (high-latency)."},
     {"lint", "RUNBOOK...", "check a runbook without running it", PRINTS | SOURCE, 1, 16, verb_lint, GROUP_WRITE,
      "Touches nothing. Each finding is file:line:column and what would be right."},
-    {"test", "RUNBOOK...", "run a runbook's scenarios over virtual time", PRINTS | SOURCE, 1, 16, verb_test, GROUP_WRITE,
-     "The scenarios stand in RUNBOOK.test.yaml. Touches nothing; hours of waiting take milliseconds."},
+    {"test", "[RUNBOOK]... [--cover] [--faults] [--record RUN]", "run a runbook's scenarios over virtual time",
+     COMMON | FLAG_TEST_FORM | FLAG_COVER | FLAG_FAULTS | FLAG_RECORD | FLAG_OUT | SOURCE, 0, 16, verb_test, GROUP_WRITE,
+     "The scenarios stand in RUNBOOK.test.yaml. Touches nothing; hours of waiting take milliseconds. --cover: each branch of the "
+     "code that no scenario reaches is a line, and a failure. --faults: each scenario again with every fault (no_data, error, "
+     "stale, timeout, moved, absent, cut, 409, refused, crash) at every question to the world (the first three "
+     "times it is asked): the code must not break, and what must always hold must hold. --record prints the scenario that a run of the journal was "
+     "(or writes it: --out NAME.test.yaml)."},
+    {"backtest", "[RUN]... [RUNBOOK] [--last N] [--at REF]", "which decisions on past runs a changed runbook takes otherwise",
+     COMMON | FLAG_BACKTEST_FORM | FLAG_LAST | SOURCE, 0, 64, verb_backtest, GROUP_WRITE,
+     "The recorded runs answer: what was seen, what became of effects, what people said. Touches nothing, and works beside a "
+     "running program. Without RUN: the last 20 live runs of RUNBOOK that have ended. same: the same causes, effects and "
+     "ending. earlier, later: the same, more than 5 s apart. different: the first decision that differs, from both sources; "
+     "behind an effect that differs nothing is evidence. unknown: it asks what was not looked at within 30 s (or max_age) "
+     "then. Exit 0 if all are the same, 3 if one is earlier, later or different, 5 if none is, but one is unknown or could not "
+     "be compared."},
     {"map", "RUNBOOK [--check] [--diff REF1..REF2]", "show all branches of a runbook's code",
      FLAG_CONFIG | FLAG_MAP_FORM | FLAG_PARAM | FLAG_MAP_CHECK | FLAG_DIFF | SOURCE, 1, 1, verb_map, GROUP_WRITE,
      "Follows every path of the code with values that are not known, touches nothing and loads no plugin's body. A parameter "
@@ -111,6 +124,12 @@ static const struct option options[] = {
     {"--check", FLAG_CHECK, NULL, "compare, and write nothing"},
     {"--against", FLAG_AGAINST, "FILE", "lines of midwatch audit anchor (- is stdin)"},
     {"--man", FLAG_MAN, NULL, "print the manual page midwatch(1)"},
+    {"--last", FLAG_LAST, "N", "the last N live runs of the runbook that have ended"},
+    {"--cover", FLAG_COVER, NULL, "count the branches that the scenarios reach; exit 2 unless they are all"},
+    {"--record", FLAG_RECORD, "RUN", "print what a recorded run saw and did, as a scenario"},
+    {"--faults", FLAG_FAULTS, NULL, "let every question of every scenario fail in every way, one at a time"},
+    {"-o", FLAG_TEST_FORM, "text|json|junit|tap", "the form of the results"},
+    {"-o", FLAG_BACKTEST_FORM, "text|json|markdown", "the form of the comparison; markdown is for pull requests"},
     {"-o", FLAG_OUTPUT, "text|json", "the form of what is printed"},
     {"-o", FLAG_FORM, "md|html|json|text|escalation", "the form of the report; md without it"},
     {"-o", FLAG_MAP_FORM, "text|json|mermaid|svg|markdown", "the form of the map"},

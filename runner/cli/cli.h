@@ -21,6 +21,8 @@ enum cli_flag {
     FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_MAP_FORM = 1 << 16, FLAG_MAP_CHECK = 1 << 17, FLAG_DIFF = 1 << 18,
     FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22, FLAG_STRICT = 1 << 23,
     FLAG_PLAN = 1 << 24, FLAG_ACCURACY = 1 << 25,
+    FLAG_LAST = 1 << 26, FLAG_BACKTEST_FORM = 1 << 27, FLAG_TEST_FORM = 1 << 28, FLAG_COVER = 1 << 15,
+    FLAG_RECORD = 1 << 29, FLAG_FAULTS = 1 << 19,
 };
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
@@ -35,6 +37,8 @@ struct cli {
     size_t nuses;
     const char *against, *plan_file;
     bool json, release, luacats, man, all, check, off, strict, accuracy;
+    const char *last, *record;
+    bool cover, faults;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
@@ -141,6 +145,7 @@ int verb_answer(struct cli *c);
 int verb_list(struct cli *c);
 int verb_show(struct cli *c);
 int verb_test(struct cli *c);
+int verb_backtest(struct cli *c);
 int verb_replay(struct cli *c);
 int verb_audit(struct cli *c);
 int verb_halt(struct cli *c);

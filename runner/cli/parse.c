@@ -32,6 +32,24 @@ static int take_form(struct cli *c, const char *value)
     return EXIT_USAGE;
 }
 
+/* One of the words of o->value. */
+static int take_word(struct cli *c, const struct option *o, const char *value)
+{
+    const char *p = o->value;
+    size_t n;
+
+    for (; *p; p += n + (p[n] == '|')) {
+        n = strcspn(p, "|");
+        if (strlen(value) == n && strncmp(p, value, n) == 0) {
+            c->form = value;
+            c->json = strcmp(value, "json") == 0;
+            return 0;
+        }
+    }
+    fprintf(stderr, "midwatch: %s is %s, not '%.60s'\n", o->name, o->value, value);
+    return EXIT_USAGE;
+}
+
 int cli_take_option(struct cli *c, const struct option *o, const char *value)
 {
     const struct {
@@ -40,6 +58,8 @@ int cli_take_option(struct cli *c, const struct option *o, const char *value)
         bool *on;
     } places[] = {{FLAG_CONFIG, &c->config_file, NULL}, {FLAG_STATE, &c->state_option, NULL}, {FLAG_ALERT, &c->alert_file, NULL},
                   {FLAG_FORM, &c->form, NULL}, {FLAG_OUT, &c->out_file, NULL}, {FLAG_FROM, &c->from, NULL},
+                  {FLAG_LAST, &c->last, NULL}, {FLAG_RECORD, &c->record, NULL}, {FLAG_COVER, NULL, &c->cover},
+                  {FLAG_FAULTS, NULL, &c->faults},
                   {FLAG_MAP_FORM, &c->form, NULL}, {FLAG_DIFF, &c->diff, NULL}, {FLAG_MAP_CHECK, NULL, &c->check},
                   {FLAG_AGAINST, &c->against, NULL}, {FLAG_ALL, NULL, &c->all}, {FLAG_CHECK, NULL, &c->check},
                   {FLAG_STRICT, NULL, &c->strict}, {FLAG_PLAN, &c->plan_file, NULL}, {FLAG_ACCURACY, NULL, &c->accuracy},
@@ -54,6 +74,8 @@ int cli_take_option(struct cli *c, const struct option *o, const char *value)
         return add(c->uses, &c->nuses, sizeof(c->uses) / sizeof(c->uses[0]), o, value);
     if (o->flag == FLAG_OUTPUT)
         return take_form(c, value);
+    if (o->flag == FLAG_BACKTEST_FORM || o->flag == FLAG_TEST_FORM)
+        return take_word(c, o, value);
     for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         if (places[i].flag == o->flag && places[i].text)
             *places[i].text = value;

@@ -1,0 +1,94 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The counted form of a program: at the beginning of every branch it notes in a table that it was there. Lines and what
+-- the program computes stay the same. Like the checked form (lua/instrument.lua) it is a chunk that takes the table, which is
+-- `ops` of lua/cover_hits.lua, and returns the program as a function.
+
+local syntax = host.module("syntax")
+local walk = host.module("syntax_walk")
+local sort = host.module("prelude").sort
+
+local cover = {}
+
+local tree, inserts, branches, hypotheses
+
+local function fresh_name(text)
+  local name, n = "__hit", 0
+  while string.find(text, name, 1, true) do
+    n = n + 1
+    name = "__hit" .. n
+  end
+  return name
+end
+
+local function line_of(at) return (tree.place(at)) end
+
+local function shown(node)
+  local text = string.gsub(string.sub(tree.text, node.at, node.to), "%s+", " ")
+  return #text > 80 and string.sub(text, 1, 77) .. "..." or text
+end
+
+-- A branch whose first byte is at `at`; `why` says what it means that nothing ever was there.
+local function branch(at, line, why, before, after)
+  branches[#branches + 1] = { line = line, why = why }
+  inserts[#inserts + 1] = { at = at, n = #branches, before = before or "", after = after or "" }
+end
+
+-- A body without statements has nothing that could be missed.
+local function body(list, line, why)
+  if #list > 0 then branch(list[1].at, line, why) end
+end
+
+local visit = {}
+
+visit["if"] = function(node)
+  local last
+  for _, clause in ipairs(node.clauses) do
+    last = clause
+    body(clause.body, line_of(clause.cond.at), "it is never true: " .. shown(clause.cond))
+  end
+  local why = "it is never false: " .. shown(last.cond)
+  if node.otherwise then
+    body(node.otherwise, node.otherwise[1] and line_of(node.otherwise[1].at) or 0, why)
+  else
+    branch(node.to - 2, line_of(last.cond.at), why, " else ", " ")
+  end
+end
+
+function visit.func(node) body(node.body, line_of(node.at), "this function is never called") end
+
+local function loop(node) body(node.body, line_of(node.at), "this loop never has a turn") end
+visit["while"], visit["repeat"], visit["for"], visit.each = loop, loop, loop, loop
+
+function visit.call(node)
+  local title = walk.called(node) == "hypothesis" and node.args[1]
+  if title and title.k == "string" then
+    hypotheses[#hypotheses + 1] = { line = line_of(node.at), title = title.value }
+  end
+end
+
+local function written(source, name)
+  local parts, done = { "local " .. name .. " = ... return function(...) " }, 0
+  sort(inserts, function(a, b) return a.at < b.at end)
+  for _, x in ipairs(inserts) do
+    parts[#parts + 1] = string.sub(source, done + 1, x.at - 1)
+    parts[#parts + 1] = x.before .. name .. "[" .. x.n .. "]=true;" .. x.after
+    done = x.at - 1
+  end
+  parts[#parts + 1] = string.sub(source, done + 1) .. "\nend"
+  return table.concat(parts)
+end
+
+--- { text, branches = { { line, why } }, hypotheses = { { line, title } } }. The compiler has the last word on what is a
+--- program, so an error here is one of its own.
+function cover.text(source)
+  local wrong
+  tree, wrong = syntax.parse(source)
+  if not tree then host.error(wrong.message) end
+  inserts, branches, hypotheses = {}, {}, {}
+  walk.all(tree.body, function(node)
+    if visit[node.k] then visit[node.k](node) end
+  end)
+  return { text = written(source, fresh_name(source)), branches = host.array(branches), hypotheses = host.array(hypotheses) }
+end
+
+return cover

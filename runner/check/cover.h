@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which branches of a runbook its scenarios reach: the arms of every `if`, one that is not written included, bodies of loops
+ * and functions, and both verdicts of every hypothesis. Of the runbook's own code, not of its modules. */
+#ifndef MIDWATCH_CHECK_COVER_H
+#define MIDWATCH_CHECK_COVER_H
+
+#include "book/book.h"
+#include "run/engine.h"
+
+struct cover;
+
+/* *out is owned. ERR_INVALID: the code is no program. */
+int cover_new(const struct runbook *book, struct cover **out, struct err *e);
+void cover_free(struct cover *c);
+/* The counted form of the code: engine_options.counted. Borrowed. */
+struct str cover_code(const struct cover *c);
+/* A hypothesis came to this verdict. */
+void cover_verdict(struct cover *c, struct str title, struct str args);
+/* Takes what the run's code has reached. A run whose state is dead tells nothing. */
+void cover_take(struct cover *c, struct run *r);
+/* How many branches there are, and how many were reached. */
+size_t cover_count(const struct cover *c, size_t *covered);
+/* What no scenario reached, as [{ line, why }] by line. Owned. */
+json_t *cover_missed(const struct cover *c);
+
+#endif
