@@ -55,6 +55,7 @@ struct check_mode {
     bool evict_always;          /* the same */
     uint64_t seed;              /* of the host; 0 = 1 */
     const char *state_dir;      /* of a journal file for scenarios, whose audit then counts, too; NULL: in memory */
+    bool no_replay;             /* scenarios are not replayed */
     struct registry *registry;  /* sealed, for all the runs of a test; NULL: one of its own for each */
     struct fault_plan *fault;   /* happens in the run; then only what must always hold is judged, not what is expected */
     struct cover *cover;        /* what the runs reach is added to it, or NULL */

@@ -486,7 +486,8 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
         hash_hex(&chain, out->chain);
         if (mode->cover)
             cover_take(mode->cover, r);
-        replayed(&s, config, r, mode, out);
+        if (!mode->no_replay)
+            replayed(&s, config, r, mode, out);
         invariant(&s, r, out);
         if (mode->state_dir)
             audited(&s, out);
