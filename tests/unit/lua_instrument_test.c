@@ -51,10 +51,11 @@ static struct result take(struct vm *vm)
     struct result r = {.outcome = VM_PARKED};
     struct vm_event ev;
     struct err e = {0};
-    int rc;
-    while ((rc = vm_step(vm, &ev)) != 0) {
+    int rc, parked = 0;
+    while ((rc = vm_step(vm, &ev)) != 0 && parked < 1000) {
         if (rc == 2)
             continue;
+        parked++;
         r.outcome = ev.outcome;
         r.line = ev.line;
         if (ev.outcome != VM_PARKED) {
