@@ -19,6 +19,7 @@ enum cli_flag {
     FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
     FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
     FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_MAP_FORM = 1 << 16, FLAG_MAP_CHECK = 1 << 17, FLAG_DIFF = 1 << 18,
+    FLAG_EACH = 1 << 19,
     FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22, FLAG_STRICT = 1 << 23,
     FLAG_PLAN = 1 << 24, FLAG_ACCURACY = 1 << 25,
 };
@@ -34,7 +35,7 @@ struct cli {
     const char *from, *uses[16];
     size_t nuses;
     const char *against, *plan_file;
-    bool json, release, luacats, man, all, check, off, strict, accuracy;
+    bool json, release, luacats, man, all, check, off, strict, accuracy, each;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
