@@ -95,6 +95,9 @@ function approve.ask(title, rule, plans, replan)
 end
 
 --- For all paths.
+--- True if no approval counts for what comes.
+function approve.is_plain() return next(given) == nil end
+
 function approve.forget() given = {} end
 
 return approve

@@ -125,6 +125,18 @@ end
 --- All of its arguments: makes a call that is returned no tail call, so that the place of an error is still there.
 function ops.all(...) return ... end
 
+--- A function of the program and where it comes from; between two statements, with the locals that count from there on.
+function ops.fn(_, f) return f end
+function ops.at() end
+--- What gives the variables that functions of the program change.
+function ops.watch() end
+
+--- Others in the place of these; `at` may be nil.
+function checked.compare_paths(fn, watch, at)
+  local now = checked.ops
+  now.fn, now.watch, now.at = fn, watch, at or now.at
+end
+
 checked.ops = ops
 
 return checked

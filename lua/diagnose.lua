@@ -101,4 +101,7 @@ end
 --- For all paths.
 local function forget() hypotheses = {} end
 
-return { forget = forget, public = { hypothesis = hypothesis, diagnose = diagnose, NONE = NONE } }
+-- The data of a hypothesis, or nil.
+local function of(v) return hypotheses[v] end
+
+return { forget = forget, of = of, public = { hypothesis = hypothesis, diagnose = diagnose, NONE = NONE } }

@@ -106,6 +106,9 @@ end
 function verbs.escalate(text) finish("escalated", "runbook", words("escalate", text)) end
 
 --- For all paths: as if nothing had been changed.
+-- True if nothing is to be done or said at the end.
+local function is_plain() return not begun and #before == 0 and #problems == 0 end
+
 local function forget()
   for key in host.rawpairs(state) do state[key] = 0 end
   before, begun, problems = {}, false, {}
@@ -114,4 +117,5 @@ end
 return {
   public = verbs, finish = finish, report = report, retract = retract, unless_begun = unless_begun,
   before_the_end = before_the_end, state = state, forget = forget,
+  is_plain = is_plain,
 }

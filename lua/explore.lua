@@ -13,6 +13,7 @@ local prelude = host.module("prelude")
 local observe = host.module("observe")
 local wait = host.module("wait")
 local language = host.module("language")
+local state = host.module("explore_state")
 
 local explore = {}
 
@@ -71,8 +72,9 @@ gate.later(function(read, name, label)
     entries[used] = entry
   end
   local path = gate.path()
-  local id = fork.new_id()
-  entry.name, entry.row, entry.unit, entry.read, entry.id, entry.roots = name, path.calls, read.unit, read, id, { [id] = true }
+  local id = fork.new_id(name, entry)
+  entry.name, entry.row, entry.unit, entry.read, entry.id = name, path.calls, read.unit, read, id
+  entry.roots = { [id] = fork.who(id) }
   entry.decided, entry.v, entry.u, entry.w, entry.choice = false, nil, false, false, false
   entry.label, entry.applied, entry.waited = label or false, path.applied, path.waited
   path.reads[#path.reads + 1] = entry
@@ -254,6 +256,7 @@ language.now = function()
   if not path[key] then
     local later = path.waited > 0 and " after " .. symbols.spell_number(path.waited / 1000, "s") or ""
     path[key] = symbols.number("now()" .. later, {})
+    symbols.of(path[key]).var.waited = path.waited / 1000
   end
   return path[key]
 end
@@ -392,6 +395,7 @@ local function begin()
   gate.begin(setup.started_ms)
   shape.begin()
   symbols.begin(checked, note)
+  state.begin()
   used, loaded = 0, {}
 end
 
@@ -423,6 +427,7 @@ local function tell_depth(depth) gate.host("passed", { { name = "passed", args =
 function explore.run()
   notes, note_list, entries, decisions, decided = {}, {}, {}, {}, {}
   gate.answers(setup.is_answered)
+  checked.compare_paths(state.name_function, state.watch, setup.can_join and fork.at)
   local tree = host.module("explore_tree")
   local explored, ended = 0, "all"
   local function each(leaf)
@@ -437,7 +442,8 @@ function explore.run()
   end
   local watched = setup.watch
   if watched then watched = { from = watched.from, stops = watched.stops, passed = tell_depth } end
-  local root, all = fork.explore(path_of(host.module("program")), each, setup.can_merge, watched)
+  local root, all = fork.explore(path_of(host.module("program")), each, setup.can_merge and state.watched, watched,
+    setup.can_join and state or nil)
   tree.send(root, { explored = explored, ended = all and "all" or ended, notes = note_list, hypotheses = gate.hypotheses(),
     decisions = decisions })
 end

@@ -359,6 +359,7 @@ end)
 -- Values of faces: the same arguments make the same value on every path.
 
 local face = host.module("face")
+local numbers, latest = {}, 0   -- value -> its number, the same on every path
 local made, named = {}, {}      -- on this path: what the next one does not have; reads that may have got a name
 
 -- The name of a symbol, as it may stand in a target.
@@ -407,12 +408,20 @@ function face.constructor(f)
     local v = key and memo[key]
     if not v then
       v = f(table.unpack(args, 1, args.n))
-      if key then memo[key] = v else made[#made + 1] = v end
+      if key then
+        memo[key], latest = v, latest + 1
+        numbers[v] = latest
+      else
+        made[#made + 1] = v
+      end
     end
     named[#named + 1] = v
     return v
   end
 end
+
+--- The number of a value that every path has, or nil.
+function gate.number_of(v) return numbers[v] end
 
 --- As if no value had been made on this path.
 function gate.forget()

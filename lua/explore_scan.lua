@@ -3,6 +3,7 @@
 
 local syntax = host.module("syntax")
 local walk = host.module("syntax_walk")
+local join = host.module("instrument_join")
 
 local scan = {}
 
@@ -41,12 +42,32 @@ local function visit_branch(node, out)
   end
 end
 
+-- Local functions that the chunk calls by name and that are nothing else: nothing looks with them.
+local function called_by_chunk(body)
+  local funcs, uses = {}, {}
+  walk.all(body, function(node)
+    if node.k == "localfunc" then funcs[node.var] = node.func end
+    if node.k == "call" and node.func.k == "name" and node.func.var then
+      uses[node.func.var] = (uses[node.func.var] or 0) + 1
+    end
+  end)
+  walk.all(body, function(node)
+    if node.k ~= "func" then return end
+    for var in host.rawpairs(node.upvalues) do funcs[var] = nil end
+  end)
+  local out = {}
+  for var, func in host.rawpairs(funcs) do
+    if var.uses == uses[var] and var.sets == 0 then out[func] = true end
+  end
+  return out
+end
+
 -- True if a function changes something outside of itself: a variable of a function around it, or a table that is not its
--- own. A table of its own is one that a local of the function is declared with.
-local function changes_outside(body)
-  local found = false
+-- own. A table of its own is one that a local of the function is declared with. One that only the chunk calls may.
+local function changes_outside(body, but_watched)
+  local found, by_chunk = false, called_by_chunk(body)
   walk.all(body, function(func)
-    if func.k ~= "func" then return end
+    if func.k ~= "func" or by_chunk[func] then return end
     local own = {}
     walk.all(func.body, function(node)
       if node.k == "local" then
@@ -58,21 +79,26 @@ local function changes_outside(body)
       for _, target in ipairs(node.targets) do
         local at = walk.bare(target)
         while at.k == "index" or at.k == "paren" do at = walk.bare(at.object or at.inner) end
-        if at.k ~= "name" or not (at.var and own[at.var]) then found = true end
+        if at.k ~= "name" or not (at.var and own[at.var]) and
+          not (but_watched and walk.bare(target).k == "name" and at.var and join.is_watched(at.var, body)) then
+          found = true
+        end
       end
     end)
   end)
   return found
 end
 
---- { branched = names of parameters that decide, changes = whether a function changes what is outside of it }.
+--- { branched = names of parameters that decide, changes = whether a function changes what is outside of it, hidden = whether
+-- it changes more than what instrument.program watches }.
 function scan.program(text)
   local tree = syntax.parse(text)
-  if not tree then return { branched = host.array {}, changes = true } end
+  if not tree then return { branched = host.array {}, changes = true, hidden = true } end
   local set, names = {}, {}
   walk.all(tree.body, function(node) visit_branch(node, set) end)
   for name in pairs(set) do names[#names + 1] = name end
-  return { branched = host.array(names), changes = changes_outside(tree.body) }
+  return { branched = host.array(names), changes = changes_outside(tree.body),
+    hidden = not join.is_safe(tree.body) or changes_outside(tree.body, true) }
 end
 
 return scan

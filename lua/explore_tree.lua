@@ -112,6 +112,8 @@ function follow(node)
   local place
   if node.outcome or node.bound then
     place = leaf_place(node)
+  elseif node.joined then
+    place = follow(node.joined)
   elseif node.merged then
     place = node.merged.of.scope == "remedy" and follow(node.merged.kids[1]) or nil
   elseif node.kind == "scope" and node.scope ~= "remedy" then
@@ -149,17 +151,40 @@ local function pieces(name, list)
   end
 end
 
+local function add_path(leaf, conditions)
+  local list = {}
+  for i = 1, #conditions do list[i] = conditions[i] end
+  paths[#paths + 1] = { conditions = host.array(list), effects = host.array(leaf.effects), outcome = leaf.outcome,
+    reason = leaf.reason, text = leaf.text, file = leaf.file, line = leaf.line, uncaught = leaf.uncaught }
+end
+
+-- What came to a place where another path had been goes on like that one: its first way is enough.
+local function collect_one(node, conditions)
+  local kept = #conditions
+  while node and not (node.outcome or node.bound or node.merged or node.impossible) do
+    if node.joined then
+      node = node.joined
+    else
+      local way
+      for choice = 1, node.n do way = way or node.kids[choice] and not node.kids[choice].impossible and choice end
+      local text = node.texts and node.texts[way]
+      if text then conditions[#conditions + 1] = { text = text, file = node.file, line = node.line } end
+      node = node.kids[way]
+    end
+  end
+  if node and node.outcome then add_path(node, conditions) end
+  for i = #conditions, kept + 1, -1 do conditions[i] = nil end
+end
+
 -- Every path of the map, with what it does.
 local function collect(node, conditions)
   if not node or node.merged or node.impossible or #paths >= path_limit then return end
   if node.outcome then
-    local list = {}
-    for i = 1, #conditions do list[i] = conditions[i] end
-    paths[#paths + 1] = { conditions = host.array(list), effects = host.array(node.effects), outcome = node.outcome,
-      reason = node.reason, text = node.text, file = node.file, line = node.line, uncaught = node.uncaught }
+    add_path(node, conditions)
     return
   end
   if node.bound then return end
+  if node.joined then return collect_one(node.joined, conditions) end
   local first, differs = nil, false
   for choice = 1, node.n do
     local kid = node.kids[choice]
@@ -187,6 +212,7 @@ end
 local function effects_below(node, out)
   if not node or node.outcome or node.bound or node.impossible then return out end
   if node.merged then return effects_below(node.merged.kids[1], out) end
+  if node.joined then return effects_below(node.joined, out) end
   if node.effects then
     for key, e in host.rawpairs(node.effects) do out[key] = e end
     return out
@@ -200,23 +226,39 @@ local function effects_below(node, out)
 end
 
 local function asks_about(node, roots)
-  for root in host.rawpairs(node.roots or {}) do
-    if roots[root] then return true end
+  for _, who in host.rawpairs(node.roots or {}) do
+    for _, asked in host.rawpairs(roots) do
+      if asked == who then return true end
+    end
   end
   return false
 end
 
+local NOTHING = {}
+local comes_behind
+
 -- Whether the effect comes, whatever the answer to the reads `roots` is: for each answer there is a way to it. Nil if nothing
 -- at all comes here.
-local function comes_anyway(node, roots, key)
+local function comes_anyway(node, roots, key, seen)
   if not node or node.impossible then return nil end
+  if node.joined then return comes_anyway(node.joined, roots, key, seen) end
+  if node.kind ~= "place" then return comes_behind(node, roots, key, seen) end
+  if seen[node] == nil then
+    local comes = comes_anyway(node.kids[1], roots, key, seen)
+    seen[node] = comes == nil and NOTHING or comes
+  end
+  if seen[node] == NOTHING then return nil end
+  return seen[node]
+end
+
+function comes_behind(node, roots, key, seen)
   if node.outcome or node.bound then return false end
-  if node.merged then return comes_anyway(node.merged.kids[1], roots, key) end
+  if node.merged then return comes_anyway(node.merged.kids[1], roots, key, seen) end
   if node.kind == "effect" and node.file .. ":" .. node.line .. node.effect .. node.target == key then return true end
   local every, result = asks_about(node, roots), nil
   for choice = 1, node.n do
     if choice ~= node.unknown or not every then
-      local comes = comes_anyway(node.kids[choice], roots, key)
+      local comes = comes_anyway(node.kids[choice], roots, key, seen)
       if comes ~= nil then
         if every and not comes then return false end
         if comes and not every then return true end
@@ -230,13 +272,13 @@ end
 -- Effects that come because an answer is missing: with some answer they would not. What is accepted as inconclusive by a
 -- diagnosis that says so is no such answer.
 local function unknown_effects(node, out, accepting)
-  if not node or node.outcome or node.bound or node.impossible or node.merged then return end
+  if not node or node.outcome or node.bound or node.impossible or node.merged or node.joined then return end
   if node.kind == "scope" and node.accepts then accepting = node end
   if node.kind == "exit" and node.of == accepting then accepting = nil end
   if node.unknown and node.read and not accepting then
     for choice = node.unknown, node.n do
       for key, e in host.rawpairs(effects_below(node.kids[choice], {})) do
-        if not out[key] and comes_anyway(node.kids[1], node.roots, key) == false then
+        if not out[key] and comes_anyway(node.kids[1], node.roots, key, {}) == false then
           out[key] = { file = e.file, line = e.line, effect = e.effect, target = e.target, title = e.title, read = node.read,
             read_line = node.line }
         end
@@ -244,6 +286,20 @@ local function unknown_effects(node, out, accepting)
     end
   end
   for choice = 1, node.n do unknown_effects(node.kids[choice], out, accepting) end
+end
+
+local WAYS_MAX = 2 ^ 53
+
+-- How many ways lead from a node to an end; those that joined others count.
+local function ways_behind(node)
+  if not node or node.impossible then return 0 end
+  if node.joined then return ways_behind(node.joined) end
+  if node.outcome or node.bound or node.merged then return 1 end
+  if not node.ways then
+    node.ways = 0
+    for choice = 1, node.n do node.ways = math.min(node.ways + ways_behind(node.kids[choice]), WAYS_MAX) end
+  end
+  return node.ways
 end
 
 --- Sends the map of a root to the host.
@@ -264,7 +320,8 @@ function tree.send(root, rest)
   unknown_effects(root, unknown)
   for _, e in pairs(unknown) do list[#list + 1] = e end
   pieces("unknown", list)
-  gate.host("part", { { name = "", args = { root = place, explored = rest.explored, ended = rest.ended } } })
+  gate.host("part", { { name = "", args = { root = place, ways = math.tointeger(ways_behind(root)),
+    explored = rest.explored, ended = rest.ended } } })
 end
 
 return tree

@@ -5,6 +5,9 @@
 -- A scope is a part of the program that comes to one of few results, such as the test of a hypothesis. A path that leaves
 -- a scope with the result of an earlier one, and differs from it only in what is not looked at behind the scope, would go
 -- on like that one: it ends there, as another way to the same.
+--
+-- At a place (fork.at) a path ends as well if another has been there with the same locals, and knew the same of all that was
+-- looked at behind the place. Which symbols those are is told when everything behind it has been explored.
 
 local pcall, raise = host.pcall, host.error
 
@@ -22,8 +25,13 @@ local leaf                      -- what the path came to
 local scopes, exits             -- scopes that are open; those that this path has left
 local ids                       -- of the latest symbol
 local looked, boundary          -- symbol -> the boundary behind which it was looked at last; how many there were
-local merges                    -- false: functions that are looked with change things
+local merges                    -- gives a text for what functions change; false: they change more than that
 local number                    -- of this path
+local places                    -- key of a place -> the nodes there, all behind them explored
+local latest                    -- the node of the latest place of this path
+local segment                   -- symbols that were made or looked at since
+local texts, orders, objects, counts, named   -- of symbols: id -> text, id -> its order among those; text -> how many, -> ids
+local state                     -- { key, of }: lua/explore_state.lua
 local watch                     -- { from, passed, stops }: a path that does not end is found by what it passed last
 
 --- Leaves the path: `what` is its leaf.
@@ -48,10 +56,19 @@ local function passing(ok, e, ...)
 end
 function fork.pcall(...) return passing(pcall(...)) end
 
-function fork.new_id()
+--- The number of a new symbol. `object`: what is known of it.
+function fork.new_id(text, object)
   ids = ids + 1
+  if state then
+    local order = (counts[text] or 0) + 1
+    counts[text], texts[ids], orders[ids], objects[ids], segment[ids] = order, text, order, object, true
+    if order == 1 then named[text] = { ids } else named[text][order] = ids end
+  end
   return ids
 end
+
+--- What a symbol is called on every path.
+function fork.who(id) return state and texts[id] .. "\2" .. orders[id] or id end
 
 -- Behind its last node, a path of watch.stops would not end.
 local function passed()
@@ -108,12 +125,12 @@ function fork.choose(n, about, describe, a, b)
   return choice, node
 end
 
---- Something that happens on the path without a choice: make(a, b) gives its node, once.
-function fork.mark(make, a, b)
+--- Something that happens on the path without a choice: make(a, b, c) gives its node, once.
+function fork.mark(make, a, b, c)
   depth = depth + 1
   local node = trail[depth]
   if not node then
-    node = make(a, b)
+    node = make(a, b, c)
     node.n, node.choice, node.kids = 1, 1, {}
     if not node.line then node.file, node.line = host.where() end
     add(node)
@@ -125,6 +142,10 @@ end
 -- Looks of a symbol that count: once between two boundaries of scopes.
 local function remember(id)
   looked[id] = boundary
+  if state then
+    segment[id] = true
+    if latest and id <= latest.last_id then latest.used[id] = true end
+  end
   for i = 1, #scopes do scopes[i].seen[id] = true end
   for i = 1, #exits do
     local exit = exits[i]
@@ -152,6 +173,18 @@ local function conditions(from, to)
   return list
 end
 
+-- What has been used behind an exit or a place that the path goes on like.
+local function use(id)
+  if latest and id <= latest.last_id then latest.used[id] = true end
+  for i = 1, #exits do
+    local exit = exits[i]
+    if id <= exit.last_id then
+      exit.used[id] = true
+      if id > exit.first_id then exit.leaked = true end
+    end
+  end
+end
+
 local function is_same(exit, scope)
   if exit.leaked then return false end
   for id in host.rawpairs(exit.used) do
@@ -161,24 +194,21 @@ local function is_same(exit, scope)
 end
 
 -- Ends the path if an earlier one came out of the scope like this.
-local function merge(scope, result)
+local function merge(scope, result, kept)
   for _, exit in ipairs(scope.node.exits) do
-    if exit.result == result and is_same(exit, scope) then
+    if exit.result == result and exit.kept == kept and is_same(exit, scope) then
       exit.ways = exit.ways + 1
       if exit.ways <= WAYS_MAX then exit.because[exit.ways] = conditions(scope.depth + 1, depth) end
-      for i = 1, #exits do
-        for id in host.rawpairs(exit.used) do
-          if id <= exits[i].last_id then exits[i].used[id] = true end
-        end
-      end
+      for id in host.rawpairs(exit.used) do use(id) end
       fork.leave { merged = exit.node }
     end
   end
 end
 
-local function make_exit(scope, result)
+local function make_exit(scope, result, kept)
   local node = { kind = "exit", of = scope.node, result = result }
-  node.exit = { node = node, result = result, ways = 1, because = { conditions(scope.depth + 1, depth - 1) }, used = {} }
+  node.exit = { node = node, result = result, kept = kept, ways = 1, used = {},
+    because = { conditions(scope.depth + 1, depth - 1) } }
   scope.node.exits[#scope.node.exits + 1] = node.exit
   return node
 end
@@ -194,16 +224,94 @@ function fork.scope(kind, title, fn, result_of, accepts)
   local back = table.pack(fork.pcall(fn))
   scopes[#scopes] = nil
   local result = result_of(table.unpack(back, 1, back.n))
-  if merges and not trail[depth + 1] then merge(scope, result) end
-  local exit = fork.mark(make_exit, scope, result).exit
+  local kept = merges and not trail[depth + 1] and merges()
+  if kept then merge(scope, result, kept) end
+  local exit = fork.mark(make_exit, scope, result, kept).exit
   exit.first_id, exit.last_id, exit.seen = scope.first_id, ids, scope.seen
   exits[#exits + 1] = exit
   boundary = boundary + 1
   return table.unpack(back, 1, back.n)
 end
 
+-- True if this path knows what was known at a place of all that was used behind it.
+local function knows(place)
+  for i = 1, #place.needs do
+    local need = place.needs[i]
+    local list = named[need.text]
+    local id = list and list[need.order]
+    if not id or state.of(objects[id]) ~= need.known then return false end
+  end
+  return true
+end
+
+local function join(place)
+  for i = 1, #place.needs do
+    local need = place.needs[i]
+    use(named[need.text][need.order])
+  end
+  fork.leave { joined = place }
+end
+
+local function make_place(at, key) return { kind = "place", at = at, line = 0, key = key, used = {}, known = {} } end
+
+-- At a place where no path has been: one that has been at the same.
+local function arrive(at, key)
+  for _, place in ipairs(places[key] or {}) do
+    if knows(place) then join(place) end
+  end
+  latest = fork.mark(make_place, at, key)
+  latest.last_id = ids
+  for id in host.rawpairs(segment) do latest.known[id] = state.of(objects[id]) or false end
+end
+
+--- A place of the program, with the values that count from there on.
+function fork.at(place, ...)
+  if not state or #scopes > 0 or trail[depth] == latest then return end
+  local node = trail[depth + 1]
+  if node then
+    if node.at ~= place then return end
+    latest = fork.mark(make_place)
+  else
+    local key = state.key(place, ...)
+    if not key then return end
+    arrive(place, key)
+  end
+  segment, boundary = {}, boundary + 1
+end
+
+local PLACES_MAX = 32           -- of one key
+
+-- Everything behind a place is explored; above it in the trail is all that the path has done before.
+local function leave_place(node)
+  local at, outer = length - 1, nil
+  local needs, complete = {}, true
+  for i = at, 2, -1 do
+    if trail[i].kind == "place" then
+      outer = trail[i]
+      break
+    end
+  end
+  for id in host.rawpairs(node.used) do
+    if outer and id <= outer.last_id then outer.used[id] = true end
+    local known, i = node.known[id], at
+    while known == nil and i > 1 do
+      known, i = trail[i].kind == "place" and trail[i].known[id] or nil, i - 1
+    end
+    complete = complete and known
+    needs[#needs + 1] = { text = texts[id], order = orders[id], known = known }
+  end
+  local list = places[node.key] or {}
+  places[node.key] = list
+  if complete and #list < PLACES_MAX then
+    node.needs = needs
+    list[#list + 1] = node
+  end
+  node.known, node.used = nil, nil
+end
+
 local function begin()
   number = number + 1
+  latest, segment, texts, orders, objects, counts, named = nil, {}, {}, {}, {}, {}, {}
   depth, looks, leaf, scopes, exits, ids, looked, boundary = 1, 0, nil, {}, {}, 0, {}, 0
 end
 
@@ -215,6 +323,7 @@ local function advance()
       node.choice = node.choice + 1
       return true
     end
+    if node.kind == "place" then leave_place(node) end
     trail[length], length = nil, length - 1
   end
   return false
@@ -254,13 +363,14 @@ local function watching(given)
   return { from = given.from, passed = given.passed, stops = stops }
 end
 
---- Runs `path` once for every path. `each(leaf)` is called behind each and says whether to go on. `can_merge`: functions that
--- are looked with change nothing. `watched` { from, passed, stops = { { path, depth, why, file, line } } }: passed(depth) is
--- called at every node from path number `from` on, and stops are where paths do not end. Returns the root and whether all was
--- explored.
-function fork.explore(path, each, can_merge, watched)
+--- Runs `path` once for every path. `each(leaf)` is called behind each and says whether to go on. `can_merge`: gives a text for
+-- what functions that are looked with change, false if it cannot. `watched` { from, passed, stops = { { path, depth, why, file,
+-- line } } }: passed(depth) is called at every node from path number `from` on, and stops are where paths do not end.
+-- `with_state`: lua/explore_state.lua, or nil: paths do not join at places. Returns the root and whether all was explored.
+function fork.explore(path, each, can_merge, watched, with_state)
   local root = { kind = "root", n = 1, choice = 1, kids = {} }
   trail, length, merges, number, watch = { root }, 1, can_merge, 0, watching(watched)
+  state, places = with_state, {}
   repeat
     begin()
     local ok, e = pcall(function()

@@ -10,11 +10,13 @@
 
 local syntax = host.module("syntax")
 local walk = host.module("syntax_walk")
+local join = host.module("instrument_join")
 
 local instrument = {}
 
 local tree, parts, done     -- the text up to `done` is in parts
 local op                    -- the name of the local
+local places                -- of lua/instrument_join.lua
 
 local function copy(to)
   if to > done then parts[#parts + 1] = string.sub(tree.text, done + 1, to) end
@@ -140,7 +142,16 @@ end
 local write = {
   binary = binary, call = call,
   paren = function(node) expression(node.inner) end,
-  func = function(node) body(node.body) end,
+  func = function(node)
+    local id = places.funcs[node]
+    if id and not node.defined then
+      copy(node.at - 1)
+      put(op .. ".fn(" .. id .. ", ")
+    end
+    body(node.body)
+    copy(node.to)
+    if id and not node.defined then put(")") end
+  end,
   unary = function(node) if node.op == "not" then condition(node.operand) else expression(node.operand) end end,
   index = function(node)
     expression(node.object)
@@ -213,13 +224,26 @@ local statements = {
     body(node.body)
   end,
   define = function(node) expression(node.func) end,
-  localfunc = function(node) expression(node.func) end,
+  localfunc = function(node)
+    node.func.defined = true
+    expression(node.func)
+    if places.funcs[node.func] then put(string.format(" %s.fn(%d, %s);", op, places.funcs[node.func], node.var.name)) end
+  end,
 }
 
 function body(nodes)
   for _, node in ipairs(nodes) do
     local f = statements[node.k]
     if f then f(node) end
+    local watched, after = places.watch[node], places.after[node]
+    if watched then
+      copy(node.to)
+      put(string.format(" %s.watch(function() return %s end);", op, table.concat(watched, ", ")))
+    end
+    if after then
+      copy(node.to)
+      put(string.format(" %s.at(%d%s%s);", op, after.id, #after.names > 0 and ", " or "", table.concat(after.names, ", ")))
+    end
   end
 end
 
@@ -234,16 +258,20 @@ local function fresh_name(text)
 end
 
 --- The checked form of a program: text, or nil and { line, column, message }. For vm_start_checked.
-function instrument.text(source)
+function instrument.text(source, joins)
   local wrong
   tree, wrong = syntax.parse(source)
   if not tree then return nil, wrong end
   op, parts, done = fresh_name(source), {}, 0
+  places = joins and join.places(tree.body) or { after = {}, funcs = {}, watch = {} }
   put("local " .. op .. " = ... return function(...) ")
   body(tree.body)
   copy(#source)
   put("\nend")
   return table.concat(parts)
 end
+
+--- The same with the places at which paths may be compared (lua/instrument_join.lua).
+function instrument.program(source) return instrument.text(source, true) end
 
 return instrument

@@ -175,6 +175,9 @@ end
 function observe.entry(group, name) return entry_of(group, name, "text.of") end
 
 --- For all paths: as if nothing had been observed.
+--- The entries of what observe{...} returned, or nil.
+function observe.group(v) return groups[v] end
+
 function observe.forget() groups, looks = {}, {} end
 
 --- Names that groups of this run used, and rows by name, for `evidence = {...}` of hypotheses.

@@ -8,6 +8,7 @@
 
 local fork = host.module("fork")
 local spell_number = host.module("symbols_spell").number
+local bounds_from = host.module("symbols_bounds").from
 
 local symbols = {}
 
@@ -38,10 +39,11 @@ function symbols.of(v) return set[v] end
 
 local nobody = {}
 
--- roots: the reads that it comes from, as a set of their ids.
+-- roots: the reads that it comes from, id -> what it is called on every path.
 local function variable(kind, text, roots)
-  return { kind = kind, id = fork.new_id(), text = text, lo = -huge, hi = huge, lo_open = false, hi_open = false,
-    roots = roots or nobody }
+  local var = { kind = kind, text = text, lo = -huge, hi = huge, lo_open = false, hi_open = false, roots = roots or nobody }
+  var.id = fork.new_id(text, var)
+  return var
 end
 
 -- A fork on a variable; the node remembers which reads it asks about.
@@ -212,8 +214,8 @@ symbols.free = free
 local function key_of(v)
   local data = set[v]
   if not data then return type(v) == "string" and string.format("%q", v) or tostring(v) end
-  if data.kind ~= "number" then return data.kind .. data.var.id end
-  return data.var.id .. "*" .. data.a .. "+" .. data.b
+  if data.kind ~= "number" then return data.kind .. fork.who(data.var.id) end
+  return fork.who(data.var.id) .. "*" .. data.a .. "+" .. data.b
 end
 
 -- The reads behind operands.
@@ -227,8 +229,8 @@ local function roots_of(operands)
         all = data.var.roots
       else
         local both = {}
-        for root in host.rawpairs(all) do both[root] = true end
-        for root in host.rawpairs(data.var.roots) do both[root] = true end
+        for root, who in host.rawpairs(all) do both[root] = who end
+        for root, who in host.rawpairs(data.var.roots) do both[root] = who end
         all = both
       end
     end
@@ -257,7 +259,11 @@ local function compute(kind, text, expr, bounds)
   end
   for i = 1, #expr do
     local data = set[expr[i]]
-    if data then fork.look(data.var.id) end
+    if data then
+      fork.look(data.var.id)
+      data.var.derived = data.var.derived or {}
+      data.var.derived[key] = true
+    end
   end
   derived[key] = set[p]
   return p
@@ -309,24 +315,18 @@ local function interval_of(v)
   if lo > hi then lo, hi = hi, lo end
   return lo, hi, data.var.integer and math.type(data.a) == "integer" and math.type(data.b) == "integer"
 end
-symbols.interval = interval_of
 
--- What can be said of a sum, product or quotient of two symbols.
+function symbols.interval(v)
+  if set[v] then fork.look(set[v].var.id) end
+  return interval_of(v)
+end
+
 local function bounds_of(op, l, r)
-  local llo, lhi, lint = interval_of(l)
-  local rlo, rhi, rint = interval_of(r)
-  local bounds = { prec = precedence[op], integer = lint and rint and op ~= "/" and op ~= "^" }
-  if op == "+" then
-    bounds.lo, bounds.hi = llo + rlo, lhi + rhi
-  elseif op == "-" then
-    bounds.lo, bounds.hi = llo - rhi, lhi - rlo
-  elseif (op == "*" or op == "/" or op == "//") and llo >= 0 and rlo >= 0 then
-    bounds.lo = 0
-  elseif op == "%" and rlo >= 0 then
-    bounds.lo, bounds.hi = 0, rhi
-  end
-  if bounds.lo ~= bounds.lo then bounds.lo = nil end
-  if bounds.hi ~= bounds.hi then bounds.hi = nil end
+  local later, sooner = set[l], set[r]
+  local passed = later and sooner and later.var.waited and sooner.var.waited and later.a == 1 and sooner.a == 1 and
+    later.b == 0 and sooner.b == 0 and later.var.waited - sooner.var.waited
+  local bounds = bounds_from(op, passed or nil, table.pack(interval_of(l)), table.pack(interval_of(r)))
+  bounds.prec = precedence[op]
   return bounds
 end
 
@@ -517,9 +517,9 @@ end
 function symbols.plain(v)
   local data = set[v]
   if not data then return v end
-  local one = single(data)
+  local var, one = data.var, single(data)
+  fork.look(var.id)
   if one ~= nil then return one end
-  local var = data.var
   if var.words then
     local left = left_of(var)
     return contains(left, var.stands_for) and var.stands_for or left[1]
@@ -571,12 +571,15 @@ metatable.string = fill {
 metatable.any = fill {
   __index = function(v, key)
     local data = set[v]
+    fork.look(data.var.id)
     data.fields = data.fields or {}
     local field = data.fields[key]
     if not field then
       field = symbols.any(data.text .. (type(key) == "number" and "[" .. key .. "]" or "." .. tostring(key)),
         { roots = data.var.roots })
       data.fields[key] = field
+      data.var.derived = data.var.derived or {}
+      data.var.derived["." .. tostring(key)] = true
     end
     return field
   end,

@@ -59,6 +59,7 @@ local record_meta = {
   __index = function(proxy, key)
     local record = records[proxy]
     if not record then fork.bound("a value", "it comes from another path") end
+    for root in host.rawpairs(record.roots) do fork.look(root) end
     local value = record.values[key]
     if value == nil then
       if not record.fields[key] then no_field(record, key) end
@@ -70,7 +71,6 @@ local record_meta = {
       end
       record.values[key] = value
     end
-    for root in host.rawpairs(record.roots) do fork.look(root) end
     if value == NIL then return nil end
     return value
   end,
@@ -82,6 +82,7 @@ local map_meta = {
   __index = function(proxy, key)
     local record = records[proxy]
     if not record then fork.bound("a value", "it comes from another path") end
+    for root in host.rawpairs(record.roots) do fork.look(root) end
     if symbols.of(key) then key = symbols.plain(key) end
     local value = record.values[key]
     if value == nil then
@@ -91,7 +92,6 @@ local map_meta = {
       value = choice == 1 and symbols.string(text, { roots = record.roots }) or NIL
       record.values[key] = value
     end
-    for root in host.rawpairs(record.roots) do fork.look(root) end
     if value == NIL then return nil end
     return value
   end,

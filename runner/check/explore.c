@@ -169,10 +169,11 @@ static json_t *setup_json(struct explorer *x)
         json_array_append_new(names, json_string(b->params[i].name));
     for (i = 0; i < b->nmodules; i++)
         json_object_set_new(modules, b->modules[i].name, json_true());
-    setup = json_pack("{s:o s:b s:i s:s s:b s:b s:i s:o s:i s:O s:o s:{s:i s:s s:f} s:I s:O s:O}", "branched",
-                      branched(x), "can_merge", !x->code.changes, "decisions_max", DECISIONS_MAX, "file", b->file,
-                      "is_answered", is_plan, "is_plan", is_plan, "last_line", last_line(b), "modules", modules, "one_look_s",
-                      366 * 86400, "params", x->params, "param_names", names, "run", "id", 0, "requester",
+    setup = json_pack("{s:o s:b s:b s:i s:s s:b s:b s:i s:o s:i s:O s:o s:{s:i s:s s:f} s:I s:O s:O}", "branched",
+                      branched(x), "can_join", b->nmodules == 0 && !x->o->separate && !is_plan, "can_merge",
+                      !x->code.changes, "decisions_max", DECISIONS_MAX, "file", b->file, "is_answered",
+                      is_plan, "is_plan", is_plan, "last_line", last_line(b), "modules", modules, "one_look_s", 366 * 86400,
+                      "params", x->params, "param_names", names, "run", "id", 0, "requester",
                       x->o->requester ? x->o->requester : "", "started", (double)started / 1000, "started_ms",
                       (json_int_t)started, "trigger", trigger, "uses", x->uses);
     json_decref(trigger);

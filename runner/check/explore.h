@@ -37,6 +37,7 @@ struct explore_options {
     int64_t started_ms;         /* Unix ms; 0 = some time */
     size_t paths_max;           /* 0 = 50,000 */
     int64_t time_ms;            /* of computing; 0 = 20 s */
+    bool separate;              /* paths that go on alike are all followed; for comparison with those that are not */
     /* The answer to one call, as run/ gives it to Lua: {"o":{"value":..}|{"unknown":..},"row":n} of a read, the payload of a
      * PLAN row, {"answer":..} of a question, ... Appended to `out`: 1. Nobody knows: 0, it becomes a symbol (or the fork of
      * its verb). Below 0 the exploration ends with *e. Asked again for every path that comes through the call: the same
@@ -46,8 +47,9 @@ struct explore_options {
 };
 
 /* *map is owned:
- *   { runbook, file, params, explored, ended: "all" | "paths" | "time", root, nodes, paths, notes, hypotheses, unknown,
+ *   { runbook, file, params, explored, ways, ended: "all" | "paths" | "time", root, nodes, paths, notes, hypotheses, unknown,
  *     may_unused }
+ * explored: paths that were followed; ways: with those that joined one of them where it went on alike, at most 2^53.
  * nodes: [{ kind, line, file, of: [{ text, because, more, to }] }], equal ones once; `to` and root are places in nodes, from
  * 1. A leaf: { kind: "leaf", outcome, reason, text, line, file }.
  * paths: [{ conditions: [{ text, line, file }], effects: [{ effect, target, title, line, file, outcome, undo, approved }],

@@ -11,13 +11,13 @@
 
 #define MAKER_BUDGET_MS 20000
 
-static const char *const makers[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "instrument",
-                                     "explore_scan"};
+static const char *const makers[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "instrument_join",
+                                     "instrument", "explore_scan"};
 /* In this order behind fork and explore_gate. */
 static const char *const plain[] = {"prelude", "observe", "ending", "diagnose", "wait", "people", "branches", "effects",
-                                    "approve", "remedy", "temporarily", "symbols_spell", "symbols", "symbols_text",
-                                    "symbols_shape", "checked", "explore_tree", "fork"};
-static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "record", "list", "text"};
+                                    "approve", "remedy", "temporarily", "symbols_spell", "symbols_bounds", "symbols",
+                                    "symbols_text", "symbols_shape", "checked", "explore_state", "explore_tree", "fork"};
+static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "record", "list", "text", "stats"};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct embedded *find(const char *name, struct err *e)
@@ -82,9 +82,9 @@ static json_t *make(struct vm *vm, const char *module, const char *function, str
     return results;
 }
 
-static char *checked_form(struct vm *vm, const char *file, struct str text, struct err *e)
+static char *checked_form(struct vm *vm, const char *function, const char *file, struct str text, struct err *e)
 {
-    json_t *results = make(vm, "instrument", "text", text, e);
+    json_t *results = make(vm, "instrument", function, text, e);
     const json_t *wrong = json_array_get(results, 1);
     const char *form = json_string_value(json_array_get(results, 0));
     char *out = NULL;
@@ -98,13 +98,14 @@ static char *checked_form(struct vm *vm, const char *file, struct str text, stru
     return out;
 }
 
-static void scan(struct explore_code *c, struct vm *vm, struct str text, struct err *e)
+/* `watched`: what the code changes openly is compared (lua/instrument_join.lua). */
+static void scan(struct explore_code *c, struct vm *vm, struct str text, bool watched, struct err *e)
 {
     json_t *results = make(vm, "explore_scan", "program", text, e), *name;
     const json_t *found = json_array_get(results, 0);
     size_t i;
 
-    c->changes = c->changes || json_get_bool(found, "changes", true);
+    c->changes = c->changes || json_get_bool(found, watched ? "hidden" : "changes", true);
     json_array_foreach(json_object_get(found, "branched"), i, name)
         json_object_set_new(c->branched, json_string_value(name), json_true());
     json_decref(results);
@@ -115,7 +116,7 @@ static char *checked_module(struct vm *vm, const char *name, struct err *e)
 {
     static const char before[] = "return (function(...) ", after[] = " end)(host.module('checked').ops)(...)";
     const struct embedded *m = find(name, e);
-    char *form = m ? checked_form(vm, name, m->text, e) : NULL, *out = NULL;
+    char *form = m ? checked_form(vm, "text", name, m->text, e) : NULL, *out = NULL;
 
     if (form) {
         size_t n = strlen(form) + sizeof(before) + sizeof(after);
@@ -136,14 +137,14 @@ int explore_code_read(struct explore_code *c, const struct runbook *b, struct er
 
     *c = (struct explore_code){.book = b, .branched = json_object(), .modules = xcalloc(b->nmodules + 1, sizeof(char *))};
     if (rc == 0)
-        c->program = checked_form(vm, b->file, code, e);
+        c->program = checked_form(vm, "program", b->file, code, e);
     if (c->program)
-        scan(c, vm, code, e);
+        scan(c, vm, code, true, e);
     for (i = 0; e->code == 0 && i < b->nmodules; i++) {
         struct str text = {b->modules[i].text, b->modules[i].len};
 
-        c->modules[i] = checked_form(vm, b->modules[i].path, text, e);
-        scan(c, vm, text, e);
+        c->modules[i] = checked_form(vm, "text", b->modules[i].path, text, e);
+        scan(c, vm, text, false, e);
     }
     for (i = 0; e->code == 0 && i < EXPLORE_LANGUAGE; i++)
         c->language[i] = checked_module(vm, language[i], e);
@@ -178,6 +179,8 @@ int explore_code_load(const struct explore_code *c, struct vm *vm, struct str se
         rc = load(vm, "explore_gate", (struct str){0}, e);
     if (rc == 0)
         rc = load(vm, "language", setup, e);
+    if (rc == 0)
+        rc = load(vm, "explore_library", setup, e);
     if (rc == 0)
         rc = load(vm, "explore", setup, e);
     if (rc == 0)

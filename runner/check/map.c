@@ -34,7 +34,7 @@ static int resolve(const struct map_request *q, const struct runbook *book, json
 static int explore_book(const struct map_request *q, struct registry *registry, const struct runbook *book, json_t **map,
                         struct err *e)
 {
-    struct explore_options o = {.book = book, .registry = registry, .paths_max = q->paths_max};
+    struct explore_options o = {.book = book, .registry = registry, .paths_max = q->paths_max, .separate = q->each};
     json_t *params = NULL, *given = NULL;
     int rc = resolve(q, book, &params, &given, e);
 

@@ -16,13 +16,13 @@
 enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2, EXIT_LEFT = 5 };
 
 enum cli_flag {
-    FLAG_CONFIG = 1, FLAG_STATE = 2, FLAG_OUTPUT = 4, FLAG_PARAM = 8, FLAG_ALERT = 16, FLAG_RELEASE = 32,
-    FLAG_FORM = 64, FLAG_OUT = 128, FLAG_AT = 256, FLAG_REPO = 512, FLAG_FROM = 1024, FLAG_USES = 2048,
-    FLAG_LUACATS = 4096, FLAG_MAN = 8192, FLAG_MAP_FORM = 1 << 16, FLAG_MAP_CHECK = 1 << 17, FLAG_DIFF = 1 << 18,
-    FLAG_OFF = 16384, FLAG_ALL = 1 << 20, FLAG_CHECK = 1 << 21, FLAG_AGAINST = 1 << 22, FLAG_STRICT = 1 << 23,
-    FLAG_PLAN = 1 << 24, FLAG_ACCURACY = 1 << 25,
-    FLAG_LAST = 1 << 26, FLAG_BACKTEST_FORM = 1 << 27, FLAG_TEST_FORM = 1 << 28, FLAG_COVER = 1 << 15,
-    FLAG_RECORD = 1 << 29, FLAG_FAULTS = 1 << 19,
+    FLAG_CONFIG = 1 << 0, FLAG_STATE = 1 << 1, FLAG_OUTPUT = 1 << 2, FLAG_PARAM = 1 << 3, FLAG_ALERT = 1 << 4,
+    FLAG_RELEASE = 1 << 5, FLAG_FORM = 1 << 6, FLAG_OUT = 1 << 7, FLAG_AT = 1 << 8, FLAG_REPO = 1 << 9,
+    FLAG_FROM = 1 << 10, FLAG_USES = 1 << 11, FLAG_LUACATS = 1 << 12, FLAG_MAN = 1 << 13, FLAG_MAP_FORM = 1 << 14,
+    FLAG_MAP_CHECK = 1 << 15, FLAG_DIFF = 1 << 16, FLAG_EACH = 1 << 17, FLAG_OFF = 1 << 18, FLAG_ALL = 1 << 19,
+    FLAG_CHECK = 1 << 20, FLAG_AGAINST = 1 << 21, FLAG_STRICT = 1 << 22, FLAG_PLAN = 1 << 23,
+    FLAG_ACCURACY = 1 << 24, FLAG_LAST = 1 << 25, FLAG_BACKTEST_FORM = 1 << 26, FLAG_TEST_FORM = 1 << 27,
+    FLAG_COVER = 1 << 28, FLAG_RECORD = 1 << 29, FLAG_FAULTS = 1 << 30,
 };
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
@@ -36,7 +36,7 @@ struct cli {
     const char *from, *uses[16];
     size_t nuses;
     const char *against, *plan_file;
-    bool json, release, luacats, man, all, check, off, strict, accuracy;
+    bool json, release, luacats, man, all, check, off, strict, accuracy, each;
     const char *last, *record;
     bool cover, faults;
     struct config *config;          /* cli_config */

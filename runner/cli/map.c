@@ -14,7 +14,7 @@
 static int make(struct cli *c, struct source *source, json_t **map, struct err *e)
 {
     struct map_request q = {.source = source, .name = c->args[0], .config = c->config, .params = c->params,
-                            .nparams = c->nparams};
+                            .nparams = c->nparams, .each = c->each};
 
     return map_make(&q, map, e);
 }

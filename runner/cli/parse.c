@@ -63,6 +63,7 @@ int cli_take_option(struct cli *c, const struct option *o, const char *value)
                   {FLAG_MAP_FORM, &c->form, NULL}, {FLAG_DIFF, &c->diff, NULL}, {FLAG_MAP_CHECK, NULL, &c->check},
                   {FLAG_AGAINST, &c->against, NULL}, {FLAG_ALL, NULL, &c->all}, {FLAG_CHECK, NULL, &c->check},
                   {FLAG_STRICT, NULL, &c->strict}, {FLAG_PLAN, &c->plan_file, NULL}, {FLAG_ACCURACY, NULL, &c->accuracy},
+                  {FLAG_EACH, NULL, &c->each},
                   {FLAG_AT, &c->at, NULL}, {FLAG_REPO, &c->repo, NULL},
                   {FLAG_RELEASE, NULL, &c->release},
                   {FLAG_OFF, NULL, &c->off}, {FLAG_LUACATS, NULL, &c->luacats}, {FLAG_MAN, NULL, &c->man}};

@@ -124,7 +124,7 @@ struct branch *sched_new(struct vm *vm, struct err *e)
         vm->started = true;
         lua_gc(vm->L, LUA_GCRESTART);
         if (vm->gc_mode == 2)
-            lua_gc(vm->L, LUA_GCGEN, 0, 0);
+            lua_gc(vm->L, LUA_GCINC, 400, 400, 16);
         else if (vm->gc_mode)
             lua_gc(vm->L, LUA_GCINC, 1, 1000, 1);
     }

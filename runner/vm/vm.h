@@ -24,8 +24,8 @@ struct vm_options {
     int64_t budget_ms;          /* CPU of one resume chain between two requests; 0 = 2000. Beyond: killed, sticky */
     int64_t slice_us;           /* preemption inside it; 0 = 1000 */
     uint64_t seed;              /* math.random and the order-free rest; from the run's START row */
-    int gc_mode;                /* 0 normal; 1 collect all the time (determinism tests); 2 by generations (what runs long
-                                 * and keeps little) */
+    int gc_mode;                /* 0 normal; 1 collect all the time (determinism tests); 2 seldom, at four times what
+                                 * was kept: what computes long */
     int hook_count;             /* 0 = 1000 instructions */
     /* Allocator faults for tests: 0 none, 1 refuse once then grant at every growth, n>1 fail the nth growth. */
     int alloc_fault;

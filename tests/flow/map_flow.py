@@ -242,7 +242,8 @@ def bad_cases(box):
                 f"{found['notes']}{errors}"
         except AssertionError as e:
             yield "explores " + name, str(e)
-    many = "\n".join(f"if observe(prometheus.value('m{i}')) > {i} then note 'x{i}' end" for i in range(20)) + END
+    many = "local t = {}\n" + "\n".join(f"if observe(prometheus.value('m{i}')) > {i} then t[{i}] = true end" for i in range(20)) + \
+        "\nif t[1] then note 'x' end" + END
     exit_code, findings = box.check(many)
     found = [f for f in findings if f["rule"] == "not_explored" and "bound on" in f["why"]]
     yield "a million paths end at the bound", None if exit_code == 2 and found else f"{exit_code}: {findings}"[:300]
@@ -298,8 +299,9 @@ def diff_cases(box):
     yield "diff: no range", None if exit_code == 2 and "REF1..REF2" in err else err
 
 
-# Those whose every path is explored within the bounds.
-SHIPPED = ["high-error-rate", "high-latency", "kube-volume-filling-up", "queue-backlog"]
+# All but gradual-rollout, whose three stages have more paths than are followed in the time.
+SHIPPED = ["cost-spike", "disk-filling-up", "high-error-rate", "high-latency", "kube-pod-crash-looping", "kube-volume-filling-up",
+           "queue-backlog", "service-unavailable", "slow-database"]
 
 
 def shipped_cases(program):

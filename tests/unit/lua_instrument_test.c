@@ -22,7 +22,8 @@ struct result {
 static struct vm *make_maker(uint64_t seed)
 {
     struct vm *vm = vm_make((struct vm_options){.seed = seed, .memory_limit = 256 * MIB, .budget_ms = 600000});
-    static const char *const modules[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "instrument"};
+    static const char *const modules[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "instrument_join",
+        "instrument"};
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
         offer(vm, modules[i]);
     load_test(vm, "programs");
