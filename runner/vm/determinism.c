@@ -89,16 +89,6 @@ RAISES static lua_Integer collect(lua_State *L, struct keys *keys)
     return is_list ? listed : -1;
 }
 
-/* What is in a weak table depends on the collector, except for who has the key. */
-RAISES static void check_not_weak(lua_State *L, int index, const char *what)
-{
-    if (!lua_getmetatable(L, index))
-        return;
-    if (lua_topointer(L, -1) == vm_of(L)->mt_weak)
-        luaL_error(L, "%s: a weak table is only looked up", what);
-    lua_pop(L, 1);
-}
-
 static int pairs_k(lua_State *L, int status, lua_KContext ctx)
 {
     (void)L;
@@ -117,7 +107,6 @@ RAISES static int base_pairs(lua_State *L)
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    check_not_weak(L, 1, "pairs");
     struct keys *keys = &vm_of(L)->keys;
     lua_Integer listed = collect(L, keys);
     if (listed >= 0) {
@@ -145,7 +134,6 @@ RAISES static int base_next(lua_State *L)
         return vm_fail(L, "next(t, key): tables have no order of their own; use pairs, or next(t) == nil");
     lua_settop(L, 1);
     readonly_open_at(L, 1);
-    check_not_weak(L, 1, "next");
     struct key pair[2];
     size_t n = 0;
     lua_pushnil(L);
@@ -201,6 +189,16 @@ void determinism_weak(lua_State *L)
         lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_WEAK));
     }
     lua_setmetatable(L, -2);
+}
+
+/* What is in a weak table depends on the collector, except for who has the key. */
+RAISES static void check_not_weak(lua_State *L, int index, const char *what)
+{
+    if (!lua_getmetatable(L, index))
+        return;
+    if (lua_topointer(L, -1) == vm_of(L)->mt_weak)
+        luaL_error(L, "%s: a weak table is only looked up", what);
+    lua_pop(L, 1);
 }
 
 /* The number of an object in this run: counted, so it says "the same one" without an address. */

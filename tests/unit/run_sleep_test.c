@@ -235,7 +235,8 @@ static void eviction_changes_no_row(void **state)
 }
 
 /* The most that the run had in memory while it looked so often. */
-static size_t bytes_of(const char *begin, int looks, const char *rest)
+__attribute__((format(printf, 1, 0)))
+static size_t bytes_of(const char *code, int looks)
 {
     struct journal *journal;
     struct stage s = {0};
@@ -243,7 +244,7 @@ static size_t bytes_of(const char *begin, int looks, const char *rest)
     char text[512];
     struct run *r;
 
-    snprintf(text, sizeof(text), "%s%d%s", begin, looks, rest);
+    snprintf(text, sizeof(text), code, looks);
     good(journal_memory_open(NULL, &journal, &e), &e);
     stage_on(&s, journal, "{\"given\":{\"a\":0},\"effects\":{\"shell.set_one\":\"applied\"}}", false);
     start(&s, text, &r);
@@ -256,23 +257,22 @@ static size_t bytes_of(const char *begin, int looks, const char *rest)
 /* What it saw long ago is gone, also from what it says at its next verdict and intent. */
 static void many_looks_take_no_memory(void **state)
 {
-    static const char wait[] = "wait_until(\"w\", { every = \"1s\", within = ";
     static const char poll[] =
-        " }, function()\n"
+        "wait_until(\"w\", { every = \"1s\", within = \"%ds\" }, function()\n"
         "  local o = observe { a = shell.one() }\n"
         "  return known(o, \"a\") and o.a == 1\n"
         "end)\n" CHANGE("1");
-    static const char repeat[] = "local h for _ = 1, ";
     static const char values[] =
-        " do\n"
+        "local h\n"
+        "for _ = 1, %d do\n"
         "  h = hypothesis \"h\" { evidence = { \"a\" }, test = function() return observe { a = shell.one() }.a == 0 end }\n"
         "  shell.set_one { n = 2 }\n"
         "  diagnose { h }\n"
         "end\n" CHANGE("1");
 
     (void)state;
-    assert_in_range(bytes_of(wait, 100000, poll), 1, bytes_of(wait, 1000, poll) + 128 * KIB);
-    assert_in_range(bytes_of(repeat, 2000, values), 1, bytes_of(repeat, 500, values) + 128 * KIB);
+    assert_in_range(bytes_of(poll, 100000), 1, bytes_of(poll, 1000) + 128 * KIB);
+    assert_in_range(bytes_of(values, 2000), 1, bytes_of(values, 500) + 128 * KIB);
 }
 
 int main(void)
