@@ -153,18 +153,24 @@ static int64_t size_of(const char *dir)
     return bytes_seen;
 }
 
+static bool is_too_large(struct call *c)
+{
+    if (!c->grows || size_of(c->grows) - c->before <= c->max)
+        return false;
+    c->rc = err_set(c->e, ERR_LIMIT, "%s: it is more than %lld bytes, and was stopped", c->what, (long long)c->max);
+    err_hint(c->e, "MIDWATCH_FETCH_MAX=2GiB lets more in");
+    return true;
+}
+
 static void look_at_size(void *ctx)
 {
     struct call *c = ctx;
     struct host_op *timer;
 
-    if (size_of(c->grows) - c->before <= c->max) {
+    if (!is_too_large(c)) {
         if (c->host->ops->timer(c->host, LOOK_MS, look_at_size, c, &timer, c->e) == 0)
             return;
         c->rc = c->e->code;
-    } else {
-        c->rc = err_set(c->e, ERR_LIMIT, "%s: it is more than %lld bytes, and was stopped", c->what, (long long)c->max);
-        err_hint(c->e, "MIDWATCH_FETCH_MAX=2GiB lets more in");
     }
     c->host->ops->cancel(c->host, c->op);
     c->host->ops->stop(c->host);
@@ -203,6 +209,8 @@ static void on_answer(void *ctx, const struct spawn_answer *a)
         c->rc = err_set(c->e, ERR_TIMEOUT, "%s: no end within its time", c->what);
     else if (a->exit_code != 0)
         c->rc = err_set(c->e, ERR_IO, "%s: %.*s", c->what, (int)(why.n > 300 ? 300 : why.n), why.p);
+    else
+        is_too_large(c);            /* it ended between two looks */
     c->host->ops->stop(c->host);
 }
 

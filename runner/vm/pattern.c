@@ -103,7 +103,7 @@ RAISES static void compile_set(struct compiler *c, struct pattern_item *item)
     uint32_t *set = item->u.set;
     memset(set, 0, sizeof item->u.set);
     for (; p < end; p++) {
-        if (*p == '%' && p + 1 < end) {
+        if (*p == '%') {            /* behind a range it may escape the ']' itself, as in Lua */
             p++;
             if (!add_class(set, (unsigned char)*p))
                 add_byte(set, (unsigned char)*p);

@@ -36,7 +36,7 @@ SLEEPS = 'note "begun"\nsleep "2s"\nresolve "slept"'
 
 
 def book(name, code, may=""):
-    return f"---\nrunbook: {name}\nsummary: of the corpus\nuses: {{ shell: sh }}\n{may}---\n# Corpus\n\n```lua\n{code}\n```\n"
+    return f"---\nrunbook: {name}\nsummary: of the corpus\nuses: {{ shell: sh }}\nlimits: {{ time: 36500d }}\n{may}---\n# Corpus\n\n```lua\n{code}\n```\n"
 
 
 def abi():
