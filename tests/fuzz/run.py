@@ -34,7 +34,7 @@ def why(p):
     return "; ".join(lines[:2]) or p.stderr[-300:]
 
 
-def fuzz(build, name, seconds):
+def fuzz(build, name, bounds):
     """What went wrong, or None; and what was done."""
     program = build / f"fuzz_{name}"
     found = HERE / "found" / name
@@ -45,9 +45,9 @@ def fuzz(build, name, seconds):
             return "an input that was found before: " + why(p), ""
     with tempfile.TemporaryDirectory(prefix="midwatch-fuzz-") as scratch:
         seeds = [HERE / "corpus" / name, *(ROOT / path for path in SEEDS.get(name, []))]
-        p = run([program, scratch, *filter(pathlib.Path.is_dir, seeds), f"-max_total_time={seconds}", "-max_len=16384", "-timeout=10",
+        p = run([program, scratch, *filter(pathlib.Path.is_dir, seeds), *bounds, "-max_len=16384", "-timeout=10",
                  "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={scratch}/new-", *FLAGS.get(name, [])],
-                seconds + 120)
+                7200)
         for path in pathlib.Path(scratch).glob("new-*"):
             found.mkdir(parents=True, exist_ok=True)
             kept = found / path.name.removeprefix("new-")[:30]
@@ -65,13 +65,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build-fuzz", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=60, help="for all together")
+    parser.add_argument("--runs", type=int, help="so many inputs each instead, the same ones every time")
     args = parser.parse_args()
     build = (ROOT / args.build).resolve()
     names, failed = targets(build), 0
     if not names:
         sys.exit(f"fuzz: no fuzzers in {build}")
+    bounds = [f"-max_total_time={max(1, args.seconds // len(names))}"]
+    if args.runs:
+        bounds = [f"-runs={args.runs}", "-seed=1", "-max_total_time=30"]
     for name in names:
-        wrong, done = fuzz(build, name, max(1, args.seconds // len(names)))
+        wrong, done = fuzz(build, name, bounds)
         failed += wrong is not None
         print(f"not ok - fuzz {name}: {wrong}" if wrong else f"ok - fuzz {name}: {done}", flush=True)
     return 1 if failed else 0
