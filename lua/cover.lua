@@ -11,15 +11,6 @@ local cover = {}
 
 local tree, inserts, branches, hypotheses
 
-local function fresh_name(text)
-  local name, n = "__hit", 0
-  while string.find(text, name, 1, true) do
-    n = n + 1
-    name = "__hit" .. n
-  end
-  return name
-end
-
 local function line_of(at) return (tree.place(at)) end
 
 local function shown(node)
@@ -88,7 +79,8 @@ function cover.text(source)
   walk.all(tree.body, function(node)
     if visit[node.k] then visit[node.k](node) end
   end)
-  return { text = written(source, fresh_name(source)), branches = host.array(branches), hypotheses = host.array(hypotheses) }
+  return { text = written(source, walk.fresh_name(source, "__hit")), branches = host.array(branches),
+    hypotheses = host.array(hypotheses) }
 end
 
 return cover

@@ -139,14 +139,9 @@ function fork.mark(make, a, b, c)
   return node
 end
 
--- Looks of a symbol that count: once between two boundaries of scopes.
-local function remember(id)
-  looked[id] = boundary
-  if state then
-    segment[id] = true
-    if latest and id <= latest.last_id then latest.used[id] = true end
-  end
-  for i = 1, #scopes do scopes[i].seen[id] = true end
+-- What has been used behind an exit or a place that the path goes on like.
+local function use(id)
+  if latest and id <= latest.last_id then latest.used[id] = true end
   for i = 1, #exits do
     local exit = exits[i]
     if id <= exit.last_id then
@@ -154,6 +149,14 @@ local function remember(id)
       if id > exit.first_id then exit.leaked = true end
     end
   end
+end
+
+-- Looks of a symbol that count: once between two boundaries of scopes.
+local function remember(id)
+  looked[id] = boundary
+  if state then segment[id] = true end
+  for i = 1, #scopes do scopes[i].seen[id] = true end
+  use(id)
 end
 
 --- A symbol is looked at: what is found depends on it.
@@ -171,18 +174,6 @@ local function conditions(from, to)
     if text then list[#list + 1] = { text = text, file = node.file, line = node.line } end
   end
   return list
-end
-
--- What has been used behind an exit or a place that the path goes on like.
-local function use(id)
-  if latest and id <= latest.last_id then latest.used[id] = true end
-  for i = 1, #exits do
-    local exit = exits[i]
-    if id <= exit.last_id then
-      exit.used[id] = true
-      if id > exit.first_id then exit.leaked = true end
-    end
-  end
 end
 
 local function is_same(exit, scope)

@@ -247,22 +247,12 @@ function body(nodes)
   end
 end
 
--- A name that the program does not have.
-local function fresh_name(text)
-  local name, n = "__op", 0
-  while string.find(text, name, 1, true) do
-    n = n + 1
-    name = "__op" .. n
-  end
-  return name
-end
-
 --- The checked form of a program: text, or nil and { line, column, message }. For vm_start_checked.
 function instrument.text(source, joins)
   local wrong
   tree, wrong = syntax.parse(source)
   if not tree then return nil, wrong end
-  op, parts, done = fresh_name(source), {}, 0
+  op, parts, done = walk.fresh_name(source, "__op"), {}, 0
   places = joins and join.places(tree.body) or { after = {}, funcs = {}, watch = {} }
   put("local " .. op .. " = ... return function(...) ")
   body(tree.body)

@@ -75,4 +75,14 @@ function walk.called(node)
   return object.k == "name" and not object.var and object.name .. "." .. func.key.value or nil
 end
 
+--- A name that the text does not have: `base`, or that with a number.
+function walk.fresh_name(text, base)
+  local name, n = base, 0
+  while string.find(text, name, 1, true) do
+    n = n + 1
+    name = base .. n
+  end
+  return name
+end
+
 return walk
