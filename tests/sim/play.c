@@ -98,9 +98,10 @@ static void on_row(void *ctx, const struct run *r, const struct row *row, bool r
     struct sim *s = ctx;
 
     if (!replayed)
-        sim_log(s, "run %lld row %lld %s %.*s at %.*s: %lld %.*s", (long long)run_id(r), (long long)row->seq,
+        sim_log(s, "run %lld row %lld %s %.*s at %.*s: %lld %.*s %.*s", (long long)run_id(r), (long long)row->seq,
                 row_kind_name(row->kind), (int)row->name.n, row->name.p, (int)row->path.n, row->path.p,
-                (long long)(row->at - STARTED_MS), (int)(row->payload.n < 300 ? row->payload.n : 300), row->payload.p);
+                (long long)(row->at - STARTED_MS), (int)(row->args.n < 300 ? row->args.n : 300), row->args.p,
+                (int)(row->payload.n < 300 ? row->payload.n : 300), row->payload.p);
 }
 
 static void set_halt(struct sim *s, bool on)
@@ -430,9 +431,6 @@ static void set_up(struct sim *s)
 
 void sim_play(struct sim *s, uint64_t seed, enum plant plant, const struct nth *nth, struct config *config, const char *dir)
 {
-    struct process p = {0};
-    struct err e = {0};
-
     *s = (struct sim){.seed = seed, .plant = plant, .nth = nth, .config = config, .rng = {seed}, .log = BUF_INIT(16 * MIB),
                       .why = BUF_INIT(MIB)};
     snprintf(s->dir, sizeof(s->dir), "%s", dir);
@@ -446,6 +444,13 @@ void sim_play(struct sim *s, uint64_t seed, enum plant plant, const struct nth *
         if (is_over(s))
             break;
     }
+}
+
+void sim_check(struct sim *s)
+{
+    struct process p = {0};
+    struct err e = {0};
+
     s->quiet = true;
     if (born(s, &p, &e) < 0)
         sim_wrong(s, "start", "at the end: %s", e.msg);
@@ -453,7 +458,6 @@ void sim_play(struct sim *s, uint64_t seed, enum plant plant, const struct nth *
         check_all(s);
     buried(s, &p);
     store_close(s);
-    disk_clear();
 }
 
 void sim_deinit_journal(struct sim *s)
@@ -461,6 +465,7 @@ void sim_deinit_journal(struct sim *s)
     if (s->inner)
         s->inner->ops->free(s->inner);
     s->inner = NULL;
+    disk_clear();
 }
 
 void sim_deinit(struct sim *s)

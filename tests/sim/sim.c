@@ -64,34 +64,41 @@ static const char config_text[] =
     "channels:\n  ops: { argv: [hello] }\n"
     "plugins: /plugins\n";
 
-/* The first line in which two logs differ. */
-static void compare(const struct buf *a, const struct buf *b, struct buf *why)
+/* Length of the line that begins there. */
+static int line_of(struct str log, size_t from)
 {
-    const char *x = buf_text(a), *y = buf_text(b);
+    const char *end = memchr(log.p + from, '\n', log.n - from);
 
-    while (*x && *x == *y) {
-        size_t n = strcspn(x, "\n");
-
-        if (strncmp(x, y, n + 1) != 0)
-            break;
-        x += n + 1;
-        y += n + 1;
-    }
-    if (*x || *y)
-        buf_addf(why, "twin: the same seed went two ways: '%.*s' and '%.*s'\n", (int)strcspn(x, "\n"), x,
-                 (int)strcspn(y, "\n"), y);
+    return (int)(end ? (size_t)(end - log.p) - from : log.n - from);
 }
 
-/* Plays a seed, and again if `twice`. Adds what is wrong to why, and the log to `log` if it is not NULL. */
+/* The first line in which two logs differ. */
+static void compare(struct str a, struct str b, struct buf *why)
+{
+    size_t line = 0, n = a.n < b.n ? a.n : b.n;
+
+    if (str_eq(a, b))
+        return;
+    for (size_t i = 0; i < n && a.p[i] == b.p[i]; i++)
+        line = a.p[i] == '\n' ? i + 1 : line;
+    buf_addf(why, "twin: the same seed went two ways: '%.*s' and '%.*s'\n", line_of(a, line), a.p + line, line_of(b, line),
+             b.p + line);
+}
+
+/* Plays a seed and checks it. If `twice` it is played again: both logs must be equal, and with them go the checks of the
+ * second. Adds what is wrong to why, and the log to `log` if it is not NULL. */
 static void play(uint64_t seed, enum plant plant, bool twice, struct buf *why, struct buf *log)
 {
     struct sim *s = xcalloc(2, sizeof(*s));
+    size_t played;
 
     sim_play(&s[0], seed, plant, NULL, config, dir);
+    played = s[0].log.len;
+    sim_check(&s[0]);
     if (twice) {
         sim_deinit_journal(&s[0]);
         sim_play(&s[1], seed, plant, NULL, config, dir);
-        compare(&s[0].log, &s[1].log, why);
+        compare((struct str){s[0].log.data, played}, (struct str){s[1].log.data, s[1].log.len}, why);
         sim_deinit(&s[1]);
     }
     buf_add(why, s[0].why.data, s[0].why.len);
@@ -243,6 +250,7 @@ static int every_point(uint64_t seed, int how, int64_t stride)
     do {
         nth.at += stride;
         sim_play(s, seed, PLANT_NONE, &nth, config, dir);
+        sim_check(s);
         if (s->why.len)
             printf("not ok - sim: seed %llu %s %lld\n%s", (unsigned long long)seed, words[how], (long long)nth.at,
                    buf_text(&s->why));

@@ -123,8 +123,10 @@ void sim_log(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 
 void sim_wrong(struct sim *s, const char *checker, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* A point at which the process may die, or the call fail. */
 int sim_point(void *sim, const char *call);
-/* Plays one seed from its world to its checks. Fills log and why. */
+/* Plays one seed from its world to the end of its runs. Fills log and why. */
 void sim_play(struct sim *s, uint64_t seed, enum plant plant, const struct nth *nth, struct config *config, const char *dir);
+/* What must hold of a seed that was played. Adds to log and why. */
+void sim_check(struct sim *s);
 void sim_deinit_journal(struct sim *s);
 void sim_deinit(struct sim *s);
 bool sim_is_calm(const struct sim *s);
