@@ -81,6 +81,7 @@ struct effect {
     json_t *args, *from, *to, *after;
     enum effect_state state;
     int64_t intent_seq;
+    int line;                       /* of the call that intended it */
     int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
     bool temporary;
     bool undo_tried;                /* and the code has heard what came of it, or nobody will try again */
