@@ -216,7 +216,7 @@ static int answer(struct cli *c, const char *path, const char *word)
 /* A run that nobody executes is taken up to be undone. */
 static int cancel_left_run(struct cli *c, int64_t run)
 {
-    struct session s = {0};
+    struct session s = {.executes = true};
     struct err e = {0};
     int rc = session_open(&s, c, "midwatch cancel");
 

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int cli_alert(struct host *h, const char *file, json_t **out, struct err *e)
 {
@@ -81,7 +82,7 @@ int verb_run(struct cli *c)
 {
     struct runbook *book = NULL;
     struct origin_query query;
-    struct session s = {0};
+    struct session s = {.executes = true};
     char what[300];
     struct err e = {0};
     int rc = cli_config(c);
@@ -108,7 +109,7 @@ out:
 
 static int resume_all(struct cli *c)
 {
-    struct session s = {.all = true};
+    struct session s = {.executes = true, .all = true};
     int rc = session_open(&s, c, "midwatch resume --all");
 
     if (rc == 0)
@@ -117,12 +118,45 @@ static int resume_all(struct cli *c)
     return rc;
 }
 
+/* The run that a word names is the one in which the last owner died, and nothing of it was written yet. */
+static bool died_unwritten(struct session *s, const char *word)
+{
+    struct run_info info = {0};
+    struct err e = {0};
+    char id[24];
+    struct journal *j = writer_journal(s->writer);
+    bool unwritten;
+
+    snprintf(id, sizeof(id), "%lld", (long long)s->died.run);
+    unwritten = strcmp(word, id) == 0 && j->ops->get_run(j, s->died.run, &info, &e) == ERR_NOT_FOUND;
+    if (unwritten)
+        fprintf(stderr, "midwatch: run %s ended the program before anything of it was written: nothing was changed\n", id);
+    run_info_deinit(&info);
+    return unwritten;
+}
+
+static int resume(struct session *s, const char *word)
+{
+    enum strike struck;
+    struct err e = {0};
+    int64_t id = 0;
+    int rc;
+
+    if (died_unwritten(s, word))
+        return EXIT_INTERNAL;
+    rc = cli_run_id(writer_journal(s->writer), word, &id);
+    struck = id == s->died.run ? s->strike : STRIKE_NONE;
+    if (rc || struck == STRIKE_SET_ASIDE)
+        return rc ? rc : 5;
+    if (engine_resume(s->engine, id, struck == STRIKE_GIVEN ? NULL : cli_who(), &s->run, &e) < 0)
+        return cli_fail(&e);
+    return session_run(s);
+}
+
 int verb_resume(struct cli *c)
 {
-    struct session s = {0};
+    struct session s = {.executes = true};
     char what[300];
-    struct err e = {0};
-    int64_t id;
     int rc;
 
     if (c->all != (c->nargs == 0)) {
@@ -134,9 +168,7 @@ int verb_resume(struct cli *c)
     snprintf(what, sizeof(what), "midwatch resume %.200s", c->args[0]);
     rc = session_open(&s, c, what);
     if (rc == 0)
-        rc = cli_run_id(writer_journal(s.writer), c->args[0], &id);
-    if (rc == 0)
-        rc = engine_resume(s.engine, id, cli_who(), &s.run, &e) < 0 ? cli_fail(&e) : session_run(&s);
+        rc = resume(&s, c->args[0]);
     session_close(&s);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/owner.h"
 #include "cli/progress.h"
+#include "cli/restart.h"
 #include "cli/tend.h"
 #include "report/report.h"
 
@@ -63,6 +64,24 @@ static void on_signal(void *ctx, int signo)
     s->host->ops->wake(s->host);
 }
 
+static void row_passed(void *ctx, const struct run *r, const struct row *row, bool replayed)
+{
+    progress_row(((struct session *)ctx)->progress, r, row, replayed);
+}
+
+/* The run in which the last owner died. */
+static int strike(struct session *s)
+{
+    struct err e = {0};
+
+    if (engine_strike(s->engine, &s->died, cli_who(), &s->strike, &e) < 0)
+        return cli_fail(&e);
+    if (s->strike == STRIKE_SET_ASIDE)
+        session_trouble(s, s->died.run, &e);
+    s->troubled = 0;                /* it need not be the run that this session is for */
+    return 0;
+}
+
 int session_open(struct session *s, struct cli *c, const char *what)
 {
     struct registry_options ro;
@@ -80,27 +99,27 @@ int session_open(struct session *s, struct cli *c, const char *what)
         cli_open_runs(journal, NULL);
     if (writer_new(journal, true, wake, s->host, &s->writer, &e) < 0)
         return cli_fail(&e);
-    ro = (struct registry_options){.host = s->host, .config = c->config, .at_work = s->all ? tend_at_work : NULL};
+    ro = (struct registry_options){.host = s->host, .config = c->config, .at_work = s->executes ? restart_at_work : NULL};
     if (registry_new(&ro, &s->registry, &e) < 0)
         return cli_fail(&e);
     s->answerer = answer_live_new(s->registry);
     s->progress = progress_new(c->json);
     s->desk = desk_new(s->host, s->all ? NULL : s->progress);
-    if (s->all && tend_open(s, &s->died, &e) < 0)
+    if (s->executes && restart_open(c, s->all, &s->watchdog, &s->died, &e) < 0)
         return cli_fail(&e);
     eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
                                  .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir,
-                                 .stop_when_settled = true, .watch = {.row = progress_row, .ctx = s->progress}};
+                                 .stop_when_settled = true, .watchdog = s->watchdog,
+                                 .watch = {.row = row_passed, .trouble = session_trouble, .ctx = s}};
     if (s->all) {
         eo.watch = (struct engine_watch){.row = tend_row, .settled = tend_settled, .trouble = tend_trouble, .ctx = s};
-        eo.watchdog = s->watchdog;
         eo.slice_us = SLICE_US;
     }
     if (engine_new(&eo, &s->engine, &e) < 0)
         return cli_fail(&e);
     s->host->ops->signals(s->host, on_signal, s);
     owner_open(s);
-    return 0;
+    return s->all ? 0 : strike(s);
 }
 
 /* The evidence for whoever takes over: short on the terminal, whole in a file. */
@@ -120,6 +139,23 @@ void session_evidence(struct session *s, struct journal *j, int64_t run)
     buf_free(&md);
     buf_free(&brief);
     buf_free(&path);
+}
+
+void session_trouble(void *session, int64_t run, const struct err *e)
+{
+    struct session *s = session;
+    struct err lost = {0}, told = *e;
+    struct run_info info = {0};
+    struct journal *j;
+
+    progress_clear(s->progress);
+    err_wrap(&told, "run %lld", (long long)run);
+    cli_fail(&told);
+    s->troubled = e->code == ERR_DENIED ? 5 : EXIT_INTERNAL;
+    j = writer_reader(s->writer, &lost);
+    if (j && j->ops->get_run(j, run, &info, &lost) == 0 && info.state == RUN_QUARANTINED)
+        session_evidence(s, j, run);
+    run_info_deinit(&info);
 }
 
 static int conclude(struct session *s)
@@ -149,7 +185,7 @@ int session_run(struct session *s)
                 (long long)run_id(s->run));
         return EXIT_INTERNAL;
     }
-    return conclude(s);
+    return s->troubled ? s->troubled : conclude(s);
 }
 
 void session_close(struct session *s)

@@ -1,121 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* midwatch resume --all: every open run of the journal, until all are settled. A run that
- * ends the process is found by what the process was at work for; the program then starts
- * itself again, and the second time at one place the run is set aside. */
+/* midwatch resume --all: every open run of the journal, until all are settled. */
 #include "cli/tend.h"
 
 #include "base/limits.h"
 #include "report/sentence.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define STUCK_MS 10000
-
-static struct watchdog *watching;
-static char *words[70];                 /* what this process was started with */
-
-static void say(const char *text)
-{
-    ssize_t n = write(2, text, strlen(text));
-
-    (void)n;
-}
-
-static void say_number(int64_t n)
-{
-    char digits[24], *d = digits + sizeof(digits) - 1;
-
-    *d = '\0';
-    do {
-        *--d = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    say(d);
-}
-
-/* Only what a signal handler may do. The journal holds what was durable; nothing is unwound. */
-static void start_again(const struct inside *where, const char *why)
-{
-    sigset_t none;
-
-    say("\nmidwatch: run ");
-    say_number(where->run);
-    say(why);
-    say(where->place);
-    say("; starting again\n");
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    execv("/proc/self/exe", words);
-    _exit(EXIT_INTERNAL);
-}
-
-static void stuck(const struct inside *where)
-{
-    if (where->run)
-        start_again(where, " does not come to an end ");
-    say("\nmidwatch: the program does not come to an end of its own work\n");
-    signal(SIGABRT, SIG_DFL);
-    abort();
-}
-
-static void crashed(int signo)
-{
-    struct inside where;
-
-    if (watchdog_inside(watching, &where))
-        start_again(&where, " ended the process ");
-    signal(signo, SIG_DFL);
-    raise(signo);
-}
-
-static void catch_crashes(void)
-{
-    static char stack[64 * KIB];
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-    const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction act = {.sa_handler = crashed, .sa_flags = SA_ONSTACK | SA_RESETHAND};
-    size_t i;
-
-    sigaltstack(&alternate, NULL);
-    for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        sigaction(signals[i], &act, NULL);
-}
-
-static void learn_words(void)
-{
-    static char text[64 * KIB];
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-    size_t at = 0, i = 0;
-
-    if (fd >= 0)
-        close(fd);
-    for (; n > 0 && at < (size_t)n && i + 1 < sizeof(words) / sizeof(words[0]); at += strlen(text + at) + 1)
-        words[i++] = text + at;
-}
-
-int tend_open(struct session *s, struct inside *died, struct err *e)
-{
-    const char *limit = getenv("MIDWATCH_TEST_STUCK_MS");
-
-    learn_words();
-    if (watchdog_open(s->cli->state_dir, limit ? strtoll(limit, NULL, 10) : STUCK_MS, stuck, &watching, died, e) < 0)
-        return e->code;
-    s->watchdog = watching;
-    catch_crashes();
-    return 0;
-}
-
-void tend_at_work(void *ctx, int64_t run, const char *instance)
-{
-    (void)ctx;
-    watchdog_enter(watching, run, 0, instance);
-}
 
 void tend_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
 {
@@ -170,10 +61,9 @@ void tend_settled(void *ctx, const struct run *r)
 void tend_trouble(void *ctx, int64_t run, const struct err *e)
 {
     struct session *s = ctx;
-    char text[1400];
 
-    count(s, e->code == ERR_DENIED ? 5 : EXIT_INTERNAL);
-    fprintf(stderr, "midwatch: run %lld: %s\n", (long long)run, err_text(e, text, sizeof(text)));
+    session_trouble(s, run, e);
+    count(s, s->troubled);
 }
 
 int tend_run(struct session *s)

@@ -5,13 +5,10 @@
 
 #include "cli/session.h"
 
-/* Watches the process itself from now on. *died: where the last owner died. */
-int tend_open(struct session *s, struct inside *died, struct err *e);
 /* Runs until every run is settled, or a signal leaves them; the exit code: that of the most serious ending. */
 int tend_run(struct session *s);
 
 /* What the session's parts call. */
-void tend_at_work(void *ctx, int64_t run, const char *instance);
 void tend_row(void *ctx, const struct run *r, const struct row *row, bool replayed);
 void tend_settled(void *ctx, const struct run *r);
 void tend_trouble(void *ctx, int64_t run, const struct err *e);

@@ -36,7 +36,7 @@ static bool agreed(void)
 
 int verb_undo(struct cli *c)
 {
-    struct session s = {0};
+    struct session s = {.executes = true};
     struct err e = {0};
     bool listed = false;
     int64_t id;

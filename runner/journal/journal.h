@@ -47,7 +47,7 @@ enum row_kind {
     ROW_NOTIFY,         /* a message to people, durable before it is sent */
     ROW_SENT,           /* it was sent, or why not */
     ROW_ENDING,         /* the host ends the run, and first puts back what was changed only for a while */
-    ROW_QUARANTINE,     /* set aside: it ended the process again and again at this place */
+    ROW_QUARANTINE,     /* set aside: it ended the process again and again at this place, or its code contradicts its rows */
     ROW_KINDS
 };
 const char *row_kind_name(enum row_kind k);                 /* "OBS" */
@@ -102,7 +102,7 @@ enum run_state {
     RUN_WAITING_PERSON,     /* parked on a named unknown effect (later: questions) */
     RUN_LEFT,               /* somebody left it; resume goes on */
     RUN_ENDED,
-    RUN_QUARANTINED,        /* it ended the process twice at one place; only a person resumes it */
+    RUN_QUARANTINED,        /* it ended the process twice at one place, or contradicts its rows; only a person resumes it */
     RUN_STATES
 };
 const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended", "quarantined" */

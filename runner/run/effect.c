@@ -300,6 +300,7 @@ static void remember_intent(struct part *p, const struct row *row)
     snprintf(x->key, sizeof(x->key), "%s", l->key);
     x->state = EFFECT_INTENDED;
     x->intent_seq = row->seq;
+    x->line = p->call->line;
     l->effect = x;
     l->attempt = (int)json_slice_int(row->payload, "attempt", 1);
     l->deadline = json_slice_int(row->payload, "deadline", row->at);

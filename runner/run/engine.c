@@ -284,7 +284,7 @@ int engine_resume(struct engine *n, int64_t id, const char *who, struct run **ou
 {
     struct run *r = run_empty(n);
 
-    if (rebuild_run(r, writer_journal(n->o.writer), id, false, e) < 0 || run_take_over(r, who, e) < 0) {
+    if (rebuild_run(r, writer_journal(n->o.writer), id, false, e) < 0 || (who && run_take_over(r, who, e) < 0)) {
         run_free(r);
         return e->code;
     }

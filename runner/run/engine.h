@@ -24,7 +24,8 @@ struct engine_watch {
     void (*row)(void *ctx, const struct run *r, const struct row *row, bool replayed);
     /* The run is settled: ended, parked on a person, or left. */
     void (*settled)(void *ctx, const struct run *r);
-    /* engine_recover: a run of the journal cannot be taken up here, and why. */
+    /* A run of the journal cannot be taken up here, and why: engine_recover, or its rows contradict its code and it was
+     * set aside. NULL: such a contradiction stops the engine. */
     void (*trouble)(void *ctx, int64_t run, const struct err *e);
     void *ctx;
 };
@@ -66,8 +67,12 @@ struct run_request {
 };
 /* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */
 int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e);
+/* The last owner died at work for a run (watchdog_open): a strike, or at the second in one place it is set aside, and *e
+ * says so. Nothing if no row of it was written, or it has ended or is set aside already. */
+enum strike { STRIKE_NONE, STRIKE_GIVEN, STRIKE_SET_ASIDE };
+int engine_strike(struct engine *n, const struct inside *died, const char *who, enum strike *out, struct err *e);
 /* Takes a run up again from the journal. ERR_NOT_FOUND, ERR_INVALID (ended, other abi, journal contradicts
- * the sources: says where). `who` is recorded. */
+ * the sources: says where). `who` is recorded; NULL: a strike has done that. */
 int engine_resume(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e);
 /* Starts a run that puts back what the ended run `id` changed, the latest first. ERR_INVALID: it has not ended, or an
  * earlier undo of it; ERR_NOT_FOUND: there is nothing to undo; ERR_DENIED: its instances are not what they were. */

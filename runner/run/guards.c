@@ -85,6 +85,55 @@ size_t intent_guards(struct part *p, const char *approval, struct guard *g)
     return n;
 }
 
+/* "4.b1.2" and "4.b2.7": the paths part where their branches do. */
+static bool are_beside(const char *a, const char *b)
+{
+    size_t i, part = 0;
+
+    for (i = 0; a[i] && a[i] == b[i]; i++)
+        part = a[i] == '.' ? i + 1 : part;
+    return a[part] == 'b' && b[part] == 'b';
+}
+
+/* The target is as x left it. */
+static bool is_left_by(const struct effect *x, const json_t *state)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach(x->after, key, v) {
+        if (!json_equal(v, json_object_get(state, key)))
+            return false;
+    }
+    return json_object_size(x->after) > 0;
+}
+
+static bool is_open(const struct effect *x)
+{
+    return x->state == EFFECT_INTENDED || x->state == EFFECT_UNKNOWN || x->state == EFFECT_APPLIED ||
+           x->state == EFFECT_UNVERIFIED || (x->temporary && x->state == EFFECT_VERIFIED);
+}
+
+const struct effect *guard_beside(const struct part *p, bool open, const json_t *state)
+{
+    const char *target = buf_text(&p->life->target);
+    const struct effect *x;
+
+    for (x = p->call->run->effects; x; x = x->next) {
+        bool wanted = open ? is_open(x) : is_left_by(x, state);
+
+        if (wanted && !x->is_undo && strcmp(x->target, target) == 0 && are_beside(x->path, p->path))
+            return x;
+    }
+    return NULL;
+}
+
+void guard_beside_words(const struct part *p, const struct effect *x, struct buf *why)
+{
+    buf_addf(why, "another branch of this run changes it (%s:%d); what changes one target goes one after the other",
+             p->call->run->book->file, x->line);
+}
+
 struct search {
     const char *target;
     struct lock_info found;

@@ -74,6 +74,11 @@ size_t intent_guards(struct part *p, const char *approval, struct guard *g);
 /* Why such a guard does not hold, and who can do what. */
 void guard_words(struct part *p, const char *refusal, struct buf *why);
 
+/* An effect on p's target of a branch that runs beside p's. open: that is not proven yet, or may still be put back; else one
+ * that left the target in this state. NULL = none. */
+const struct effect *guard_beside(const struct part *p, bool open, const json_t *state);
+void guard_beside_words(const struct part *p, const struct effect *x, struct buf *why);
+
 /* True if a request of this effect may be on its way. */
 bool life_is_sending(const struct part *p);
 /* True from the intent until the outcome is known. */

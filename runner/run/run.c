@@ -38,6 +38,12 @@ void run_diverged(struct run *r, const char *fmt, ...)
         run_settle_phase(r);
         return;
     }
+    /* Behind its rows it may have something on its way, and what this program believes of it is wrong: all stops. */
+    if (r->phase == PHASE_REPLAY && engine_opts(r->engine)->watch.trouble) {
+        err_set(&e, ERR_CORRUPT, "its journal contradicts its code, and it is set aside: %s", r->difference);
+        run_set_aside(r, &e);
+        return;
+    }
     err_set(&e, ERR_CORRUPT, "run %lld cannot go on: %s", (long long)r->id, r->difference);
     run_fail(r, &e);
 }

@@ -81,6 +81,7 @@ struct effect {
     json_t *args, *from, *to, *after;
     enum effect_state state;
     int64_t intent_seq;
+    int line;                       /* of the call that intended it */
     int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
     bool temporary;
     bool undo_tried;                /* and the code has heard what came of it, or nobody will try again */
@@ -374,6 +375,8 @@ void evict_in_place(struct run *r);
 bool tend_turn(struct engine *n);
 bool tend_is_over(const struct engine *n);
 void tend_leave(struct engine *n);
+/* The run cannot go on in this engine: it is told, and not woken again. */
+void tend_refuse(struct engine *n, int64_t id, const struct err *e);
 void tend_free(struct engine *n);
 
 /* engine.c */
@@ -381,6 +384,8 @@ void tend_free(struct engine *n);
 int run_take_over(struct run *r, const char *who, struct err *e);
 /* The process died at work for the run: a strike, or at the second in one place it is set aside, and *e says so. */
 int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e);
+/* A run in its replay, whose rows its code contradicts: it ends nowhere, keeps its locks, and a person is told. */
+void run_set_aside(struct run *r, const struct err *why);
 void run_deinit(struct run *r);
 void run_free(struct run *r);
 struct host *engine_host(const struct engine *n);

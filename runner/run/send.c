@@ -96,6 +96,7 @@ static const char *refusal_now(struct part *p, struct buf *why)
     struct policy_effect x = part_policy(p, l->args, l->declared, buf_text(&l->target));
     struct host *h = engine_host(r->engine);
     struct str *touched;
+    const struct effect *beside;
     const char *refusal;
 
     if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
@@ -119,6 +120,11 @@ static const char *refusal_now(struct part *p, struct buf *why)
         refusal = policy_refuses_now(x.config, r->book->name, buf_text(&l->target), r->trigger, h->ops->wall_ms(h), why);
     if (refusal)
         return refusal;
+    beside = guard_beside(p, true, NULL);
+    if (beside) {
+        guard_beside_words(p, beside, why);
+        return "target_busy";
+    }
     if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
         buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
         return "over_budget";
@@ -144,6 +150,22 @@ static void skip(struct part *p, const char *outcome, const json_t *state, const
         change_effect(r, undone, 0);
 }
 
+/* It is not as it was when this was planned. */
+static void moved(struct part *p, json_t *state)
+{
+    const struct effect *beside = p->life->undo_of ? NULL : guard_beside(p, false, state);
+    struct buf why = BUF_INIT(1024);
+
+    if (beside) {
+        guard_beside_words(p, beside, &why);
+        refuse(p, "target_busy", buf_text(&why));
+    } else {
+        life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
+                                               "somebody else changed the target since the plan; nothing was sent"));
+    }
+    buf_free(&why);
+}
+
 static void looked(void *part, struct str answer)
 {
     struct part *p = part;
@@ -159,8 +181,7 @@ static void looked(void *part, struct str answer)
     else if (strcmp(verdict, "applied") == 0)
         skip(p, "already", state, "already so");
     else if (strcmp(verdict, "moved") == 0)
-        life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
-                                               "somebody else changed the target since the plan; nothing was sent"));
+        moved(p, state);
     else
         life_intend(p, 1);
     json_decref(a);
@@ -283,16 +304,25 @@ static void intended(struct run *r, void *ctx, const struct row *row, const char
     buf_free(&why);
 }
 
-/* True if an effect on the target may still be on its way. */
-static bool in_doubt(const struct run *r, const char *target)
+/* Refuses it if this run has something else in hand on the target: another branch may have come first since the look. */
+static bool is_busy(struct part *p)
 {
-    const struct effect *x;
+    const struct effect *beside = p->life->undo_of ? NULL : guard_beside(p, true, NULL), *x;
+    const char *target = buf_text(&p->life->target);
+    struct buf why = BUF_INIT(1024);
+    bool busy;
 
-    for (x = r->effects; x; x = x->next) {
+    for (x = p->call->run->effects; x && !why.len && !beside; x = x->next) {
         if ((x->state == EFFECT_INTENDED || x->state == EFFECT_UNKNOWN) && strcmp(x->target, target) == 0)
-            return true;
+            buf_adds(&why, "the outcome of another effect of this run on it is not known yet");
     }
-    return false;
+    if (beside)
+        guard_beside_words(p, beside, &why);
+    busy = why.len > 0;
+    if (busy)
+        refuse(p, "target_busy", buf_text(&why));
+    buf_free(&why);
+    return busy;
 }
 
 void life_intend(struct part *p, int attempt)
@@ -313,10 +343,8 @@ void life_intend(struct part *p, int attempt)
         p->call->stalled = true;
         return;
     }
-    if (attempt == 1 && in_doubt(r, buf_text(&l->target))) {
-        refuse(p, "target_busy", "the outcome of another effect of this run on it is not known yet");
+    if (attempt == 1 && is_busy(p))
         return;
-    }
     l->attempt = attempt;
     payload = json_pack("{s:i s:I s:s s:i}", "attempt", attempt, "deadline", (json_int_t)(run_now(r) + l->timeout_ms),
                         "key", l->key, "line", p->call->line);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A strike: the last owner of the journal died while it was at work for this run. The
  * strike is a RESUME row, durable before the run is touched again; a second one with no
- * row in between is the same place, and the run is set aside until a person resumes it. */
+ * row in between is the same place, and the run is set aside until a person resumes it.
+ * So is a run whose rows its code contradicts: nothing of it is on its way. */
 #include "run/run.h"
 
 #include "base/json.h"
@@ -24,15 +25,17 @@ static bool see_row(void *ctx, const struct row *row)
     return true;
 }
 
-static int write_strike(struct engine *n, const struct run_info *info, int64_t at, const char *who, const char *place,
-                        bool set_aside, const char *text, struct err *e)
+/* text NULL: a strike at this place; else the run is set aside. */
+static int write_row(struct engine *n, const struct run_info *info, int64_t at, const char *who, const char *place,
+                     const char *text, struct err *e)
 {
+    bool set_aside = text != NULL;
     struct buf b = BUF_INIT(4 * KIB);
     struct json_object o;
     struct change changes[3] = {
         {.kind = CHANGE_RUN_EPOCH, .n = info->epoch + 1},
         {.kind = CHANGE_RUN_STATE, .run_state = set_aside ? RUN_QUARANTINED : RUN_RUNNING},
-        {.kind = CHANGE_ESCALATION, .n = 1, .text = str_of(text)},
+        {.kind = CHANGE_ESCALATION, .n = 1, .text = str_of(set_aside ? text : "")},
     };
     int64_t now = n->o.host->ops->wall_ms(n->o.host);
     struct row row = {.seq = info->next_seq, .epoch = info->epoch + 1, .kind = set_aside ? ROW_QUARANTINE : ROW_RESUME,
@@ -48,7 +51,7 @@ static int write_strike(struct engine *n, const struct run_info *info, int64_t a
     row.payload = (struct str){b.data, b.len};
     rc = writer_submit(n->o.writer, &item, NULL, NULL, e);
     buf_free(&b);
-    return rc < 0 ? rc : writer_flush(n->o.writer, e);
+    return rc;
 }
 
 int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e)
@@ -66,11 +69,52 @@ int run_strike(struct engine *n, int64_t id, const char *who, const char *place,
     *set_aside = tail.strikes > 0;
     snprintf(text, sizeof(text), "it ended the process twice at one place (%s) and is set aside", place);
     if (rc == 0)
-        rc = write_strike(n, &info, tail.at, who, place, *set_aside, text, e);
+        rc = write_row(n, &info, tail.at, who, place, *set_aside ? text : NULL, e);
+    if (rc == 0)
+        rc = writer_flush(n->o.writer, e);
     if (rc == 0 && *set_aside) {
         err_set(e, ERR_DENIED, "%s", text);
         err_hint(e, "when the cause is known, a person takes it up again: midwatch resume %lld", (long long)id);
     }
     run_info_deinit(&info);
     return rc;
+}
+
+int engine_strike(struct engine *n, const struct inside *died, const char *who, enum strike *out, struct err *e)
+{
+    struct journal *j = writer_journal(n->o.writer);
+    struct run_info info = {0};
+    bool over, set_aside = false;
+
+    *out = STRIKE_NONE;
+    if (died->run == 0)
+        return 0;
+    if (j->ops->get_run(j, died->run, &info, e) < 0)
+        return e->code == ERR_NOT_FOUND ? 0 : e->code;
+    over = info.state == RUN_ENDED || info.state == RUN_QUARANTINED;
+    run_info_deinit(&info);
+    if (!over && run_strike(n, died->run, who, died->place, &set_aside, e) < 0)
+        return e->code;
+    *out = over ? STRIKE_NONE : set_aside ? STRIKE_SET_ASIDE : STRIKE_GIVEN;
+    return 0;
+}
+
+void run_set_aside(struct run *r, const struct err *why)
+{
+    struct engine *n = r->engine;
+    struct run_info info = {.id = r->id, .epoch = r->epoch, .next_seq = r->next_seq};
+    struct err e = {0}, told = *why;
+    char text[1400];
+
+    batch_reset(&r->pending);       /* that it is running */
+    snprintf(text, sizeof(text), "%s", why->msg);
+    if (write_row(n, &info, r->recorded.rows[r->recorded.n - 1].at, "midwatch", "", text, &e) < 0 ||
+        writer_flush(n->o.writer, &e) < 0) {
+        engine_fatal(n, &e);
+        return;
+    }
+    r->state = RUN_QUARANTINED;
+    err_hint(&told, "it keeps what it locked; midwatch settle %lld release ends it", (long long)r->id);
+    tend_refuse(n, r->id, &told);
+    run_settle_phase(r);
 }

@@ -68,9 +68,10 @@ static void add(int64_t **list, size_t *n, int64_t id)
     (*list)[(*n)++] = id;
 }
 
-static void trouble(struct engine *n, int64_t id, const struct err *e)
+void tend_refuse(struct engine *n, int64_t id, const struct err *e)
 {
-    add(&n->tend->refused, &n->tend->nrefused, id);
+    if (n->tend)
+        add(&n->tend->refused, &n->tend->nrefused, id);
     if (n->o.watch.trouble)
         n->o.watch.trouble(n->o.watch.ctx, id, e);
 }
@@ -134,7 +135,7 @@ static bool take_up_next(struct engine *n)
         return false;
     id = t->left[t->next_left++];
     if ((id == t->struck ? take_up_struck(n, &e) : take_up(n, id, &e)) < 0)
-        trouble(n, id, &e);
+        tend_refuse(n, id, &e);
     return true;
 }
 
@@ -267,7 +268,7 @@ static bool wake_due(struct engine *n)
     }
     for (i = 0; i < d.n; i++) {
         if (wake_run(n, d.ids[i], &e) < 0)
-            trouble(n, d.ids[i], &e);
+            tend_refuse(n, d.ids[i], &e);
     }
     t->next_wake = d.first;
     arm(t, d.now);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded by tests: a C function under Lua's `<` that does not return, or ends the
- * process, where the runbook says so. No limit of the sandbox sees either. */
+/* Preloaded by tests: a C function under Lua's `<` that does not return, ends the
+ * process, or says something else in the next process, where the runbook says so. No
+ * limit of the sandbox sees the first two; the third is what no replay survives. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 int strcoll(const char *a, const char *b)
@@ -14,5 +16,7 @@ int strcoll(const char *a, const char *b)
     }
     if (strncmp(a, "crash in C", 10) == 0)
         raise(SIGSEGV);
+    if (strncmp(a, "turned in C", 11) == 0)
+        return getenv("MIDWATCH_TEST_TURNED") ? 1 : -1;
     return strcmp(a, b);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Several changes of one run on one target, inside one another or one behind another: an undo finds what the run's own
-later changes left, and stops at somebody else's. Against the stand-in of the API server, in virtual time.
+later changes left, and stops at somebody else's. Side by side the second is refused by name. Against the stand-in of the API server, in virtual time.
 
 Prints `ok - name` or `not ok - name: why` per case."""
 import argparse
@@ -26,6 +26,12 @@ AGREED = f'remedy("it", {BOTH}, {{ verify = "applied", approve = true }}) resolv
 WHILE = f'temporarily("it", {BOTH}, {{ within = "1h" }}, function() end) resolve "done"'
 FIELDS = """local o = kubernetes.object("configmaps", "prod", "app")
 remedy("it", { o:set("data.level", "debug"), o:set("data.new", "1"), o:set("data.level", "trace") }, %s) resolve "done\""""
+BESIDE = f"""local function size(n, opts) remedy("size", {D}:scale(n), opts) end
+%s resolve "done\""""
+PROVEN = '{ verify = "applied" }'
+LOOKS = '{ when = function() return true end, verify = function() return %s end, within = "30s" }'
+HOLDS = f'temporarily("it", {D}:scale(7), {{ within = "1h" }}, function() sleep "10s" end)'
+BUSY = "another branch of this run changes it (case.md:1"
 TOUCHED = {"method": "GET", "path": "deployments/api-service$", "do": "interfere", "object": SIZE[:3],
            "patch": {"spec": {"minReadySeconds": 3}}}
 
@@ -42,6 +48,22 @@ CASES = {
     "planned together, for a while": (WHILE, "resolved", "verified", 3, "done", None),
     "planned together, put back in reverse": (f'remedy("it", {BOTH}, {FAILING})', "escalated", "unverified", 3, "was undone; ", None),
     "planned together, and somebody else in between": (AGREED, "escalated", "moved", 5, "somebody else changed", 13),
+    "side by side": (BESIDE % f"parallel {{ function() size(5, {PROVEN}) end, function() size(7, {PROVEN}) end }}",
+                     "escalated", "target_busy", 5, BUSY, None),
+    "side by side, the first not proven yet": (
+        BESIDE % f"parallel {{ function() size(5, {LOOKS % 'false'}) end, function() sleep '5s' size(7, {PROVEN}) end }}",
+        "escalated", "target_busy", 5, BUSY, None),
+    "side by side, the first put back later": (
+        BESIDE % f"parallel {{ function() {HOLDS} end, function() sleep '5s' size(5, {PROVEN}) end }}",
+        "escalated", "target_busy", 3, BUSY, None),
+    "side by side, planned before the first was proven": (
+        BESIDE % f"parallel {{ function() size(5, {PROVEN}) end, function() remedy('size', {D}:scale(7), {{ "
+        "when = function() sleep '5s' return true end, verify = 'applied' }) end }", "escalated", "target_busy", 5, BUSY, None),
+    "side by side, the second later": (
+        BESIDE % f"parallel {{ function() size(5, {PROVEN}) end, function() sleep '5s' size(7, {PROVEN}) end }}",
+        "resolved", "verified", 7, "done", None),
+    "each, one at once": (BESIDE % f"each({{ 5, 7 }}, {{ at_once = 1 }}, function(n) size(n, {PROVEN}) end)",
+                          "resolved", "verified", 7, "done", None),
     "planned together on several fields": (FIELDS % '{ verify = "applied" }', "resolved", "verified", 3, "done", None),
     "planned together on several fields, put back": (FIELDS % FAILING, "escalated", "unverified", 3, "was undone; ", None),
 }

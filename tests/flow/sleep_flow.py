@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs that wait are rows: `resume --all` takes up what a dead owner left, wakes what is due, hands answers on, and sets
-a run aside that ends the process twice at one place. The stuck loop and the crash are real: a C function under Lua's `<`
-(tests/crash/stuck.c) does not return."""
+a run aside that ends the process twice at one place, or whose code says something else than its rows. So do `run` and
+`resume RUN`. The stuck loop and the crash are real: a C function under Lua's `<` (tests/crash/stuck.c) does not return."""
 import json
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import time
 
@@ -20,6 +21,8 @@ BOOKS = {
     "poll": 'wait_until("it", { every = "2500ms", within = "5s" }, function() return observe(shell.one()) == "x" end) no_action "polled"',
     "ask": 'local a = ask("which?", { "left", "right" }, { within = "1h" }) no_action("chose " .. a)',
     "stuck": 'observe(shell.one()) sleep "2s"\nif "stuck in C" < "x" then note "past" end\nno_action "through"',
+    "hurry": 'if "stuck in C" < "x" then note "past" end\nno_action "through"',
+    "turned": 'if "turned in C" < "x" then note "one way" else note "the other way" end\nsleep "3s" no_action "slept"',
     "crash": 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"',
 }
 
@@ -56,6 +59,11 @@ class Night(stand.Box):
         p.send_signal(signal.SIGKILL)
         p.wait()
         return before + 1
+
+    def inside(self):
+        """The run that the owner is at work for now, and behind which line."""
+        box = self.state / "inside"
+        return struct.unpack_from("qi", box.read_bytes() if box.exists() and box.stat().st_size else bytes(16))
 
     def runs_now(self):
         code, out, _ = self.command("list", "-o", "json", "--state", self.state)
@@ -142,13 +150,90 @@ def set_aside(name, build):
     return case
 
 
+def diverged(box, build):
+    """The code comes to another row than the journal has: that run is set aside by name, the other goes on."""
+    turned = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_TURNED": "1"}
+    run, nap = box.killed("turned"), box.killed("nap")
+    got = box.end(box.start("resume", "--all", env=turned))
+    wrong = stand.expect(got, 1, f"midwatch: run {run}: its journal contradicts its code, and it is set aside: .*one way",
+                         f"evidence: .*/{run}.md", f"run {nap}  no_action")
+    wrong = wrong or box.until(run, "quarantined", 1)
+    kinds = [r["kind"] for r in box.rows(run)]
+    if not wrong and (kinds.count("RESUME") != 1 or kinds[-1] != "QUARANTINE"):
+        wrong = f"rows {kinds}"
+    wrong = wrong or stand.expect(box.end(box.start("resume", "--all", env=turned)), 0, "no run is open|nothing")
+    wrong = wrong or stand.expect(box.command("resume", run, "--state", box.state, env=turned), 1, "contradicts its code",
+                                  f"settle {run} release")
+    return (wrong or box.until(run, "quarantined", 1) or stand.expect(box.command("resume", run, "--state", box.state), 0, "slept")
+            or box.replays(run))
+
+
+def released(box, build):
+    """Whose code has changed for good is ended by a person."""
+    run = box.killed("turned")
+    turned = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_TURNED": "1"}
+    box.end(box.start("resume", "--all", env=turned))
+    return (stand.expect(box.command("settle", run, "release", "--state", box.state), 0) or box.until(run, "escalated", 1) or
+            box.replays(run))
+
+
+def alone(name, build):
+    """`run` starts itself again as `resume`, and the second time the run is set aside; `resume RUN` takes it up."""
+    def case(box):
+        env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "700"}
+        got = box.end(box.start("run", f"{name}.md", env=env))
+        wrong = stand.expect(got, 5, "run 1 (does not come|ended the process) .*behind line 9; starting again", "set aside",
+                             "evidence: .*/1.md")
+        wrong = wrong or box.until(1, "quarantined", 1)
+        again = box.end(box.start("resume", "1", env=env))
+        wrong = wrong or stand.expect(again, 5, "starting again", "set aside") or box.until(1, "quarantined", 1)
+        wrong = wrong or stand.expect(box.command("resume", 1, "--state", box.state), 0, "through")
+        return wrong or box.replays(1)
+    return case
+
+
+def unwritten(build):
+    """Stuck before its first row is durable: there is no run, and that is said."""
+    def case(box):
+        env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "700"}
+        got = box.end(box.start("run", "hurry.md", env=env))
+        return stand.expect(got, 1, "run 1 does not come to an end before its first look at the world; starting again",
+                            "before anything of it was written: nothing was changed")
+    return case
+
+
+def inherited(box, build):
+    """The strike is given by whoever executes next, whatever that is for; who executes nothing leaves it to them."""
+    env = {"LD_PRELOAD": str(build / "stuck.so")}
+    p = box.start("run", "stuck.md", env=env)
+    end, stuck = time.monotonic() + 20, 0
+    while time.monotonic() < end and stuck < 10:        # looks in a row: it does not move any more
+        stuck = stuck + 1 if box.inside() == (1, 9) else 0
+        time.sleep(0.1)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    wrong = stand.expect(box.command("policy", "on", "nap", "--state", box.state), 2, "is not off")
+    wrong = wrong or stand.expect(box.command("run", "nap.md", "--state", box.state), 0, "slept")
+    last = box.rows(1)[-1]
+    if not wrong and (last["kind"] != "RESUME" or "behind line 9" not in json.dumps(last)):
+        wrong = f"the last row is {last}"
+    return wrong or stand.expect(box.command("resume", 1, "--state", box.state), 0, "through") or box.replays(1)
+
+
 def cases(program, scratch, only):
     build = pathlib.Path(program).parent
     for name, case in (("runs of a dead owner go on, and are rows while they wait", waits),
                        ("a sleeping run is answered, another cancelled", answered),
                        ("escalate.after reaches a sleeping run; an interrupt leaves it asleep", escalated),
                        ("a run that does not come to an end is set aside, the others go on", set_aside("stuck", build)),
-                       ("a run that crashes the process is set aside, the others go on", set_aside("crash", build))):
+                       ("a run that crashes the process is set aside, the others go on", set_aside("crash", build)),
+                       ("a run whose code says something else than its rows is set aside, the others go on",
+                        lambda box: diverged(box, build)),
+                       ("such a run is ended by a person", lambda box: released(box, build)),
+                       ("run: a stuck loop is set aside", alone("stuck", build)),
+                       ("run: a crash is set aside", alone("crash", build)),
+                       ("run: stuck before anything of it was written", unwritten(build)),
+                       ("whoever executes next gives the strike", lambda box: inherited(box, build))):
         if only in name:
             yield name, case(Night(program, scratch / name[:20].replace(" ", "-").replace(",", "") / str(len(name))))
 
