@@ -25,17 +25,10 @@ static void as_json(const json_t *map, struct buf *out)
     buf_addc(out, '\n');
 }
 
-static void as_markdown(const json_t *map, struct buf *out)
-{
-    buf_addf(out, "# %s: all its branches\n\n```mermaid\n", json_get_string(map, "runbook", ""));
-    map_mermaid(map, out);
-    buf_adds(out, "```\n");
-}
-
 static const struct form {
     const char *name;
     void (*write)(const json_t *map, struct buf *out);
-} forms[] = {{"text", map_text}, {"json", as_json}, {"mermaid", map_mermaid}, {"svg", map_svg}, {"markdown", as_markdown}};
+} forms[] = {{"text", map_text}, {"json", as_json}, {"mermaid", map_mermaid}, {"svg", map_svg}, {"markdown", map_markdown}};
 
 static const struct form *form_of(const struct cli *c)
 {

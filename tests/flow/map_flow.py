@@ -266,6 +266,11 @@ def form_cases(box):
         "http" not in svg.replace("http://www.w3.org/2000/svg", "") else svg[:300]
     _, mermaid, _ = box.run("-o", "mermaid")
     yield "mermaid", None if mermaid.startswith("flowchart TD\n") and "-->" in mermaid else mermaid[:300]
+    _, page, _ = box.run("-o", "markdown")
+    wanted = ["# t\n\na test\n", "| started by | the command line |", "| takes | service, else \"api\"<br>mode: slow \\| fast, else \"slow\"<br>",
+              "| may change | kubernetes.rollback deployment/prod/{{service}}<br>kubernetes.scale deployment/prod/{{service}}, replicas up to 10 |",
+              "```text\n" + text + "```\n"]
+    yield "markdown is a page", None if all(w in page for w in wanted) else page
     first, second = box.run("-o", "json")[1], box.run("-o", "json")[1]
     yield "json is stable", None if first == second else "two maps differ"
 
