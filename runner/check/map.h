@@ -21,7 +21,8 @@ struct map_request {
     bool each;                      /* explore.h: separate */
 };
 
-/* *map as explore.h says, with about (map_about) and findings: [{ file, line, column, rule, why, mend }] as of lint. Owned. */
+/* *map as explore.h says, with about (map_about) and findings: [{ file, line, column, rule, why, mend }] as of
+ * lint; with level "warning" it is nothing wrong. Owned. */
 int map_make(const struct map_request *q, json_t **map, struct err *e);
 
 /* A line of the decision tree: what is asked, found, done, or how it ends. */

@@ -286,7 +286,8 @@ static int check_kind_of_setting(const struct at *at, const json_t *declared, co
 
 int declaration_check(const json_t *declared, struct err *e)
 {
-    static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects", "plan", "has_probe", "has_permitted"};
+    static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects", "plan", "has_probe",
+                                       "has_permitted"};
     struct at top = {.e = e};
 
     if (only_keys(&top, declared, keys, COUNT(keys)) < 0 ||
