@@ -269,23 +269,27 @@ function comes_behind(node, roots, key, seen)
   return result
 end
 
--- Effects that come because an answer is missing: with some answer they would not. What is accepted as inconclusive by a
--- diagnosis that says so is no such answer.
-local function unknown_effects(node, out, accepting)
+-- Effects that come on this way of a read's answer, and with some known answer would not.
+local function note_effects(node, choice, out)
+  for key, e in host.rawpairs(effects_below(node.kids[choice], {})) do
+    if not out[key] and comes_anyway(node.kids[1], node.roots, key, {}) == false then
+      out[key] = { file = e.file, line = e.line, effect = e.effect, target = e.target, title = e.title, read = node.read,
+        read_line = node.line }
+    end
+  end
+end
+
+-- Effects that come because an answer is missing, and those that come because a default stands in for it. What is accepted as
+-- inconclusive by a diagnosis that says so is no such answer.
+local function unknown_effects(node, out, defaults, accepting)
   if not node or node.outcome or node.bound or node.impossible or node.merged or node.joined then return end
   if node.kind == "scope" and node.accepts then accepting = node end
   if node.kind == "exit" and node.of == accepting then accepting = nil end
-  if node.unknown and node.read and not accepting then
-    for choice = node.unknown, node.n do
-      for key, e in host.rawpairs(effects_below(node.kids[choice], {})) do
-        if not out[key] and comes_anyway(node.kids[1], node.roots, key, {}) == false then
-          out[key] = { file = e.file, line = e.line, effect = e.effect, target = e.target, title = e.title, read = node.read,
-            read_line = node.line }
-        end
-      end
-    end
+  if node.unknown and node.read then
+    for choice = accepting and node.n + 1 or node.unknown, node.n do note_effects(node, choice, out) end
+    if node.unknown > 2 then note_effects(node, 2, defaults) end
   end
-  for choice = 1, node.n do unknown_effects(node.kids[choice], out, accepting) end
+  for choice = 1, node.n do unknown_effects(node.kids[choice], out, defaults, accepting) end
 end
 
 local WAYS_MAX = 2 ^ 53
@@ -316,10 +320,13 @@ function tree.send(root, rest)
     hypotheses[#hypotheses + 1] = { title = title, supported = h.supported, refuted = h.refuted, inconclusive = h.inconclusive }
   end
   pieces("hypotheses", hypotheses)
-  local unknown, list = {}, {}
-  unknown_effects(root, unknown)
-  for _, e in pairs(unknown) do list[#list + 1] = e end
-  pieces("unknown", list)
+  local found = { unknown = {}, by_default = {} }
+  unknown_effects(root, found.unknown, found.by_default)
+  for name, effects in pairs(found) do
+    local list = {}
+    for _, e in pairs(effects) do list[#list + 1] = e end
+    pieces(name, list)
+  end
   gate.host("part", { { name = "", args = { root = place, ways = math.tointeger(ways_behind(root)),
     explored = rest.explored, ended = rest.ended } } })
 end

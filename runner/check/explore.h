@@ -48,14 +48,14 @@ struct explore_options {
 
 /* *map is owned:
  *   { runbook, file, params, explored, ways, ended: "all" | "paths" | "time", root, nodes, paths, notes, hypotheses, unknown,
- *     may_unused }
+ *     by_default, may_unused }
  * explored: paths that were followed; ways: with those that joined one of them where it went on alike, at most 2^53.
  * nodes: [{ kind, line, file, of: [{ text, because, more, to }] }], equal ones once; `to` and root are places in nodes, from
  * 1. A leaf: { kind: "leaf", outcome, reason, text, line, file }.
  * paths: [{ conditions: [{ text, line, file }], effects: [{ effect, target, title, line, file, outcome, undo, approved }],
  *   outcome, reason, text, line, file, uncaught }], one for those that go on alike.
  * notes: [{ line, file, what, why }], what was not explored. unknown: [{ effect, target, line, read, read_line }], effects that
- * a missing answer leads to. may_unused: places in book->may. */
+ * a missing answer leads to; by_default: the same, where its default stands in for it. may_unused: places in book->may. */
 int explore(const struct explore_options *o, json_t **map, struct err *e);
 
 #endif

@@ -42,8 +42,10 @@ static int explore_book(const struct map_request *q, struct registry *registry, 
     o.given = given;
     if (rc == 0)
         rc = explore(&o, map, e);
-    if (rc == 0)
+    if (rc == 0) {
+        json_object_set_new(*map, "about", map_about(book));
         map_judge(*map, book);
+    }
     json_decref(params);
     json_decref(given);
     return rc;

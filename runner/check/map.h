@@ -21,7 +21,8 @@ struct map_request {
     bool each;                      /* explore.h: separate */
 };
 
-/* *map as explore.h says, with findings: [{ file, line, column, rule, why, mend }] as of lint. Owned. */
+/* *map as explore.h says, with about (map_about) and findings: [{ file, line, column, rule, why, mend }] as of
+ * lint; with level "warning" it is nothing wrong. Owned. */
 int map_make(const struct map_request *q, json_t **map, struct err *e);
 
 /* A line of the decision tree: what is asked, found, done, or how it ends. */
@@ -39,6 +40,12 @@ void map_rows(const json_t *map, void (*row)(void *ctx, const struct map_row *r)
 void map_text(const json_t *map, struct buf *out);
 void map_mermaid(const json_t *map, struct buf *out);
 void map_svg(const json_t *map, struct buf *out);
+/* A page: what the runbook is, what starts it, what it may change, and the tree as text. */
+void map_markdown(const json_t *map, struct buf *out);
+/* { summary, owner, severity, triggers, params, may }: each entry of a list is a text. Owned. */
+json_t *map_about(const struct runbook *b);
+/* A text for one cell of a Markdown table. */
+void map_add_cell(struct buf *out, const char *s);
 
 /* Decisions that were added, removed, or come to something else, by their conditions. Returns how many. */
 size_t map_diff(const json_t *before, const json_t *after, const char *form, struct buf *out);

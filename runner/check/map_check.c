@@ -82,6 +82,24 @@ static void judge_may(json_t *map, const struct runbook *b)
     }
 }
 
+/* A default is the author's word for what a missing answer means; that it changes something must be seen, and is not wrong. */
+static void judge_defaults(json_t *map, const char *file)
+{
+    json_t *findings = json_object_get(map, "findings");
+    const json_t *x;
+    char why[900];
+    size_t i;
+
+    json_array_foreach(json_object_get(map, "by_default"), i, x) {
+        snprintf(why, sizeof(why), "%s %s comes when %s (line %lld) is not there and its default stands in for it, and does not for "
+                 "every value of it", json_get_string(x, "effect", ""), json_get_string(x, "target", ""),
+                 json_get_string(x, "read", ""), (long long)json_get_int(x, "read_line", 0));
+        found(map, json_get_string(x, "file", file), json_get_int(x, "line", 0), "default_data", why, "",
+              "a warning: be sure that no data means what the default says");
+        json_object_set_new(json_array_get(findings, json_array_size(findings) - 1), "level", json_string("warning"));
+    }
+}
+
 void map_judge(json_t *map, const struct runbook *b)
 {
     const char *file = json_get_string(map, "file", ""), *ended = json_get_string(map, "ended", "");
@@ -99,6 +117,7 @@ void map_judge(json_t *map, const struct runbook *b)
         found(map, json_get_string(x, "file", file), json_get_int(x, "line", 0), "unknown_data", why, "",
               "missing data must not lead to a change: escalate, or look at something else");
     }
+    judge_defaults(map, file);
     json_array_foreach(json_object_get(map, "notes"), i, x) {
         snprintf(why, sizeof(why), "not explored: %s: %s", json_get_string(x, "what", ""), json_get_string(x, "why", ""));
         found(map, json_get_string(x, "file", file), json_get_int(x, "line", 0), "not_explored", why, "",

@@ -78,7 +78,7 @@ static json_t *compare(json_t *before, json_t *after)
     return out;
 }
 
-static void add_cell(struct buf *out, const char *s)
+void map_add_cell(struct buf *out, const char *s)
 {
     for (; *s; s++) {
         if (strchr("|<>`*_\\", *s))
@@ -95,11 +95,11 @@ static void as_markdown(const json_t *list, struct buf *out)
     buf_adds(out, "| | when | before | after |\n|---|---|---|---|\n");
     json_array_foreach(list, i, d) {
         buf_addf(out, "| %s | ", json_get_string(d, "what", ""));
-        add_cell(out, json_get_string(d, "when", ""));
+        map_add_cell(out, json_get_string(d, "when", ""));
         buf_adds(out, " | ");
-        add_cell(out, json_get_string(d, "before", ""));
+        map_add_cell(out, json_get_string(d, "before", ""));
         buf_adds(out, " | ");
-        add_cell(out, json_get_string(d, "after", ""));
+        map_add_cell(out, json_get_string(d, "after", ""));
         buf_adds(out, " |\n");
     }
 }

@@ -223,6 +223,7 @@ static int finish(struct planner *p, json_t *plan, struct err *e)
     json_object_set(plan, "reads", p->reads);
     json_object_set(plan, "effects", p->effects);
     json_object_set(plan, "remedies", p->remedies);
+    json_array_extend(json_object_get(plan, "notes"), p->notes);
     json_object_set_new(plan, "exit", json_integer(sure_exit(json_object_get(plan, "paths"))));
     json_object_del(plan, "paths");
     if (set_bundle(p->q, plan, e) < 0)
@@ -234,7 +235,7 @@ static int finish(struct planner *p, json_t *plan, struct err *e)
 int plan_make(const struct plan_request *q, json_t **plan, struct err *e)
 {
     struct planner p = {.q = q, .now = q->host->ops->wall_ms(q->host), .kept = json_object(), .reads = json_array(),
-                        .effects = json_array(), .remedies = json_object(), .planned = json_array()};
+                        .effects = json_array(), .remedies = json_object(), .planned = json_array(), .notes = json_array()};
     struct explore_options o = {.book = q->book, .registry = q->registry, .config = q->config, .params = q->params,
                                 .trigger = q->trigger, .requester = q->requester, .started_ms = p.now, .paths_max = PATHS_MAX,
                                 .time_ms = COMPUTE_MS, .answer = answer, .ctx = &p};
@@ -252,6 +253,7 @@ int plan_make(const struct plan_request *q, json_t **plan, struct err *e)
     json_decref(p.effects);
     json_decref(p.remedies);
     json_decref(p.planned);
+    json_decref(p.notes);
     return rc;
 }
 

@@ -288,11 +288,12 @@ int plan_effect(struct planner *p, const struct explore_call *c, struct buf *out
     buf_addf(&x.target, "%.*s:", (int)c->instance.n, c->instance.p);
     if (!x.declared) {
         rc = e->code;
-    } else if (c->symbolic) {
+    } else if (c->symbolic || (json_get_bool(x.declared, "has_state", false) && !world_may_ask(p, c))) {
         if (template_fill(str_of(json_get_string(x.declared, "target", "")), x.args, true, &x.target, e) < 0)
             buf_adds(&x.target, "(not known yet)");
         *e = (struct err){0};
-        record(&x, json_pack("{s:s}", "unknown", "its arguments depend on what is not known yet"));
+        record(&x, json_pack("{s:s}", "unknown", c->symbolic ? "its arguments depend on what is not known yet"
+                                                             : "a plan may not ask what is there now"));
         rc = 0;
     } else if (template_fill(str_of(json_get_string(x.declared, "target", "")), x.args, true, &x.target, e) < 0) {
         rc = stops(&x, "refused", "error", e->msg, out);

@@ -110,7 +110,7 @@ int plan_reads(struct planner *p, const struct explore_call *c, struct err *e)
 {
     json_t *list = NULL, *one;
     struct look *looks;
-    size_t i;
+    size_t i, n = 0;
 
     if (c->effects > 0 || c->waited_ms > 0)
         return 0;
@@ -125,10 +125,11 @@ int plan_reads(struct planner *p, const struct explore_call *c, struct err *e)
         read.instance = str_of(json_get_string(one, "instance", ""));
         read.label = str_of(json_get_string(one, "label", ""));
         read.text = str_of(json_get_string(request, "text", ""));
-        look_begin(p, &looks[i], &read, request);
+        if (world_may_ask(p, &read))
+            look_begin(p, &looks[n++], &read, request);
     }
     world_wait(p);
-    json_array_foreach(list, i, one)
+    for (i = 0; i < n; i++)
         look_end(p, &looks[i]);
     free(looks);
     json_decref(list);
@@ -140,7 +141,7 @@ int plan_read(struct planner *p, const struct explore_call *c, struct buf *out, 
     json_t *a, *request = NULL;
     struct look l;
 
-    if (c->effects > 0 || c->waited_ms > 0 || c->symbolic) {
+    if (c->effects > 0 || c->waited_ms > 0 || c->symbolic || !world_may_ask(p, c)) {
         if (p->verifying[0])
             see_verify(p, c);
         return 0;

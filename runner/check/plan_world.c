@@ -85,6 +85,27 @@ const json_t *world_declared(struct planner *p, const struct explore_call *c, co
     return found;
 }
 
+bool world_may_ask(struct planner *p, const struct explore_call *c)
+{
+    const json_t *declared = world_declared(p, c, NULL, &(struct err){0}), *one;
+    const char *plugin = json_get_string(declared, "name", "");
+    char what[300], why[300];
+    json_t *note;
+    size_t i;
+
+    if (!json_is_false(json_object_get(declared, "plan")))
+        return true;
+    snprintf(what, sizeof(what), "what %.*s would answer", (int)c->instance.n, c->instance.p);
+    snprintf(why, sizeof(why), "plugin %s does not say that a plan may ask it (\"plan\": true in %s.json)", plugin, plugin);
+    json_array_foreach(p->notes, i, one) {
+        if (strcmp(json_get_string(one, "what", ""), what) == 0)
+            return false;
+    }
+    note = json_pack("{s:s s:i s:s s:s}", "file", p->q->book->file, "line", c->line, "what", what, "why", why);
+    json_array_append_new(p->notes, note);
+    return false;
+}
+
 /* Refusals that are about this moment: later, nobody knows. */
 static bool may_pass(const char *refusal)
 {

@@ -11,6 +11,7 @@ struct planner {
     int64_t now;                /* Unix ms: when the plan was begun */
     json_t *kept;               /* call -> answer */
     json_t *reads, *effects, *remedies;     /* of the plan */
+    json_t *notes;              /* what was not asked: as explore.h */
     json_t *planned;            /* targets of earlier parts of one call: [{effect, instance, target}] */
     char verifying[256];        /* the remedy whose verify is looking */
     size_t waiting;             /* calls of bodies */
@@ -31,6 +32,8 @@ void world_wait(struct planner *p);
 json_t *world_ask(struct planner *p, enum body_kind kind, const struct explore_call *c, struct str args, struct str extra);
 /* The declarations of the call's instance, or of its read or effect ("reads", "effects"); NULL with e set. Borrowed. */
 const json_t *world_declared(struct planner *p, const struct explore_call *c, const char *kind, struct err *e);
+/* False for a program that does not say that a plan may ask it: its answers are symbols, and the plan notes it. */
+bool world_may_ask(struct planner *p, const struct explore_call *c);
 /* Whether policy would refuse the effect of an apply call with these args: appends the refusal's name and why. Behind a
  * change or a wait only what does not pass by itself counts. */
 bool world_refuses(struct planner *p, const struct explore_call *c, const json_t *args, struct buf *name, struct buf *why);

@@ -40,7 +40,8 @@ static const struct verb verbs[] = {
      FLAG_CONFIG | FLAG_MAP_FORM | FLAG_PARAM | FLAG_MAP_CHECK | FLAG_DIFF | FLAG_EACH | SOURCE, 1, 1, verb_map, GROUP_WRITE,
      "Follows every path of the code with values that are not known, touches nothing and loads no plugin's body. A parameter "
      "that the code branches on forks too, unless -p fixes it. --check: exit 2 for a path without an outcome, an effect that "
-     "missing data leads to, a `may` that does not fit, and for everything that was not explored."},
+     "missing data leads to, a `may` that does not fit, and for everything that was not explored. An effect that only a default "
+     "leads to is a warning."},
     {"plan", "RUNBOOK [-p key=value]... [--alert FILE] [--at REF] [--strict]", "show what a run would do now",
      PRINTS | FLAG_PARAM | FLAG_ALERT | FLAG_STRICT | SOURCE, 1, 1, verb_plan, GROUP_RUN,
      "Runs the code with real reads, asks policy and the targets themselves, sends nothing and writes nothing. From the first "

@@ -25,17 +25,10 @@ static void as_json(const json_t *map, struct buf *out)
     buf_addc(out, '\n');
 }
 
-static void as_markdown(const json_t *map, struct buf *out)
-{
-    buf_addf(out, "# %s: all its branches\n\n```mermaid\n", json_get_string(map, "runbook", ""));
-    map_mermaid(map, out);
-    buf_adds(out, "```\n");
-}
-
 static const struct form {
     const char *name;
     void (*write)(const json_t *map, struct buf *out);
-} forms[] = {{"text", map_text}, {"json", as_json}, {"mermaid", map_mermaid}, {"svg", map_svg}, {"markdown", as_markdown}};
+} forms[] = {{"text", map_text}, {"json", as_json}, {"mermaid", map_mermaid}, {"svg", map_svg}, {"markdown", map_markdown}};
 
 static const struct form *form_of(const struct cli *c)
 {
@@ -78,18 +71,20 @@ static int check(const struct cli *c, const json_t *map)
 {
     struct buf out = BUF_INIT(64 * MIB);
     const json_t *findings = json_object_get(map, "findings"), *f;
-    size_t n = json_array_size(findings), i;
+    size_t n = json_array_size(findings), warnings = 0, i;
 
+    json_array_foreach(findings, i, f)
+        warnings += json_object_get(f, "level") != NULL;
     if (c->form && strcmp(c->form, "json") == 0) {
         as_json(findings, &out);
     } else {
         json_array_foreach(findings, i, f)
             tell_finding(f, &out);
-        if (n == 0)
-            buf_addf(&out, "%s: %lld paths, nothing to complain about\n", json_get_string(map, "file", ""),
-                     (long long)json_get_int(map, "explored", 0));
+        if (n == warnings)
+            buf_addf(&out, "%s: %lld paths, %s\n", json_get_string(map, "file", ""), (long long)json_get_int(map, "explored", 0),
+                     n ? "nothing wrong" : "nothing to complain about");
     }
-    return put(&out, n ? EXIT_USAGE : EXIT_OK);
+    return put(&out, n == warnings ? EXIT_OK : EXIT_USAGE);
 }
 
 /* One side of REF1..REF2; empty = the working tree. */

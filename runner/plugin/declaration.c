@@ -286,7 +286,8 @@ static int check_kind_of_setting(const struct at *at, const json_t *declared, co
 
 int declaration_check(const json_t *declared, struct err *e)
 {
-    static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects", "has_probe", "has_permitted"};
+    static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects", "plan", "has_probe",
+                                       "has_permitted"};
     struct at top = {.e = e};
 
     if (only_keys(&top, declared, keys, COUNT(keys)) < 0 ||
@@ -351,6 +352,10 @@ int declaration_of_process(json_t *declared, const char *plugin, struct err *e)
         if (finish_effect(&here, declared, spec) < 0)
             return e->code;
     }
+    if (json_object_get(declared, "plan") && !json_is_boolean(json_object_get(declared, "plan")))
+        return err_set(e, ERR_INVALID, "plan: must be true or false");
+    if (!json_object_get(declared, "plan"))
+        json_object_set_new(declared, "plan", json_false());
     if (!json_object_get(declared, "things"))
         json_object_set_new(declared, "things", json_object());
     if (!json_object_get(declared, "reads"))

@@ -231,6 +231,8 @@ int process_configure(struct body *b, int64_t id, secret_fn again, void *ctx, st
     }
     line = json_pack("{s:s s:s s:I s:s s:O}", "call", "configure", "dir", realpath(dir, full) ? full : dir, "id",
                      (json_int_t)id, "name", b->instance, "settings", settings);
+    if (b->registry->o.reads_only)
+        json_object_set_new(line, "plan", json_true());
     if (rc == 0) {
         json_add_value(out, line);
         buf_addc(out, '\n');

@@ -15,6 +15,9 @@ static int process_start(struct body_call *c, const struct body_request *q, stru
 
     if (c->kind == BODY_PERMITTED || c->kind == BODY_PREFLIGHT)
         return err_set(e, ERR_DENIED, "plugin %s cannot tell what is permitted", c->body->plugin);
+    /* What a program does in a read nobody can police: it is its word, or it is not asked. */
+    if (c->body->registry->o.reads_only && c->kind != BODY_PROBE && !json_get_bool(c->body->declared, "plan", false))
+        return err_set(e, ERR_DENIED, "plugin %s does not say that a plan may ask it", c->body->plugin);
     for (p = c->body->processes; p && (p->draining || p->broken[0] || p->ended[0]); p = p->next)
         ;
     if (!p)

@@ -214,6 +214,21 @@ def check_cases(box):
     yield "check: missing data that decides nothing", None if (exit_code, findings) == (0, []) else str(findings)
 
 
+def default_cases(box):
+    """A change that only a default leads to passes, and is told."""
+    code = A + HOW + "if observe(prometheus.value('q', { absent = %s })) > 5 then\n" + BACK + "end" + END
+    for absent, expected in (("9", [("default_data", "warning", FIRST + 2)]), ("0", [])):
+        exit_code, findings = box.check(code % absent, may=MAY.splitlines()[0])
+        found = [(f["rule"], f.get("level"), f["line"]) for f in findings]
+        yield f"check: a default of {absent}", None if (exit_code, found) == (0, expected) else f"exit {exit_code}: {findings}"
+    box.run(text=book(code % "9", MAY.splitlines()[0]))
+    exit_code, out, _ = box.run("--check")
+    yield "check: a warning in words", None if exit_code == 0 and "is not there and its default stands in for it" in out and \
+        out.endswith(" paths, nothing wrong\n") else out
+    exit_code, findings = box.check(code % "9")
+    yield "check: a warning beside an error", None if exit_code == 2 and len(findings) == 2 else str(findings)
+
+
 # code that must be explored to its end, without a note
 EXPLORED = {
     "a symbol in a text": A + "note('a is ' .. o.a .. string.format(' or %.2f', o.b))",
@@ -266,6 +281,11 @@ def form_cases(box):
         "http" not in svg.replace("http://www.w3.org/2000/svg", "") else svg[:300]
     _, mermaid, _ = box.run("-o", "mermaid")
     yield "mermaid", None if mermaid.startswith("flowchart TD\n") and "-->" in mermaid else mermaid[:300]
+    _, page, _ = box.run("-o", "markdown")
+    wanted = ["# t\n\na test\n", "| started by | the command line |", "| takes | service, else \"api\"<br>mode: slow \\| fast, else \"slow\"<br>",
+              "| may change | kubernetes.rollback deployment/prod/{{service}}<br>kubernetes.scale deployment/prod/{{service}}, replicas up to 10 |",
+              "```text\n" + text + "```\n"]
+    yield "markdown is a page", None if all(w in page for w in wanted) else page
     first, second = box.run("-o", "json")[1], box.run("-o", "json")[1]
     yield "json is stable", None if first == second else "two maps differ"
 
@@ -319,7 +339,7 @@ def main():
     failed = 0
     with tempfile.TemporaryDirectory(prefix="midwatch-map-") as scratch:
         box = Box(program, pathlib.Path(scratch))
-        for cases in (branch_cases(box), remedy_cases(box), check_cases(box), bad_cases(box), form_cases(box), diff_cases(box),
+        for cases in (branch_cases(box), remedy_cases(box), check_cases(box), default_cases(box), bad_cases(box), form_cases(box), diff_cases(box),
                       shipped_cases(program)):
             for name, wrong in cases:
                 failed += wrong is not None

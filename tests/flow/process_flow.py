@@ -361,6 +361,7 @@ PROGRAMS = {
     "declaration of another abi": (rewrite(abi=2), r"speaks abi 1, the plugin 2"),
     "declaration of another name": (rewrite(name="good"), r"calls itself 'good'"),
     "declaration with a misspelt class": (rewrite(effects__put__class="ensur"), r"effects\.put\.class.*did you mean 'ensure'"),
+    "declaration whose plan is a word": (rewrite(plan="yes"), r"plan: must be true or false"),
     "declaration with a misspelt key": (rewrite(reads__value__retruns="x"), r"retruns.*did you mean 'returns'"),
     "declaration with a bad schema": (rewrite(effects__put__params__value="integre"),
                                       r"effects\.put\.params\.value.*did you mean 'integer'"),
@@ -403,7 +404,46 @@ def case_contract_declared(program, path):
     return None if code == 2 and re.search(r"not ok - declaration: .*class", out) else f"exit {code}: {out}"
 
 
+PLANNED = """local v = observe(evil.value())
+if v > 3 then no_action "it is large" end
+remedy("put", evil.put(5), { verify = "applied" })
+resolve "it is five"
+"""
+
+
+def case_plan_unasked(program, path):
+    """A plan asks no program that does not say that it may: its answers are not known, and --strict says so."""
+    box = Box(program, path, "good", PLANNED)
+    (path / "plugins/evil").write_text("#!/bin/sh\ntouch started\n")
+    for words, code in ((["plan", "t.md"], 0), (["plan", "t.md", "--strict"], 6)):
+        got = box.run(*words)
+        for pattern in ("value.. > 3 -> no_action", r"UNKNOWN EFFECT: a plan may not ask what is there now", r"evil:value/it|it:value/it",
+                        r'not explored: what it would answer: plugin evil does not say that a plan may ask it \("plan": true in evil.json\)'):
+            if got[0] != code or not re.search(pattern, got[1]):
+                return f"exit {got[0]}, no /{pattern}/: {got[1]}"
+    started = list(path.rglob("started"))
+    return f"it was started: {started}" if started else None
+
+
+def case_plan_asked(program, path):
+    """One that says so is asked, and told that it is a plan."""
+    box = Box(program, path, "good", PLANNED)
+    rewrite(plan=True)(path / "plugins")
+    text = PLUGIN.replace('    elif kind == "configure":\n', '    elif kind == "configure":\n'
+                          '        (HERE / "told").write_text(str(call.get("plan")))\n')
+    (path / "plugins/evil").write_text(text)
+    code, out = box.run("plan", "t.md", "--strict")
+    told = (path / "plugins/told").read_text()
+    if code or not re.search(r"1 > 3: no", out) or "1 -> 5" not in out or told != "True" or box.applies():
+        return f"exit {code}, told {told}, {box.applies()} applied: {out}"
+    box.run("run", "t.md")
+    told = (path / "plugins/told").read_text()
+    return None if told == "None" and box.applies() == 1 else f"a run tells it {told}"
+
+
 def cases(program, box):
+    yield "a plan and a process that does not say that it may be asked", case_plan_unasked, (program, box())
+    yield "a plan and a process that may be asked", case_plan_asked, (program, box())
     for mode, pattern in READS.items():
         yield f"a read of a process that {mode}", case_read, (program, box(), mode, pattern)
     for start, pattern in STARTS.items():
