@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Build tool: puts the project's Lua files into one C file (base/embedded.h), as
- * text and as the bytecode of the Lua this build links. The language (lua/) loses
+ * text with its hash and as the bytecode of the Lua this build links. The language (lua/) loses
  * its debug information, so that it is small in every run's state; plugins keep
  * theirs, because their errors should say where.
  *
  * midwatch_embed OUTPUT SOURCE_DIR FILE... */
+#include "base/crypto.h"
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
@@ -98,6 +100,17 @@ static void write_bytes(FILE *out, const char *kind, int i, struct bytes b)
     fprintf(out, "0};\n");
 }
 
+static void write_hash(FILE *out, int i, struct bytes text)
+{
+    struct hash h = hash_of((struct str){(const char *)text.p, text.n});
+    size_t k;
+
+    fprintf(out, "#define HASH_%d {{", i);
+    for (k = 0; k < HASH_BYTES; k++)
+        fprintf(out, "%u,", h.bytes[k]);
+    fprintf(out, "}}\n");
+}
+
 static int compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -106,9 +119,9 @@ static int compare(const void *a, const void *b)
 static const char tail[] =
     "};\n\n"
     "const struct embedded *embedded_all(size_t *n)\n{\n    *n = sizeof(files) / sizeof(files[0]);\n    return files;\n}\n\n"
-    "const struct embedded *embedded_find(const char *path)\n{\n    size_t i;\n\n"
-    "    for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {\n"
-    "        if (strcmp(files[i].path, path) == 0)\n            return &files[i];\n    }\n    return NULL;\n}\n";
+    "static int by_path(const void *path, const void *file)\n{\n    return strcmp(path, ((const struct embedded *)file)->path);\n}\n\n"
+    "const struct embedded *embedded_find(const char *path)\n{\n"
+    "    return bsearch(path, files, sizeof(files) / sizeof(files[0]), sizeof(files[0]), by_path);\n}\n";
 
 int main(int argc, char **argv)
 {
@@ -121,13 +134,14 @@ int main(int argc, char **argv)
     if (!out)
         die(argv[1], "cannot be written");
     qsort(argv + 3, (size_t)argc - 3, sizeof(*argv), compare);
-    fprintf(out, "/* Made by midwatch_embed. */\n#include \"base/embedded.h\"\n\n#include <string.h>\n\n");
+    fprintf(out, "/* Made by midwatch_embed. */\n#include \"base/embedded.h\"\n\n#include <stdlib.h>\n#include <string.h>\n\n");
     for (i = 3; i < argc; i++) {
         struct bytes text = read_file(argv[2], argv[i]),
                      code = is_lua(argv[i]) ? compile(argv[i], text) : (struct bytes){NULL, 0};
 
         write_bytes(out, "text", i, text);
         write_bytes(out, "code", i, code);
+        write_hash(out, i, text);
         free(text.p);
         free(code.p);
     }
@@ -135,8 +149,8 @@ int main(int argc, char **argv)
     for (i = 3; i < argc; i++)
         fprintf(out,
                 "    {.path = \"%s\", .text = {(const char *)text_%d, sizeof(text_%d) - 1}, "
-                ".code = {(const char *)code_%d, sizeof(code_%d) - 1}},\n",
-                argv[i], i, i, i, i);
+                ".sha256 = HASH_%d, .code = {(const char *)code_%d, sizeof(code_%d) - 1}},\n",
+                argv[i], i, i, i, i, i);
     fputs(tail, out);
     return fclose(out) == 0 ? 0 : 1;
 }

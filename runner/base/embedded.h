@@ -6,11 +6,12 @@
 #ifndef MIDWATCH_BASE_EMBEDDED_H
 #define MIDWATCH_BASE_EMBEDDED_H
 
-#include "base/str.h"
+#include "base/crypto.h"
 
 struct embedded {
     const char *path;       /* "lua/remedy.lua" */
     struct str text;
+    struct hash sha256;     /* of the text */
     struct str code;        /* bytecode; empty where the file is no code */
 };
 

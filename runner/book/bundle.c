@@ -3,6 +3,7 @@
  * on every machine. */
 #include "book/bundle.h"
 
+#include "base/embedded.h"
 #include "base/json.h"
 #include "base/limits.h"
 
@@ -28,7 +29,7 @@ void bundle_free(struct bundle *b)
     for (i = 0; i < b->nfiles; i++) {
         free(b->files[i].path);
         free(b->files[i].module);
-        free(b->files[i].data);
+        free(b->files[i].owned);
     }
     free(b->files);
     free(b->repo);
@@ -47,17 +48,28 @@ static struct bundle_file *new_file(struct bundle *b, const char *path)
     return f;
 }
 
+/* The file gets its text. One that this program has is not copied, and its hash is known. */
+static void set_text(struct bundle_file *f, struct str text)
+{
+    const struct embedded *own = embedded_find(f->path);
+
+    if (own && str_eq(own->text, text)) {
+        f->text = own->text;
+        f->sha256 = own->sha256;
+        return;
+    }
+    f->owned = xstrndup(text.p, text.n);
+    f->text = (struct str){f->owned, text.n};
+    f->sha256 = hash_of(text);
+}
+
 int bundle_add(struct bundle *b, const char *path, struct str data, struct err *e)
 {
     size_t n = strlen(path), max = n > 3 && strcmp(path + n - 3, ".md") == 0 ? RUNBOOK_BYTES_MAX : MODULE_BYTES_MAX;
-    struct bundle_file *f;
 
     if (data.n > max)
         return err_set(e, ERR_LIMIT, "%s has %zu bytes, at most %zu", path, data.n, max);
-    f = new_file(b, path);
-    f->data = xstrndup(data.p, data.n);
-    f->len = data.n;
-    f->sha256 = hash_of(data);
+    set_text(new_file(b, path), data);
     return 0;
 }
 
@@ -154,7 +166,7 @@ struct str bundle_get(const struct bundle *b, const char *path)
 
     for (i = 0; i < b->nfiles; i++) {
         if (strcmp(b->files[i].path, path) == 0)
-            return (struct str){b->files[i].data ? b->files[i].data : "", b->files[i].len};
+            return b->files[i].text.p ? b->files[i].text : STR("");
     }
     return STR("");
 }
@@ -166,9 +178,13 @@ static int open_files(struct bundle *b, const json_t *files, struct err *e)
 
     json_object_foreach((json_t *)files, path, hex) {
         struct bundle_file *f = new_file(b, path);
+        const struct embedded *own;
 
         if (hash_from_hex(str_of(json_string_value(hex)), &f->sha256) < 0)
             return err_set(e, ERR_CORRUPT, "the manifest's hash of %s is no hash", path);
+        own = embedded_find(path);
+        if (own && hash_eq(&own->sha256, &f->sha256))
+            f->text = own->text;
     }
     sort_files(b);
     return 0;
@@ -229,19 +245,20 @@ int bundle_open(struct str manifest, struct bundle **out, struct err *e)
 
 int bundle_restore_file(struct bundle *b, const char *path, struct str data, struct err *e)
 {
-    struct hash h = hash_of(data);
     size_t i;
 
     for (i = 0; i < b->nfiles; i++) {
-        struct bundle_file *f = &b->files[i];
+        struct bundle_file *f = &b->files[i], read = {.path = f->path, .module = f->module};
 
         if (strcmp(f->path, path) != 0)
             continue;
-        if (!hash_eq(&h, &f->sha256))
+        set_text(&read, data);
+        if (!hash_eq(&read.sha256, &f->sha256)) {
+            free(read.owned);
             return err_set(e, ERR_CORRUPT, "%s in the journal is not what its hash says", path);
-        free(f->data);
-        f->data = xstrndup(data.p, data.n);
-        f->len = data.n;
+        }
+        free(f->owned);
+        *f = read;
         return 0;
     }
     return err_set(e, ERR_CORRUPT, "%s is not in the manifest", path);

@@ -24,8 +24,8 @@ struct bundle_file {
     char *path;         /* "high-latency.md", "lua/remedy.lua", "plugins/shell.lua", "modules/lib/checks.lua" */
     char *module;       /* name that the runbook requires it by, or NULL */
     struct hash sha256;
-    char *data;         /* owned copy */
-    size_t len;
+    struct str text;    /* of this program where it has the same, else `owned`; p is NULL until it is restored */
+    char *owned;
 };
 struct bundle {
     struct bundle_file *files;      /* sorted by path */
@@ -52,7 +52,7 @@ void bundle_manifest(const struct bundle *b, struct buf *out);
 /* Borrowed; empty if there is no such file. */
 struct str bundle_get(const struct bundle *b, const char *path);
 /* From a manifest and its files as the journal gives them; checks every hash and the abi
- * (ERR_INVALID names both abis). */
+ * (ERR_INVALID names both abis). What this program has itself, by the manifest's hash, need not be restored. */
 int bundle_open(struct str manifest, struct bundle **out, struct err *e);
 int bundle_restore_file(struct bundle *b, const char *path, struct str data, struct err *e);
 

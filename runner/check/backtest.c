@@ -425,7 +425,7 @@ static struct str recorded_text(const struct bundle *b)
         size_t n = strlen(b->files[i].path);
 
         if (n > 3 && strcmp(b->files[i].path + n - 3, ".md") == 0)
-            return (struct str){b->files[i].data, b->files[i].len};
+            return b->files[i].text;
     }
     return STR("");
 }

@@ -220,6 +220,7 @@ struct approval_info {
 struct blob_ref {
     const char *path;       /* "runbook.md", "lua/remedy.lua", "plugins/shell.lua" */
     struct str data;
+    bool stays;             /* data is part of the program: it need not be copied */
 };
 
 /* Return false to stop. Everything passed is borrowed for the call. */
@@ -244,10 +245,12 @@ struct journal_ops {
     /* The id the next new run gets (ids are handed out in memory; the owner is alone). */
     int64_t (*next_run)(struct journal *j);
     /* Stores a bundle content-addressed if it is new; part of the next commit. `id`: 64 hex digits of the manifest.
-     * An error leaves the journal dead, as that of a commit does. get_bundle gives the files by path. */
+     * An error leaves the journal dead, as that of a commit does. get_bundle gives the files by path; without fn only the
+     * manifest. get_file appends one of them. Both: ERR_NOT_FOUND. */
     int (*put_bundle)(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e);
     int (*get_bundle)(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e);
+    int (*get_file)(struct journal *j, const char *id, const char *path, struct buf *out, struct err *e);
     int (*get_run)(struct journal *j, int64_t id, struct run_info *out, struct err *e);      /* ERR_NOT_FOUND */
     /* ERR_NOT_FOUND, ERR_INVALID = several */
     int (*find_run)(struct journal *j, struct str uuid_prefix, int64_t *id, struct err *e);

@@ -335,8 +335,9 @@ static int put_bundle(struct journal *j, const char *id, struct str meta, const 
     b.id = xstrdup(id);
     b.meta = xstrndup(meta.n ? meta.p : "", meta.n);
     for (i = 0; i < n; i++) {
-        f = (struct mem_file){xstrdup(files[i].path), xmemdup(files[i].data.n ? files[i].data.p : "", files[i].data.n),
-                              files[i].data.n};
+        f = (struct mem_file){.path = xstrdup(files[i].path), .data = files[i].data};
+        if (!files[i].stays)
+            f.data.p = f.owned = xmemdup(f.data.n ? f.data.p : "", f.data.n);
         APPEND(b.files, b.nfiles, f);
     }
     qsort(b.nfiles ? (void *)b.files : (void *)&f, b.nfiles, sizeof(f), by_path);
@@ -370,7 +371,7 @@ static void free_bundle(struct mem_bundle *b)
 
     for (i = 0; i < b->nfiles; i++) {
         free(b->files[i].path);
-        free(b->files[i].data);
+        free(b->files[i].owned);
     }
     free(b->files);
     free(b->id);

@@ -12,8 +12,8 @@ struct mem_run {
     size_t nrows;
 };
 struct mem_file {
-    char *path, *data;
-    size_t len;
+    char *path, *owned;
+    struct str data;        /* owned, or part of the program */
 };
 struct mem_bundle {
     char *id, *meta;

@@ -4,24 +4,45 @@
 
 #include <stdlib.h>
 
-static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e)
+static const struct mem_bundle *find_bundle(const struct memory *m, const char *id, struct err *e)
 {
-    struct memory *m = (struct memory *)j;
-    size_t i, k;
+    size_t i;
 
     for (i = 0; i < m->nbundles; i++) {
-        const struct mem_bundle *b = &m->bundles[i];
+        if (strcmp(m->bundles[i].id, id) == 0)
+            return &m->bundles[i];
+    }
+    err_set(e, ERR_NOT_FOUND, "the journal has no bundle %.12s", id);
+    return NULL;
+}
 
-        if (strcmp(b->id, id) != 0)
+static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e)
+{
+    const struct mem_bundle *b = find_bundle((struct memory *)j, id, e);
+    size_t i;
+
+    if (!b)
+        return ERR_NOT_FOUND;
+    buf_add(meta, b->meta, b->meta_len);
+    for (i = 0; fn && i < b->nfiles; i++) {
+        if (!fn(ctx, b->files[i].path, b->files[i].data))
+            break;
+    }
+    return 0;
+}
+
+static int get_file(struct journal *j, const char *id, const char *path, struct buf *out, struct err *e)
+{
+    const struct mem_bundle *b = find_bundle((struct memory *)j, id, e);
+    size_t i;
+
+    for (i = 0; b && i < b->nfiles; i++) {
+        if (strcmp(b->files[i].path, path) != 0)
             continue;
-        buf_add(meta, b->meta, b->meta_len);
-        for (k = 0; k < b->nfiles; k++) {
-            if (!fn(ctx, b->files[k].path, (struct str){b->files[k].data, b->files[k].len}))
-                break;
-        }
+        buf_add(out, b->files[i].data.p, b->files[i].data.n);
         return 0;
     }
-    return err_set(e, ERR_NOT_FOUND, "the journal has no bundle %.12s", id);
+    return b ? err_set(e, ERR_NOT_FOUND, "the journal has no %s of bundle %.12s", path, id) : ERR_NOT_FOUND;
 }
 
 static struct run_info copy_info(const struct run_info *r)
@@ -246,7 +267,8 @@ static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e
 }
 
 const struct journal_ops memory_reads = {
-    .get_bundle = get_bundle, .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader,
+    .get_bundle = get_bundle, .get_file = get_file, .get_run = get_run, .find_run = find_run, .runs = runs,
+    .agenda = agenda, .reader = reader,
     .rows = rows, .locks = locks, .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked,
     .breakers = breakers, .approvals = approvals,
 };

@@ -89,6 +89,8 @@ static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_
         return e->code;
     if (rc != SQLITE_ROW)
         return err_set(e, ERR_NOT_FOUND, "journal %s has no bundle %.12s", s->path, id);
+    if (!fn)
+        return 0;
     st = ask(s, "select f.path, b.data from bundle_file f join blob b on b.sha256 = f.sha256 where f.bundle = ?1"
                 " order by f.path", e);
     if (!st)
@@ -99,6 +101,28 @@ static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_
             break;
     }
     return done(s, st, rc, e);
+}
+
+static int get_file(struct journal *j, const char *id, const char *path, struct buf *out, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    sqlite3_stmt *st = ask(s, "select b.data from bundle_file f join blob b on b.sha256 = f.sha256 where f.bundle = ?1"
+                              " and f.path = ?2", e);
+    struct str text;
+    int rc;
+
+    if (!st)
+        return e->code;
+    sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 2, path, -1, SQLITE_STATIC);
+    rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        text = column(st, 0);
+        buf_add(out, text.p, text.n);
+    }
+    if (done(s, st, rc, e) < 0)
+        return e->code;
+    return rc == SQLITE_ROW ? 0 : err_set(e, ERR_NOT_FOUND, "journal %s has no %s of bundle %.12s", s->path, path, id);
 }
 
 #define RUN_COLUMNS                                                                                                    \
@@ -388,8 +412,8 @@ static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e
 
 const struct journal_ops sqlite_ops = {
     .commit = sqlite_commit, .next_run = next_run, .put_bundle = sqlite_put_bundle, .get_bundle = get_bundle,
-    .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader, .rows = rows, .locks = locks,
-    .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked, .breakers = breakers,
+    .get_file = get_file, .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda, .reader = reader,
+    .rows = rows, .locks = locks, .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked, .breakers = breakers,
     .approvals = approvals, .free = sqlite_free,
 };
 

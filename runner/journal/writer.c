@@ -268,7 +268,7 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
 
     (void)e;
     for (i = 0; i < n; i++)
-        size += aligned(strlen(files[i].path) + 1) + aligned(files[i].data.n);
+        size += aligned(strlen(files[i].path) + 1) + (files[i].stays ? 0 : aligned(files[i].data.n));
     x = xcalloc(1, size);
     k.to = (char *)x + aligned(sizeof(*x));
     x->bundle_id = place(&k, id, strlen(id) + 1);
@@ -277,7 +277,8 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
     x->nfiles = n;
     for (i = 0; i < n; i++) {
         x->files[i].path = place(&k, files[i].path, strlen(files[i].path) + 1);
-        x->files[i].data.p = place(&k, files[i].data.p, files[i].data.n);
+        if (!files[i].stays)
+            x->files[i].data.p = place(&k, files[i].data.p, files[i].data.n);
     }
     return submit(w, x);
 }

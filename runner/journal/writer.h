@@ -21,7 +21,7 @@ int writer_new(struct journal *j_take, bool threaded, void (*wake)(void *ctx), v
 /* Deep-copies the item (rows, guards, changes, their text). done may be NULL. What journal_check refuses is
  * not taken, and the journal lives on. */
 int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e);
-/* A bundle to store with the next batch; deep-copied. */
+/* A bundle to store with the next batch; deep-copied, but for what stays. */
 int writer_put_bundle(struct writer *w, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e);
 /* Delivers what has been committed since. Returns the number of items delivered. */

@@ -78,7 +78,7 @@ static bool find_pinned(struct body *b, const struct bundle *from)
         add_copy(b, path, text);
         for (i = 0; form == FOLDER && i < from->nfiles; i++) {
             if (is_module(b, from->files[i].path))
-                add_copy(b, from->files[i].path, (struct str){from->files[i].data, from->files[i].len});
+                add_copy(b, from->files[i].path, from->files[i].text);
         }
         return true;
     }

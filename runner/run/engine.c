@@ -157,7 +157,7 @@ static int put_bundle(struct run *r, struct err *e)
     for (i = 0; i < r->bundle->nfiles; i++) {
         const struct bundle_file *f = &r->bundle->files[i];
 
-        files[i] = (struct blob_ref){.path = f->path, .data = {f->data, f->len}};
+        files[i] = (struct blob_ref){.path = f->path, .data = f->text, .stays = !f->owned};
     }
     bundle_manifest(r->bundle, &manifest);
     rc = writer_put_bundle(engine_opts(r->engine)->writer, r->bundle->id, (struct str){manifest.data, manifest.len},

@@ -33,40 +33,31 @@ static bool keep_row(void *ctx, const struct row *row)
     return rec->n < RUN_ROWS_MAX;
 }
 
-struct restore {
-    struct bundle *bundle;
-    struct err *e;
-    int rc;
-};
-
-static bool restore_file(void *ctx, const char *path, struct str data)
+static int restore_file(struct journal *from, const char *id, struct bundle *b, const char *path, struct err *e)
 {
-    struct restore *s = ctx;
+    struct buf text = BUF_INIT(MODULE_BYTES_MAX + RUNBOOK_BYTES_MAX);
+    int rc = from->ops->get_file(from, id, path, &text, e);
 
-    s->rc = bundle_restore_file(s->bundle, path, data, s->e);
-    return s->rc == 0;
-}
-
-static bool collect_nothing(void *ctx, const char *path, struct str data)
-{
-    (void)ctx, (void)path, (void)data;
-    return false;
+    if (rc == 0)
+        rc = bundle_restore_file(b, path, (struct str){buf_text(&text), text.len}, e);
+    buf_free(&text);
+    return rc;
 }
 
 int engine_recorded_bundle(struct journal *from, const char *id, struct bundle **out, struct err *e)
 {
     struct buf manifest = BUF_INIT(MIB);
-    struct restore s = {.e = e};
-    int rc = from->ops->get_bundle(from, id, &manifest, collect_nothing, NULL, e);
+    int rc = from->ops->get_bundle(from, id, &manifest, NULL, NULL, e);
+    size_t i;
 
     if (rc == 0)
-        rc = bundle_open((struct str){manifest.data, manifest.len}, out, e);
-    s.bundle = *out;
-    buf_reset(&manifest);
-    if (rc == 0)
-        rc = from->ops->get_bundle(from, id, &manifest, restore_file, &s, e);
+        rc = bundle_open((struct str){buf_text(&manifest), manifest.len}, out, e);
+    for (i = 0; rc == 0 && i < (*out)->nfiles; i++) {
+        if (!(*out)->files[i].text.p)
+            rc = restore_file(from, id, *out, (*out)->files[i].path, e);
+    }
     buf_free(&manifest);
-    return rc ? rc : s.rc;
+    return rc;
 }
 
 /* The runbook is the bundle's one .md file; its modules stand beside it. */
@@ -79,14 +70,13 @@ static int load_book(struct run *r, struct err *e)
     for (i = 0; i < b->nfiles && rc == 0 && !r->book; i++) {
         n = strlen(b->files[i].path);
         if (n > 3 && strcmp(b->files[i].path + n - 3, ".md") == 0)
-            rc = book_read((struct str){b->files[i].data, b->files[i].len}, b->files[i].path, &r->book, e);
+            rc = book_read(b->files[i].text, b->files[i].path, &r->book, e);
     }
     if (rc == 0 && !r->book)
         rc = err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
     for (i = 0; i < b->nfiles && rc == 0; i++) {
         if (b->files[i].module)
-            book_add_module(r->book, b->files[i].module, bundle_module_path(&b->files[i]),
-                            (struct str){b->files[i].data, b->files[i].len});
+            book_add_module(r->book, b->files[i].module, bundle_module_path(&b->files[i]), b->files[i].text);
     }
     return rc;
 }

@@ -171,6 +171,11 @@ static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_
     return sim_of(j)->inner->ops->get_bundle(sim_of(j)->inner, id, meta, fn, ctx, e);
 }
 
+static int get_file(struct journal *j, const char *id, const char *path, struct buf *out, struct err *e)
+{
+    return sim_of(j)->inner->ops->get_file(sim_of(j)->inner, id, path, out, e);
+}
+
 static int get_run(struct journal *j, int64_t id, struct run_info *out, struct err *e)
 {
     if (((struct store *)j)->showing && sim_of(j)->plant == PLANT_LOSE_RUN && id == 1)
@@ -274,8 +279,8 @@ static void store_free(struct journal *j)
 }
 
 static const struct journal_ops ops = {
-    .commit = commit, .next_run = next_run, .put_bundle = put_bundle, .get_bundle = get_bundle, .get_run = get_run,
-    .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects, .halted = halted,
+    .commit = commit, .next_run = next_run, .put_bundle = put_bundle, .get_bundle = get_bundle, .get_file = get_file,
+    .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects, .halted = halted,
     .escalations = escalations, .free = store_free,
 };
 

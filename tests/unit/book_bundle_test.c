@@ -3,6 +3,7 @@
  * back from a journal that is not what the manifest says. */
 #include "book/bundle.h"
 
+#include "base/embedded.h"
 #include "base/limits.h"
 
 #include <setjmp.h>
@@ -114,6 +115,33 @@ static void test_from_the_journal(void **state)
     buf_free(&m);
 }
 
+/* What the program has itself has the hash of its text, and is not copied; another text of that name is. */
+static void test_texts_of_the_program(void **state)
+{
+    size_t i, n;
+    const struct embedded *all = embedded_all(&n);
+    struct bundle *b = bundle_new();
+    struct err e = {0};
+    struct hash h;
+
+    (void)state;
+    assert_true(n > 50);
+    for (i = 0; i < n; i++) {
+        h = hash_of(all[i].text);
+        assert_true(hash_eq(&all[i].sha256, &h));
+        assert_ptr_equal(embedded_find(all[i].path), &all[i]);
+    }
+    assert_null(embedded_find("lua/nothing.lua"));
+    assert_int_equal(bundle_add(b, "lua/remedy.lua", embedded_find("lua/remedy.lua")->text, &e), 0);
+    assert_int_equal(bundle_add(b, "lua/wait.lua", STR("return 1"), &e), 0);
+    assert_ptr_equal(b->files[0].text.p, embedded_find("lua/remedy.lua")->text.p);
+    assert_true(hash_eq(&b->files[0].sha256, &embedded_find("lua/remedy.lua")->sha256));
+    h = hash_of(STR("return 1"));
+    assert_true(hash_eq(&b->files[1].sha256, &h));
+    assert_true(str_is(b->files[1].text, "return 1"));
+    bundle_free(b);
+}
+
 static void test_manifests_that_are_refused(void **state)
 {
     static const struct {
@@ -163,7 +191,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_id_is_the_content),      cmocka_unit_test(test_a_manifest_says_all),
-        cmocka_unit_test(test_from_the_journal),           cmocka_unit_test(test_manifests_that_are_refused),
+        cmocka_unit_test(test_from_the_journal),           cmocka_unit_test(test_texts_of_the_program),
+        cmocka_unit_test(test_manifests_that_are_refused),
         cmocka_unit_test(test_files_have_a_largest_size),
     };
 

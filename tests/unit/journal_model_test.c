@@ -296,7 +296,9 @@ static void put_bundle(struct world *w)
 {
     static const char *const ids[] = {"aa", "bb", "cc", "dd"};
     struct journal_item nothing[ITEMS] = {{.at = w->now}};
-    struct blob_ref files[] = {{"z.lua", STR("return 1")}, {"a.md", STR("# A\0B")}, {"m.lua", STR("")}};
+    struct blob_ref files[] = {{.path = "z.lua", .data = STR("return 1"), .stays = true},
+                               {.path = "a.md", .data = STR("# A\0B")},
+                               {.path = "m.lua", .data = STR("")}};
     size_t i = dice(w, 4), n = dice(w, 4);
     struct err e = {0};
 
@@ -335,6 +337,9 @@ static void dump_all(struct world *w, struct journal *j, struct buf *out)
         int rc = j->ops->get_bundle(j, w->bundles[i] ? w->bundles[i] : "none", out, dump_file, out, &e);
 
         assert_int_equal(rc, w->bundles[i] ? 0 : ERR_NOT_FOUND);
+        rc = j->ops->get_file(j, w->bundles[i] ? w->bundles[i] : "none", "a.md", out, &e);
+        assert_true(rc == 0 || rc == ERR_NOT_FOUND);
+        buf_addf(out, " a.md: %d\n", rc);
     }
 }
 

@@ -237,7 +237,7 @@ static bool keep_file(void *ctx, const char *path, struct str data)
 static void test_a_bundle_goes_with_its_run(void **state)
 {
     char path[] = "runbook.md", text[] = "# T";
-    struct blob_ref file = {path, STR("")};
+    struct blob_ref file = {.path = path, .data = STR("")};
     struct world x;
     struct buf meta = BUF_INIT(KIB), files = BUF_INIT(KIB);
     struct err e = {0};
