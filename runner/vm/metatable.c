@@ -3,13 +3,18 @@
  * into a private table that no script ever holds, so __gc, __mode and __close
  * cannot be added afterwards, and __metatable = false hides it. The copy is kept
  * in mt under a private key and used again while mt's metamethods are the same.
- * One difference to Lua: set metamethods before setmetatable. */
+ * Differences to Lua: set metamethods before setmetatable, and there is no __concat.
+ * Lua 5.4.4 as Debian has it (0005-cve-2022-33099.patch, in luaV_concat) remembers
+ * where the stack was and goes on there; if the metamethod, or the collector under
+ * it, has moved the stack, that is freed memory, which any script could bring about.
+ * The call alone may move it, so no form of metamethod is safe. Symbols are joined
+ * by the checked form of the code (lua/instrument.lua) instead. */
 #include "vm/readonly.h"
 #include "vm/sandbox.h"
 #include "vm/state.h"
 
 static const char *const allowed[] = {
-    "__index", "__newindex", "__call", "__tostring", "__len", "__eq", "__lt", "__le", "__concat", "__pairs",
+    "__index", "__newindex", "__call", "__tostring", "__len", "__eq", "__lt", "__le", "__pairs",
     "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm", "__idiv",
     "__band", "__bor", "__bxor", "__shl", "__shr", "__bnot", "__name",
 };
