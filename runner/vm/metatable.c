@@ -83,17 +83,32 @@ RAISES static int base_setmetatable(lua_State *L)
     return 1;
 }
 
-/* Writing behind a view, an array mark or the globals would undo what they promise. */
+int metatable_proxy(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    lua_insert(L, 1);
+    base_setmetatable(L);
+    lua_getmetatable(L, 1);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, 2, vm_key(KEY_PROXY));
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* Writing behind a view, a proxy or the globals would undo what they promise. */
 RAISES static int base_rawset(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checkany(L, 2);
     luaL_checkany(L, 3);
+    lua_settop(L, 3);
     if (lua_getmetatable(L, 1)) {
         const void *mt = lua_topointer(L, -1);
         struct vm *vm = vm_of(L);
         lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_SANDBOX));
-        if (mt == vm->mt_readonly || lua_rawequal(L, -1, 1))
+        if (mt == vm->mt_readonly || lua_rawequal(L, -1, 1) || lua_rawgetp(L, 4, vm_key(KEY_PROXY)) != LUA_TNIL)
             return vm_fail(L, "rawset: the table is read-only");
     }
     lua_settop(L, 3);
