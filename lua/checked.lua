@@ -7,7 +7,7 @@ local pcall, raise = host.pcall, host.error
 local checked = {}
 
 local symbols = {}          -- value -> true, of the explorer
-local explorer              -- { truth, compare, equal, key, call, bound }
+local explorer              -- { truth, compare, equal, join, key, call, bound }
 
 --- From now on values in `set` are symbols and `by` decides what they are.
 function checked.explore(set, by) symbols, explorer = set, by end
@@ -74,6 +74,35 @@ end
 function ops.ne(a, b)
   if symbols[a] or symbols[b] then return not explorer.equal(a, b) end
   return a ~= b
+end
+
+-- Without a name that an error would tell.
+local function glue(...) return (...) .. (select(2, ...)) end
+
+local function name_of(names, wanted)
+  local k = 0
+  for name in string.gmatch(names .. "\0", "([^\0]*)\0") do
+    k = k + 1
+    if k == wanted then return name ~= "" and " (" .. name .. ")" or "" end
+  end
+end
+
+--- Texts, one behind another. An error tells the line and which of the names it is about.
+function ops.cat(line, names, ...)
+  local values, n = { ... }, select("#", ...)
+  local text = values[n]
+  for i = n - 1, 1, -1 do
+    local left = values[i]
+    if symbols[left] or symbols[text] then
+      text = explorer.join(left, text)
+    elseif ordered[type(left)] and ordered[type(text)] then
+      text = left .. text
+    else
+      local _, e = pcall(glue, left, text)
+      pass_on(e .. name_of(names, ordered[type(left)] and n or i), line)
+    end
+  end
+  return text
 end
 
 --- A value that is asked whether it is true: a symbol is false, or itself (which is true) from there on.

@@ -8,7 +8,7 @@ local ending = host.module("ending")
 
 local weight = { high = 3, medium = 2, low = 1 }
 local fields = { "likelihood", "impact", "evidence", "test" }
-local hypotheses = {}           -- proxy -> data
+local hypotheses = host.weak()  -- proxy -> data
 local NONE = host.readonly({ title = "none of the hypotheses" }, "NONE")
 
 local function grade(title, spec, field)
@@ -99,7 +99,7 @@ local function diagnose(list)
 end
 
 --- For all paths.
-local function forget() hypotheses = {} end
+local function forget() hypotheses = host.weak() end
 
 -- The data of a hypothesis, or nil.
 local function of(v) return hypotheses[v] end

@@ -7,7 +7,8 @@ local prelude = host.module("prelude")
 
 local face = {}
 
-local reads, effects, things = {}, {}, {}       -- opaque value -> its data
+-- opaque value -> its data
+local reads, effects, things = host.weak(), host.weak(), host.weak()
 
 --- What the runbook gets for the constructor f: all paths have one that makes the same value once.
 function face.constructor(f) return f end
@@ -300,7 +301,7 @@ local function make_thing(context, declared, kind_name, spec)
     for _, key in ipairs(spec.args or {}) do words[#words + 1] = tostring(args[key]) end
     local thing = { kind = kind_name, set = args, text = table.concat(words, "/") }
     local methods = methods_of(context, declared, spec.is, kind_name, thing)
-    local proxy = setmetatable({}, {
+    local proxy = host.proxy({
       __index = function(_, key)
         local method = methods[key]
         if not method then unknown_name("a " .. kind_name, key, list_of(methods)) end
@@ -325,7 +326,7 @@ function face.make(context, declared)
   for kind_name, spec in pairs(declared.things) do
     members[kind_name] = make_thing(context, declared, kind_name, spec)
   end
-  return setmetatable({}, {
+  return host.proxy({
     __index = function(_, key)
       local member = members[key]
       if not member then unknown_name(context.alias, key, list_of(members)) end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The checked form of a program: comparisons, conditions, `and`, `or`, `not`, computed keys and calls of the libraries go
+-- The checked form of a program: comparisons, conditions, `and`, `or`, `not`, `..`, computed keys and calls of the libraries go
 -- through functions of lua/checked.lua, so that a symbol can fork there. What is not a symbol computes as before: lines,
 -- order of evaluation and the texts of errors are the same (but for error(text, 2) out of a metamethod, which has no place,
 -- and for how much fits on the stack). Arithmetic and constant keys stay as they are: metamethods
@@ -26,6 +26,9 @@ end
 local function put(text) parts[#parts + 1] = text end
 
 local function line_of(at) return (tree.place(at)) end
+
+-- A text as a literal that has one line.
+local function quoted(text) return (string.gsub(string.format("%q", text), "\\\n", "\\n")) end
 
 local comparison = { ["<"] = "lt", ["<="] = "le", [">"] = "gt", [">="] = "ge", ["=="] = "eq", ["~="] = "ne" }
 local literal = { number = true, string = true, ["nil"] = true, ["true"] = true, ["false"] = true, func = true, table = true }
@@ -107,8 +110,56 @@ local function compare(node)
   put(needed and ", " .. line .. "))" or "))")
 end
 
+-- What the errors of the compiler's code call an operand of `..`, or "".
+local function called(node)
+  node = walk.bare(node)
+  if node.k == "name" then
+    if not node.var then return "global '" .. node.name .. "'" end
+    return node.var.constant and "" or (node.outer and "upvalue '" or "local '") .. node.name .. "'"
+  elseif node.k == "index" then
+    local object, key = walk.bare(node.object), walk.bare(node.key)
+    local whole = key.k == "number" and math.tointeger(tonumber(key.value))
+    local name = key.k == "string" and key.value or whole and whole < 256 and "integer index" or "?"
+    return (object.k == "name" and object.name == "_ENV" and "global '" or "field '") .. name .. "'"
+  end
+  return ""
+end
+
+-- The operands of `..` that one instruction takes, and the line that it has: of the last operator.
+local function operands(node)
+  local taken, line = { node.left }, line_of(node.op_at)
+  local right = node.right
+  while right.k == "binary" and right.op == ".." do
+    taken[#taken + 1], line, right = right.left, line_of(right.op_at), right.right
+  end
+  taken[#taken + 1] = right
+  return taken, line
+end
+
+local gives_many = { call = true, method = true, vararg = true }
+
+local function concatenate(node)
+  local taken, line = operands(node)
+  local names, plain, at = {}, true, node
+  for k = 1, #taken do names[k], plain = called(taken[k]), plain and is_folded(taken[k]) end
+  copy(node.at - 1)
+  if not plain then put("(" .. op .. ".cat(" .. line .. "," .. quoted(table.concat(names, "\0")) .. ",") end
+  for k = 1, #taken do
+    local is_last = k == #taken
+    if not plain and is_last and gives_many[taken[k].k] then put("(") end
+    expression(taken[k])
+    copy(is_last and taken[k].to or at.op_at - 1)
+    if not plain then put(not is_last and "," or gives_many[taken[k].k] and ")))" or "))") end
+    if not is_last then
+      if not plain then done = done + 2 end
+      at = at.right
+    end
+  end
+end
+
 local function binary(node)
   if comparison[node.op] then return compare(node) end
+  if node.op == ".." then return concatenate(node) end
   if node.op == "and" or node.op == "or" then
     condition(node.left, node.op_at - 1)
   else

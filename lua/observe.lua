@@ -7,12 +7,27 @@ local face = host.module("face")
 
 local observe = {}
 
-local groups = {}               -- group proxy -> its data
+local groups = host.weak()      -- group proxy -> its data
+-- name -> rows of the newest entries of groups under it, EVIDENCE_MAX at most, as a ring: the next one goes to `at`
+local named = {}
+-- What one row says of evidence: a run that looks for weeks remembers its newest looks.
+local EVIDENCE_MAX = 100
 -- Of each branch:
 --   consulted   since the last mark: the evidence of hypotheses and intents
 --   window      the longest of the reads made while somebody verifies, in seconds; nil = nobody does
 --   not_before  older samples do not count (Unix ms); set while a remedy is verified
 local looks = {}
+
+-- Only now and then, so that adding costs the same however much there is.
+local function add(consulted, entry)
+  local n = #consulted
+  if n >= 2 * EVIDENCE_MAX then
+    table.move(consulted, n - EVIDENCE_MAX + 1, n, 1)
+    for i = n, EVIDENCE_MAX + 1, -1 do consulted[i] = nil end
+    n = EVIDENCE_MAX
+  end
+  consulted[n + 1] = entry
+end
 
 local function mine()
   local branch = host.branch()
@@ -30,14 +45,13 @@ function observe.branch(fn)
     looks[branch] = look
     fn()
     looks[branch] = nil
-    for _, entry in ipairs(look.consulted) do parent.consulted[#parent.consulted + 1] = entry end
+    for _, entry in ipairs(look.consulted) do add(parent.consulted, entry) end
     if parent.window then parent.window = math.max(parent.window, look.window) end
   end
 end
 
 local function consult(entry, line)
-  local consulted = mine().consulted
-  consulted[#consulted + 1] = { name = entry.name, row = entry.row, line = line }
+  add(mine().consulted, { name = entry.name, row = entry.row, line = line })
 end
 
 --- Takes what was consulted since the last call, as a list for a row.
@@ -51,7 +65,7 @@ end
 --- Puts evidence back in front: what a caller consulted still counts for what follows.
 function observe.keep(evidence)
   local look = mine()
-  for i = 1, #look.consulted do evidence[#evidence + 1] = look.consulted[i] end
+  for i = 1, #look.consulted do add(evidence, look.consulted[i]) end
   look.consulted = evidence
 end
 
@@ -122,6 +136,12 @@ local function observe_one(read)
   return access(settle(read, answers[1], read.request.called or read.text))
 end
 
+local function remember(entry)
+  local ring = named[entry.name] or { at = 1 }
+  ring[ring.at], ring.at = entry.row, ring.at % EVIDENCE_MAX + 1
+  named[entry.name] = ring
+end
+
 local function observe_group(reads)
   local list, calls = {}, {}
   for name, value in pairs(reads) do
@@ -136,13 +156,14 @@ local function observe_group(reads)
   end
   if #calls == 0 then host.fail("observe: an empty list of reads") end
   local answers = host.gate("read", calls)
-  local entries, group = {}, {}
+  local entries, group = {}, host.proxy(group_meta)
   for i = 1, #list do
     local name = list[i].name
     entries[name] = settle(list[i].read, answers[i], name)
+    remember(entries[name])
   end
   groups[group] = entries
-  return setmetatable(group, group_meta)
+  return group
 end
 
 --- observe(read): the value, or inconclusive. observe{name = read, ...}: a group whose fields are values.
@@ -174,19 +195,17 @@ end
 --- The entry of a group for text.of: {value, unit, unknown}.
 function observe.entry(group, name) return entry_of(group, name, "text.of") end
 
---- For all paths: as if nothing had been observed.
 --- The entries of what observe{...} returned, or nil.
 function observe.group(v) return groups[v] end
 
-function observe.forget() groups, looks = {}, {} end
+--- For all paths: as if nothing had been observed.
+function observe.forget() groups, looks, named = host.weak(), {}, {} end
 
---- Names that groups of this run used, and rows by name, for `evidence = {...}` of hypotheses.
+--- The newest rows by the names that groups of this run used, for `evidence = {...}` of hypotheses.
 function observe.rows_named(wanted)
   local found = {}
-  for _, entries in host.rawpairs(groups) do
-    for name, entry in host.rawpairs(entries) do
-      if wanted[name] then found[#found + 1] = { name = name, row = entry.row } end
-    end
+  for name in host.rawpairs(wanted) do
+    for _, row in ipairs(named[name] or {}) do found[#found + 1] = { name = name, row = row } end
   end
   prelude.sort(found, function(a, b) return a.row < b.row or (a.row == b.row and a.name < b.name) end)
   return found

@@ -527,7 +527,7 @@ function symbols.plain(v)
   return var.stands_for or "<" .. data.text .. ">"
 end
 
-local function joined(l, r)
+function by.join(l, r)
   for _, v in ipairs { l, r } do
     local kind = kind_of(v)
     if kind ~= "string" and kind ~= "number" and kind ~= "any" then
@@ -545,7 +545,7 @@ local function fill(mt)
   mt.__mod, mt.__pow, mt.__idiv, mt.__unm = arithmetic "%", arithmetic "^", arithmetic "//", negative
   mt.__lt = function(a, b) return by.compare("<", a, b) end
   mt.__le = function(a, b) return by.compare("<=", a, b) end
-  mt.__concat, mt.__newindex = joined, read_only
+  mt.__newindex = read_only
   mt.__len = function(v)
     local data = set[v]
     if data.kind == "number" then host.fail("attempt to get length of a number value") end

@@ -2,7 +2,8 @@
 -- The parser of Lua 5.4: accepts and rejects what the compiler accepts and rejects, and gives a tree. One for lint
 -- and for the checked form (lua/instrument.lua). Every node has `k`, its kind, and `at` and `to`, the places of its first
 -- and last byte; tree.place(at) is line and column. Names have `var`, the local that they mean (nil: a global): name, at,
--- what (local, parameter, self, loop, hidden), uses, sets (assignments), set_inside (by an inner function), constant.
+-- what (local, parameter, self, loop, hidden), uses, sets (assignments), set_inside (by an inner function), constant; and
+-- `outer` where it is one of an outer function.
 --
 -- Expressions: nil true false vararg | number string (value) | name (name, var) | index (object, key, dotted) |
 --   call (func, args) | method (object, name, name_at, args) | func (params, vararg, body) | paren (inner) |
@@ -77,7 +78,7 @@ local function names_node()
   local at, word = from[i], values[i]
   local var = scope.resolve(word, at)
   if var then var.uses = var.uses + 1 end
-  local node = { k = "name", at = at, to = to[i], name = word, var = var }
+  local node = { k = "name", at = at, to = to[i], name = word, var = var, outer = var and var.fs ~= scope.current() }
   advance()
   return node
 end

@@ -148,10 +148,10 @@ int call_host(struct run *r, struct str op, const char *path, struct str name, s
     struct call *c = xcalloc(1, sizeof(*c));
     struct vm_call v;
 
-    if (!r->recorded.arena)
-        r->recorded.arena = arena_new();
-    v = (struct vm_call){.name = arena_copy(r->recorded.arena, name), .instance = arena_copy(r->recorded.arena, instance),
-                         .args = arena_copy(r->recorded.arena, args)};
+    if (!r->asked)
+        r->asked = arena_new();
+    v = (struct vm_call){.name = arena_copy(r->asked, name), .instance = arena_copy(r->asked, instance),
+                         .args = arena_copy(r->asked, args)};
     *c = (struct call){.run = r, .op = op_find(op), .begun_at = r->last_at, .nparts = 1, .finishing = true};
     snprintf(c->path, sizeof(c->path), "%s", path);
     return take_up(c, &v, e);

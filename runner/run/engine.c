@@ -57,8 +57,8 @@ void run_deinit(struct run *r)
     vm_free(r->vm);
     batch_reset(&r->pending);
     batch_reset(&r->barrier.batch);
-    arena_free(r->recorded.arena);
-    free(r->recorded.rows);
+    recorded_release(&r->recorded);
+    arena_free(r->asked);
     book_free(r->book);
     bundle_free(r->bundle);
     json_decref(r->start);

@@ -116,6 +116,7 @@ struct hash run_chain(const struct run *r);         /* over the rows so far (liv
 /* The numbers of the branches that counted code has reached, a JSON list in a list. ERR_NOT_FOUND: its state is gone. */
 int run_counted(struct run *r, struct buf *out, struct err *e);
 size_t run_vm_bytes(const struct run *r);
+bool run_holds_rows(const struct run *r);           /* those of a replay that goes on */
 
 /* For whoever plans without a run. Applied, absent or moved: equality over the fields of `to`, then of `from`. */
 const char *state_verdict(const json_t *state, const json_t *from, const json_t *to);

@@ -436,16 +436,16 @@ static struct call *next_stalled(struct run *r)
     return NULL;
 }
 
-void run_after_barrier(struct run *r)
+bool run_after_barrier(struct run *r)
 {
     struct call *c;
 
     if (r->barrier.active || r->phase != PHASE_LIVE)
-        return;
+        return false;
     if (r->ended || (r->state == RUN_WAITING_PERSON && !run_sending(r))) {
         run_commit(r, NULL, 0, 0, stopped, NULL);
     } else if (r->state == RUN_WAITING_PERSON) {
-        return;
+        return false;
     } else if ((c = next_stalled(r))) {
         c->stalled = false;
         c->op->live(c);
@@ -453,7 +453,10 @@ void run_after_barrier(struct run *r)
         leave(r);
     } else if (r->ending && r->finish.text && (!run_unsettled(r) || r->elsewhere) && !is_undoing(r)) {
         end_by_host(r);
+    } else {
+        return false;
     }
+    return true;
 }
 
 static void escalate_after(void *ctx)

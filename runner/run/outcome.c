@@ -16,6 +16,7 @@ const char *run_replay_difference(const struct run *r) { return r->difference; }
 size_t run_rows(const struct run *r) { return r->rows_total; }
 struct hash run_chain(const struct run *r) { return r->chain; }
 size_t run_vm_bytes(const struct run *r) { return vm_memory(r->vm); }
+bool run_holds_rows(const struct run *r) { return r->recorded.rows != NULL; }
 
 size_t run_unknown_effects(const struct run *r)
 {

@@ -25,6 +25,14 @@ void recorded_add(struct recorded *rec, const struct row *row)
     copy->payload = arena_copy(rec->arena, row->payload);
 }
 
+void recorded_release(struct recorded *rec)
+{
+    arena_free(rec->arena);
+    free(rec->rows);
+    rec->arena = NULL;
+    rec->rows = NULL;
+}
+
 static bool keep_row(void *ctx, const struct row *row)
 {
     struct recorded *rec = ctx;
@@ -247,6 +255,9 @@ int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_onl
     r->base_mono = h->ops->mono_ms(h);
     if (rc == 0)
         rc = setup_vm(r, e);
+    /* Where exactly memory ends depends on the collector: what fitted when it was recorded, fits. */
+    if (rc == 0)
+        vm_limit_memory(r->vm, 2 * VM_MEMORY_MAX);
     if (rc == 0 && !replay_only && setup_same_settings(r, &changed) < 0)
         r->elsewhere = xstrdup(changed.msg);
     run_info_deinit(&info);

@@ -247,8 +247,9 @@ static void calls_live(struct run *r)
 
 static void take_up_live(struct run *r)
 {
-
     r->phase = PHASE_LIVE;
+    recorded_release(&r->recorded);
+    vm_limit_memory(r->vm, VM_MEMORY_MAX);
     if (r->elsewhere) {
         end_elsewhere(r);
         return;
@@ -369,6 +370,7 @@ static bool slice_is_over(struct run *r, int step, int64_t begun_us)
 bool run_pump(struct run *r)
 {
     int64_t begun_us = clock_us();
+    bool moved;
     int i;
 
     for (i = 0; i < STEPS_PER_TURN && r->phase != PHASE_SETTLED; i++) {
@@ -382,7 +384,6 @@ bool run_pump(struct run *r)
     r->spent_us += clock_us() - begun_us;
     if (r->ended && r->phase == PHASE_REPLAY)
         run_settle_phase(r);
-    if (r->phase != PHASE_SETTLED)
-        run_after_barrier(r);
-    return i > 0 || r->preempted;
+    moved = r->phase != PHASE_SETTLED && run_after_barrier(r);
+    return moved || i > 0 || r->preempted;
 }

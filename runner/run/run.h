@@ -97,6 +97,8 @@ struct recorded {                   /* rows of a replay, all text owned by `aren
 };
 
 void recorded_add(struct recorded *rec, const struct row *row);    /* copies */
+/* The rows have been handed out; how many there were is still known. */
+void recorded_release(struct recorded *rec);
 
 /* Text that lives as long as a batch of rows. */
 struct arena;
@@ -175,6 +177,7 @@ struct run {
     bool ending;                    /* it is decided that the run ends: no Lua runs any more */
     struct finish finish;           /* and the host decided it */
     struct recorded recorded;
+    struct arena *asked;            /* what the host's own calls ask for; NULL = there was none */
     struct batch pending;
     struct barrier barrier;
     struct call *calls;
@@ -261,8 +264,8 @@ bool run_unsettled(const struct run *r);
 void run_cancel(struct run *r);
 /* The timer of the next change for a while that has to be put back. */
 void run_arm_temporary(struct run *r);
-/* What waits for the end of a barrier, and the steps of stopping. */
-void run_after_barrier(struct run *r);
+/* What waits for the end of a barrier, and the steps of stopping. True if there was something. */
+bool run_after_barrier(struct run *r);
 /* Begins to put back x, because the run ends. */
 int finish_undo(struct run *r, struct effect *x, struct err *e);
 /* No branch can run: begins the ending that was wanted from outside, if one was. So a replay, which runs the branches

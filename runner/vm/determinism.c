@@ -89,6 +89,16 @@ RAISES static lua_Integer collect(lua_State *L, struct keys *keys)
     return is_list ? listed : -1;
 }
 
+/* What is in a weak table depends on the collector, except for who has the key. */
+RAISES static void check_not_weak(lua_State *L, int index, const char *what)
+{
+    if (!lua_getmetatable(L, index))
+        return;
+    if (lua_topointer(L, -1) == vm_of(L)->mt_weak)
+        luaL_error(L, "%s: a weak table is only looked up", what);
+    lua_pop(L, 1);
+}
+
 static int pairs_k(lua_State *L, int status, lua_KContext ctx)
 {
     (void)L;
@@ -107,6 +117,7 @@ RAISES static int base_pairs(lua_State *L)
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    check_not_weak(L, 1, "pairs");
     struct keys *keys = &vm_of(L)->keys;
     lua_Integer listed = collect(L, keys);
     if (listed >= 0) {
@@ -134,6 +145,7 @@ RAISES static int base_next(lua_State *L)
         return vm_fail(L, "next(t, key): tables have no order of their own; use pairs, or next(t) == nil");
     lua_settop(L, 1);
     readonly_open_at(L, 1);
+    check_not_weak(L, 1, "next");
     struct key pair[2];
     size_t n = 0;
     lua_pushnil(L);
@@ -176,17 +188,28 @@ RAISES static int base_ipairs(lua_State *L)
     return 3;
 }
 
+void determinism_weak(lua_State *L)
+{
+    lua_createtable(L, 0, 4);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_WEAK)) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 1);
+        lua_pushliteral(L, "k");
+        lua_setfield(L, -2, "__mode");
+        vm_of(L)->mt_weak = lua_topointer(L, -1);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_WEAK));
+    }
+    lua_setmetatable(L, -2);
+}
+
 /* The number of an object in this run: counted, so it says "the same one" without an address. */
 static lua_Integer id_of(lua_State *L, int index)
 {
     struct vm *vm = vm_of(L);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_IDS)) != LUA_TTABLE) {
         lua_pop(L, 1);
-        lua_createtable(L, 0, 4);
-        lua_createtable(L, 0, 1);
-        lua_pushliteral(L, "k");
-        lua_setfield(L, -2, "__mode");
-        lua_setmetatable(L, -2);
+        determinism_weak(L);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, LUA_REGISTRYINDEX, vm_key(KEY_IDS));
     }
@@ -289,6 +312,7 @@ int determinism_rawnext(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
     readonly_open_at(L, 1);
+    check_not_weak(L, 1, "host.rawpairs");
     while (lua_next(L, 1)) {
         if (!is_private(L, -2))
             return 2;

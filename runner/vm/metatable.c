@@ -3,13 +3,18 @@
  * into a private table that no script ever holds, so __gc, __mode and __close
  * cannot be added afterwards, and __metatable = false hides it. The copy is kept
  * in mt under a private key and used again while mt's metamethods are the same.
- * One difference to Lua: set metamethods before setmetatable. */
+ * Differences to Lua: set metamethods before setmetatable, and there is no __concat.
+ * Lua 5.4.4 as Debian has it (0005-cve-2022-33099.patch, in luaV_concat) remembers
+ * where the stack was and goes on there; if the metamethod, or the collector under
+ * it, has moved the stack, that is freed memory, which any script could bring about.
+ * The call alone may move it, so no form of metamethod is safe. Symbols are joined
+ * by the checked form of the code (lua/instrument.lua) instead. */
 #include "vm/readonly.h"
 #include "vm/sandbox.h"
 #include "vm/state.h"
 
 static const char *const allowed[] = {
-    "__index", "__newindex", "__call", "__tostring", "__len", "__eq", "__lt", "__le", "__concat", "__pairs",
+    "__index", "__newindex", "__call", "__tostring", "__len", "__eq", "__lt", "__le", "__pairs",
     "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm", "__idiv",
     "__band", "__bor", "__bxor", "__shl", "__shr", "__bnot", "__name",
 };
@@ -78,17 +83,32 @@ RAISES static int base_setmetatable(lua_State *L)
     return 1;
 }
 
-/* Writing behind a view, an array mark or the globals would undo what they promise. */
+int metatable_proxy(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    lua_insert(L, 1);
+    base_setmetatable(L);
+    lua_getmetatable(L, 1);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, 2, vm_key(KEY_PROXY));
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* Writing behind a view, a proxy or the globals would undo what they promise. */
 RAISES static int base_rawset(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checkany(L, 2);
     luaL_checkany(L, 3);
+    lua_settop(L, 3);
     if (lua_getmetatable(L, 1)) {
         const void *mt = lua_topointer(L, -1);
         struct vm *vm = vm_of(L);
         lua_rawgetp(L, LUA_REGISTRYINDEX, vm_key(KEY_SANDBOX));
-        if (mt == vm->mt_readonly || lua_rawequal(L, -1, 1))
+        if (mt == vm->mt_readonly || lua_rawequal(L, -1, 1) || lua_rawgetp(L, 4, vm_key(KEY_PROXY)) != LUA_TNIL)
             return vm_fail(L, "rawset: the table is read-only");
     }
     lua_settop(L, 3);

@@ -297,6 +297,13 @@ RAISES static int host_rawpairs(lua_State *L)
     return 3;
 }
 
+/* A table for data of objects: an entry lives as long as its key does elsewhere. */
+RAISES static int host_weak(lua_State *L)
+{
+    determinism_weak(L);
+    return 1;
+}
+
 RAISES static int host_nearest(lua_State *L)
 {
     const char *names[256];
@@ -328,7 +335,7 @@ const luaL_Reg primitives_host[] = {
     {"array", host_array},   {"branch", host_branch},     {"decode", host_decode},     {"encode", host_encode},
     {"error", host_error},   {"fail", host_fail},         {"finish", host_finish},     {"forbid", host_forbid},
     {"fork", host_fork},     {"gate", host_gate},         {"later", host_later},       {"is_array", host_is_array},
-    {"module", host_module}, {"nearest", host_nearest},
+    {"module", host_module}, {"nearest", host_nearest},   {"proxy", metatable_proxy},  {"weak", host_weak},
     {"now", host_now},       {"pcall", host_pcall},       {"rawpairs", host_rawpairs}, {"rawset", host_rawset},
     {"where", host_where},   {"readonly", host_readonly}, {NULL, NULL},
 };

@@ -23,6 +23,10 @@ extern const luaL_Reg pattern_string[];     /* api_pattern.c: find match gmatch 
 extern const luaL_Reg table_table[];        /* api_table.c */
 extern const luaL_Reg primitives_host[];    /* primitives.c: the host table */
 
+/* metatable.c: proxy(mt): an empty table with this metatable, which no rawset of a script writes. */
+int metatable_proxy(lua_State *L);
+/* determinism.c: a table that holds its keys weakly; it is looked up, never iterated. [-0, +1, m] */
+void determinism_weak(lua_State *L);
 /* determinism.c: raw iteration for trusted modules, without private keys. */
 int determinism_rawnext(lua_State *L);
 /* Pushes the text of any value without addresses; may call __tostring. [-0, +1, e] */

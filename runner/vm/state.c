@@ -293,6 +293,11 @@ size_t vm_memory(const struct vm *vm)
     return vm->used;
 }
 
+void vm_limit_memory(struct vm *vm, size_t bytes)
+{
+    vm->limit = bytes;
+}
+
 void vm_set_now(struct vm *vm, int64_t unix_ms)
 {
     vm->now_ms = unix_ms;

@@ -77,7 +77,7 @@ struct vm {
     int64_t now_ms;
     uint64_t random[4];
     lua_Integer last_id;        /* of tostring's "table: #n" */
-    const void *mt_array, *mt_readonly;
+    const void *mt_array, *mt_readonly, *mt_weak;
 
     struct branch *branches;
     size_t nbranches, branches_cap;
@@ -111,11 +111,13 @@ enum vm_key {
     KEY_THREADS,        /* slot -> coroutine */
     KEY_ARRAY,          /* metatable that marks JSON arrays */
     KEY_READONLY,       /* metatable of read-only views */
+    KEY_WEAK,           /* metatable of tables that hold their keys weakly */
     KEY_IDS,            /* weak: object -> number in its tostring */
     KEY_DATA,           /* in a view: the table behind it */
     KEY_WHAT,           /* in a view: its name in messages */
     KEY_NAMES,          /* in a view: names that may be absent */
     KEY_SEALED,         /* in a metatable: its private copy */
+    KEY_PROXY,          /* in a sealed copy: only the host writes its tables, also raw */
     KEY_NULL,           /* the JSON null, a light userdata */
     KEY_COUNT
 };

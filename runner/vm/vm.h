@@ -131,6 +131,7 @@ void vm_prefer(struct vm *vm, uint32_t branch);
 void vm_drop(struct vm *vm, uint32_t branch);
 
 size_t vm_memory(const struct vm *vm);      /* bytes in use */
+void vm_limit_memory(struct vm *vm, size_t bytes);      /* from now on, in the place of memory_limit */
 /* The time of the last row consumed (Unix milliseconds): what host.now() returns in branches that are made
  * ready from now on. */
 void vm_set_now(struct vm *vm, int64_t unix_ms);

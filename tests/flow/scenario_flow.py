@@ -122,8 +122,37 @@ def gate_cases(program, path):
         yield "gate: " + name, expect(got, 3, r"plugin toy breaks its declaration.*" + pattern, r"escalated \(no_data\)")
 
 
+# 25,000 looks; what each leaves behind is nothing, or a text.
+POLL = """---
+runbook: t
+limits: {{ time: 24h }}
+uses: {{ kubernetes: prod-eu }}
+---
+# T
+```lua
+local kept = {{}}
+wait_until("scaled", {{ every = "1s", within = "25000s" }}, function()
+  local o = observe {{ replicas = kubernetes.deployment("prod", "api"):replicas() }}
+  {}
+  return o.replicas == 4
+end)
+no_action "looked"
+```
+"""
+POLLS = {"forgets what nobody holds": ("", "no_action"),
+         "that takes all memory ends": ("kept[#kept + 1] = string.rep('x', 8000) .. #kept", "escalated, reason: error")}
+
+
+def memory_cases(program, path):
+    box = stand.Box(program, path / "memory", CONFIG, "")
+    for name, (code, end) in POLLS.items():
+        (box.path / "t.md").write_text(POLL.format(code))
+        (box.path / "t.test.yaml").write_text(f"scenarios:\n  - {{ name: one, given: {{ replicas: 3 }}, expect: {{ outcome: {end} }} }}\n")
+        yield "memory: a poll " + name, expect(box.command("test", "t.md"), 0, "1 passed, 0 failed")
+
+
 def cases(program, scratch, only):
-    for group in (scenario_cases, gate_cases):
+    for group in (scenario_cases, gate_cases, memory_cases):
         if only in group.__name__:
             yield from group(program, scratch)
 

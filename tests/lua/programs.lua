@@ -181,7 +181,7 @@ local n, s, z, none = 5, "x10", 1
 local t = { 10, "b", k = "v" }
 local m = setmetatable({ k = 7 }, { __lt = function(a, b) say("lt", a, b) return true end, __le = function() return nil end,
   __eq = function(a, b) say "eq" return true end, __index = function(_, k) say("index", k) return k end,
-  __concat = function() return "joined" end, __len = function() error "no length" end,
+  __len = function() error "no length" end,
   __call = function(_, ...) say("called", ...) return ... end })
 local q = setmetatable({}, { __eq = function() error("not to be compared") end, __lt = function(a, b) error "no order" end })
 local function f(...) return ... end

@@ -37,31 +37,42 @@ struct stage {
     struct config *config;
     struct engine *engine;
     char *dir;
-    int settled;
+    const char *outcome;        /* of every run; NULL = resolved */
+    int settled, replayed;
+    size_t most;                /* bytes that the Lua state of a run had */
 };
 
 static void on_settled(void *ctx, const struct run *r)
 {
     struct stage *s = ctx;
 
-    if (strcmp(run_outcome(r), "resolved") != 0)
+    if (strcmp(run_outcome(r), s->outcome ? s->outcome : "resolved") != 0)
         fail_msg("%s: %s", run_outcome(r), run_text(r));
     s->settled++;
 }
 
-static void stage_open(struct stage *s, const char *scenario, bool always)
+static void on_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
+{
+    struct stage *s = ctx;
+
+    (void)row;
+    assert_int_equal(run_holds_rows(r), replayed);      /* a run that goes on has done with them */
+    s->replayed += replayed;
+    if (run_vm_bytes(r) > s->most)
+        s->most = run_vm_bytes(r);
+}
+
+/* Takes the journal. */
+static void stage_on(struct stage *s, struct journal *journal, const char *scenario, bool always)
 {
     struct host_sim_options ho = {.wall_ms = 1767225600000, .seed = 1, .real_files = true};
     struct registry_options ro = {.sealed = true};
-    struct journal *journal;
     struct err e = {0};
     json_t *v = NULL;
 
-    *s = (struct stage){.dir = state_dir_new()};
     good(json_read(str_of(scenario), &v, &e), &e);
     good(host_sim_new(&ho, &s->o.host, &e), &e);
     good(config_read(STR(CONFIG), "test.yaml", &s->config, &e), &e);
-    good(journal_sqlite_open(s->dir, "test", NULL, &journal, &e), &e);
     good(writer_new(journal, false, NULL, NULL, &s->o.writer, &e), &e);
     ro.host = s->o.host;
     ro.config = s->config;
@@ -71,9 +82,19 @@ static void stage_open(struct stage *s, const char *scenario, bool always)
     s->o.people = people_script_new(v, s->o.host);
     s->o.stop_when_settled = true;
     s->o.evict_always = always;
-    s->o.watch = (struct engine_watch){.settled = on_settled, .ctx = s};
+    s->o.watch = (struct engine_watch){.settled = on_settled, .row = on_row, .ctx = s};
     good(engine_new(&s->o, &s->engine, &e), &e);
     json_decref(v);
+}
+
+static void stage_open(struct stage *s, const char *scenario, bool always)
+{
+    struct journal *journal;
+    struct err e = {0};
+
+    *s = (struct stage){.dir = state_dir_new()};
+    good(journal_sqlite_open(s->dir, "test", NULL, &journal, &e), &e);
+    stage_on(s, journal, scenario, always);
 }
 
 static void stage_close(struct stage *s)
@@ -85,7 +106,8 @@ static void stage_close(struct stage *s)
     writer_free(s->o.writer);
     config_free(s->config);
     s->o.host->ops->free(s->o.host);
-    state_dir_free(s->dir);
+    if (s->dir)
+        state_dir_free(s->dir);
 }
 
 static void start(struct stage *s, const char *code, struct run **r)
@@ -207,11 +229,72 @@ static void eviction_changes_no_row(void **state)
         good(writer_journal(s.o.writer)->ops->get_run(writer_journal(s.o.writer), 1, &info, &e), &e);
         chains[way] = info.chain;
         assert_true(info.next_seq > 30);
+        assert_int_equal(s.replayed > 0, way > 0);
         run_info_deinit(&info);
         stage_close(&s);
     }
     assert_memory_equal(&chains[0], &chains[1], sizeof(chains[0]));
     assert_memory_equal(&chains[0], &chains[2], sizeof(chains[0]));
+}
+
+/* The most that the run had in memory while it looked so often; the number stands between the two texts.
+ * always: it is rebuilt from its journal at every wait. */
+static size_t bytes_of(const char *before, int looks, const char *after, bool always, const char *outcome)
+{
+    struct journal *journal;
+    struct stage s = {0};
+    struct err e = {0};
+    char text[512];
+    struct run *r;
+
+    snprintf(text, sizeof(text), "%s%d%s", before, looks, after);
+    good(journal_memory_open(NULL, &journal, &e), &e);
+    stage_on(&s, journal, "{\"given\":{\"a\":0},\"effects\":{\"shell.set_one\":\"applied\"}}", always);
+    s.outcome = outcome;
+    start(&s, text, &r);
+    go(&s);
+    assert_int_equal(s.settled, 1);
+    stage_close(&s);
+    return s.most;
+}
+
+/* What it saw long ago is gone, also from what it says at its next verdict and intent. */
+static void many_looks_take_no_memory(void **state)
+{
+    static const char poll[] = "wait_until(\"w\", { every = \"1s\", within = \"";
+    static const char poll_rest[] =
+        "s\" }, function()\n"
+        "  local o = observe { a = shell.one() }\n"
+        "  return known(o, \"a\") and o.a == 1\n"
+        "end)\n" CHANGE("1");
+    static const char values[] = "local h\nfor _ = 1, ";
+    static const char values_rest[] =
+        " do\n"
+        "  h = hypothesis \"h\" { evidence = { \"a\" }, test = function()\n"
+        "    return observe { a = shell.one() }.a == 0 end }\n"
+        "  shell.set_one { n = 2 }\n"
+        "  diagnose { h }\n"
+        "end\n" CHANGE("1");
+
+    (void)state;
+    assert_in_range(bytes_of(poll, 20000, poll_rest, false, NULL), 1, bytes_of(poll, 1000, poll_rest, false, NULL) + 128 * KIB);
+    assert_in_range(bytes_of(poll, 300, poll_rest, true, NULL), 1, bytes_of(poll, 30, poll_rest, true, NULL) + 128 * KIB);
+    assert_in_range(bytes_of(values, 2000, values_rest, false, NULL), 1,
+                    bytes_of(values, 500, values_rest, false, NULL) + 128 * KIB);
+}
+
+/* A run that takes all memory ends, also where nothing else is to come. */
+static void no_memory_is_an_end(void **state)
+{
+    static const char hoard[] = "local t = {}\nwait_until(\"w\", { every = \"1s\", within = \"";
+    static const char hoard_rest[] =
+        "s\" }, function()\n"
+        "  t[#t + 1] = string.rep(\"y\", 20000) .. #t\n"
+        "  return observe { a = shell.one() }.a == 1\n"
+        "end)\n";
+
+    (void)state;
+    assert_in_range(bytes_of(hoard, 100000, hoard_rest, false, "escalated"), 60 * MIB, 64 * MIB);
 }
 
 int main(void)
@@ -221,6 +304,8 @@ int main(void)
         cmocka_unit_test(an_intent_costs_one),
         cmocka_unit_test(sleeping_runs_are_rows),
         cmocka_unit_test(eviction_changes_no_row),
+        cmocka_unit_test(no_memory_is_an_end),
+        cmocka_unit_test(many_looks_take_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
