@@ -306,7 +306,10 @@ local trigger = {
   kind = once("kind", function() return kinds[fork.choose(#kinds, "trigger.kind", describe_kind)] end),
   labels = once("labels", function() return shape.map("trigger.labels", {}) end),
   firing = function() return function()
-    return shape.boolean("trigger.firing()", {})
+    local path, yes = gate.path(), shape.boolean("trigger.firing()", {})
+    path.firing = path.firing or {}
+    table.insert(path.firing, yes)
+    return yes
   end end,
 }
 local known_trigger, known_run = language.trigger, language.run
@@ -390,13 +393,23 @@ if setup.is_plan then watch_decisions() end
 local state_of = { observe = observe, diagnose = host.module("diagnose"), ending = host.module("ending"),
   approve = host.module("approve"), gate = gate }
 
+local noted                     -- what a program that notes its decisions has noted on this path (lua/cover.lua)
+local ever_noted                -- and on any path that has a witness
+
+local function note_decision(id, v)
+  local yes = checked.ops.t(v)
+  noted[yes and id + 1 or id] = true
+  return yes
+end
+
 local function begin()
   for _, module in host.rawpairs(state_of) do module.forget() end
   gate.begin(setup.started_ms)
   shape.begin()
   symbols.begin(checked, note)
   state.begin()
-  used, loaded = 0, {}
+  state.name_function(0, note_decision)
+  used, loaded, noted = 0, {}, {}
 end
 
 local function failed(e)
@@ -414,7 +427,7 @@ end
 local function path_of(program)
   return function()
     begin()
-    local ok, e = fork.pcall(program)
+    local ok, e = fork.pcall(program, note_decision)
     if not ok then fork.leave(failed(e)) end
     fork.leave { outcome = "escalated", reason = "fell_off_end", text = "the code ends without an outcome", file = setup.file,
       line = setup.last_line }
@@ -423,18 +436,66 @@ end
 
 local function tell_depth(depth) gate.host("passed", { { name = "passed", args = depth } }) end
 
+-- What scenarios of the paths need (lua/explore_witness.lua). Paths that joined another are followed to an end of their own.
+
+local JOINED_TRIES = 40
+
+local function is_news()
+  for id in pairs(noted) do
+    if not ever_noted[id] then return true end
+  end
+  return false
+end
+
+local function remember_noted()
+  for id in pairs(noted) do ever_noted[id] = true end
+end
+
+-- Paths that ended at another, but for those that have merged into one like it and decided nothing new.
+local function follow_later(leaf, later)
+  if not leaf.joined and not (leaf.merged and is_news()) then return end
+  if leaf.merged then remember_noted() end
+  later[#later + 1] = fork.choices()
+end
+
+local function send_witness(leaf)
+  remember_noted()
+  local hits, scenario, why = {}, host.module("explore_witness").of_path()
+  for id in pairs(noted) do hits[#hits + 1] = id end
+  gate.host("part", { { name = "witnesses", args = host.array { { cause = gate.path().cause, conditions = host.array(
+    fork.conditions()), file = leaf.file, hits = host.array(hits), line = leaf.line, outcome = leaf.outcome,
+    reason = leaf.reason, scenario = scenario, why = why } } } })
+end
+
+local function follow_joined(joined)
+  for i, choices in ipairs(joined) do
+    if gate.host("follow", { { name = "follow", args = i } }) then return end
+    local tries, done = 0, false
+    fork.explore(path_of(host.module("program")), function(leaf)
+      tries = tries + 1
+      done = leaf.outcome ~= nil
+      if done then send_witness(leaf) end
+      return not done and tries < JOINED_TRIES
+    end, nil, nil, nil, choices)
+  end
+end
+
 --- Explores. Results go to the host in pieces: host calls "path" before each path, "part" at the end. Returns nothing.
 function explore.run()
   notes, note_list, entries, decisions, decided = {}, {}, {}, {}, {}
   gate.answers(setup.is_answered)
   checked.compare_paths(state.name_function, state.watch, setup.can_join and fork.at)
   local tree = host.module("explore_tree")
-  local explored, ended = 0, "all"
+  local explored, ended, joined = 0, "all", {}
+  ever_noted = {}
+  if setup.witness then host.module("explore_witness").begin(setup.witness, setup.started_ms / 1000) end
   local function each(leaf)
     explored = explored + 1
     if leaf.outcome then
       leaf.effects = gate.path().effects
     end
+    if setup.witness and leaf.outcome then send_witness(leaf) end
+    if setup.witness then follow_later(leaf, joined) end
     if leaf.bound then note(leaf.bound, leaf.why, leaf.file, leaf.line) end
     local word = gate.host("path", { { name = "path", args = explored } })
     if word then ended = word end
@@ -446,6 +507,7 @@ function explore.run()
     setup.can_join and state or nil)
   tree.send(root, { explored = explored, ended = all and "all" or ended, notes = note_list, hypotheses = gate.hypotheses(),
     decisions = decisions })
+  follow_joined(joined)
 end
 
 return explore

@@ -17,7 +17,9 @@ local infos = {}                -- effect and arguments -> what the host says of
 local hypotheses = {}           -- title -> { line, supported, refuted, inconclusive }
 local answered                  -- whether somebody may know an answer
 
---- What has happened on the path: { now, waited, effects, applied, branch, counters, asked }.
+--- What has happened on the path: { now, waited, effects, applied, branch, counters, asked }. Its events, in their order, are
+-- { effect, outcome, undo, target } (what became of one that was sent), { state, target } (of a target: "already" or "error") and
+-- { ask, kind, answer, by, of } (an answer of nil: nobody's).
 function gate.path() return path end
 --- The verdicts that hypotheses came to, on any path.
 function gate.hypotheses() return hypotheses end
@@ -149,6 +151,7 @@ local function plan_one(call)
   local state = fork.choose(3, info.target, describe_state, info.target)
   if state == 2 then plan.already = true end
   if state == 3 then plan.unknown, plan.why = "error", "it does not answer" end
+  if state > 1 then path.events[#path.events + 1] = { state = plan.already and "already" or "error", target = info.target } end
   return plan
 end
 
@@ -191,7 +194,7 @@ function answers.apply(calls)
     outcome = outcome, approved = args.approval ~= nil or nil, temporary = args.within ~= nil or nil,
     undo = (path.planned[args.target] or {}).undo, needs_approval = (path.planned[args.target] or {}).needs_approval }
   path.effects[#path.effects + 1] = effect
-  path.events[#path.events + 1] = { effect = call.name, outcome = outcome, applied = path.applied }
+  path.events[#path.events + 1] = { effect = call.name, outcome = outcome }
   if outcome == "unknown" then
     fork.leave { outcome = "escalated", reason = "unknown_effect", line = node.line, file = node.file,
       text = args.title .. ": whether it was applied cannot be told; a person settles it" }
@@ -225,7 +228,10 @@ function answers.undo(calls)
     effect.outcome = "needs no undo"
     return { outcome = "not_needed" }
   end
-  if fork.choose(2, "its undo", describe_undo) == 1 then
+  local undone = fork.choose(2, "its undo", describe_undo) == 1
+  path.events[#path.events + 1] = { effect = effect.effect, target = effect.target,
+    outcome = undone and "applied" or "moved", undo = true }
+  if undone then
     effect.outcome = "undone"
     return { outcome = "applied" }
   end
@@ -269,7 +275,7 @@ function answers.ask(calls)
   if known then return known end
   local choices = args.choices
   local choice = fork.choose(#choices + 1, title, describe_answer, choices, args)
-  path.events[#path.events + 1] = { ask = title, kind = args.kind, answer = choices[choice] }
+  path.events[#path.events + 1] = { ask = title, kind = args.kind, answer = choices[choice], by = args.by, of = args.of }
   if choices[choice] == nil then
     gate.pass(args.within * 1000)
     return { why = "expired" }
@@ -297,7 +303,12 @@ end
 -- What adds to the report
 
 local function nothing() return { at = path.now } end
-answers.record, answers.notify, answers.cause = nothing, nothing, nothing
+answers.record, answers.notify = nothing, nothing
+
+function answers.cause(calls)
+  path.cause = calls[1].name
+  return { at = path.now }
+end
 
 local function make_verdict(title, verdict)
   return { kind = "verdict", title = title, verdict = verdict, text = title .. ": " .. verdict }
@@ -321,7 +332,15 @@ local LATER = {}
 local laters = {}
 for i = 1, 256 do laters[i] = LATER end
 
-function gate.later(make) LATER.later = make end
+local asked, taken              -- the reads of the call that is answered, and how many of its answers were taken
+
+--- make(read, name, label) gives the entry of a read that nobody has answered.
+function gate.later(make)
+  LATER.later = function(read, name)
+    taken = taken + 1
+    return make(read, name, asked[taken] and asked[taken].label)
+  end
+end
 
 -- Says which reads are about to be asked for, so that the host can make them at the same time.
 local function announce(calls)
@@ -336,6 +355,7 @@ local function announce(calls)
 end
 
 function answers.read(calls)
+  asked, taken = calls, 0
   if not answered then return laters end
   local out = {}
   if #calls > 1 then announce(calls) end
@@ -362,8 +382,8 @@ local face = host.module("face")
 local numbers, latest = {}, 0   -- value -> its number, the same on every path
 local made, named = {}, {}      -- on this path: what the next one does not have; reads that may have got a name
 
--- The name of a symbol, as it may stand in a target.
-local function as_segment(text) return "<" .. string.sub(string.gsub(text, "[^%w_.-]+", "."), 1, 60) .. ">" end
+--- The name of a symbol, as it may stand in a target.
+function gate.as_segment(text) return "<" .. string.sub(string.gsub(text, "[^%w_.-]+", "."), 1, 60) .. ">" end
 
 -- An argument as the face may see it: texts are texts there, numbers stay symbols.
 local function argument(v)
@@ -371,7 +391,7 @@ local function argument(v)
   if data then
     if data.kind == "number" and symbols.single(data) == nil then return v end
     local plain = symbols.plain(v)
-    if plain == "<" .. data.text .. ">" then plain = as_segment(data.text) end
+    if plain == "<" .. data.text .. ">" then plain = gate.as_segment(data.text) end
     if type(plain) == "string" and string.find(plain, "<", 1, true) then vague[plain] = true end
     return plain
   end

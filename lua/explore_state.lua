@@ -128,7 +128,8 @@ function state.name_function(place, f)
 end
 
 -- Of gate.path(): what says nothing of what comes, or is in another field.
-local no_matter = { reads = true, events = true, calls = true, effects = true, branches = true, changed = true }
+local no_matter = { reads = true, events = true, calls = true, effects = true, branches = true, changed = true, cause = true,
+  firing = true }
 
 local function put_effects(effects)
   for _, effect in ipairs(effects) do

@@ -33,6 +33,7 @@ local segment                   -- symbols that were made or looked at since
 local texts, orders, objects, counts, named   -- of symbols: id -> text, id -> its order among those; text -> how many, -> ids
 local state                     -- { key, of }: lua/explore_state.lua
 local watch                     -- { from, passed, stops }: a path that does not end is found by what it passed last
+local forced, forks             -- choices of the first forks of every path, or nil; how many forks this one has passed
 
 --- Leaves the path: `what` is its leaf.
 function fork.leave(what)
@@ -105,11 +106,12 @@ end
 
 --- Takes one of n ways. `describe(choice, a, b)` says it in words, nil if it needs none; `about` is what is asked.
 function fork.choose(n, about, describe, a, b)
-  depth = depth + 1
+  depth, forks = depth + 1, forks + 1
   local node = trail[depth]
   if not node then
     local file, line = host.where()
-    node = { n = n, choice = 1, kids = {}, texts = {}, file = file, line = line, about = about }
+    local only = forced and forced[forks]
+    node = { n = n, choice = only or 1, last = only or n, kids = {}, texts = {}, file = file, line = line, about = about }
     if rounds(node) > ROUNDS_MAX then
       depth = depth - 1
       fork.bound("a loop", string.format("it asks about %s again and again; %d rounds were followed", about, ROUNDS_MAX))
@@ -303,14 +305,14 @@ end
 local function begin()
   number = number + 1
   latest, segment, texts, orders, objects, counts, named = nil, {}, {}, {}, {}, {}, {}
-  depth, looks, leaf, scopes, exits, ids, looked, boundary = 1, 0, nil, {}, {}, 0, {}, 0
+  depth, forks, looks, leaf, scopes, exits, ids, looked, boundary = 1, 0, 0, nil, {}, {}, 0, {}, 0
 end
 
 -- The next choice of the last fork that has one.
 local function advance()
   while length > 1 do
     local node = trail[length]
-    if node.choice < node.n then
+    if node.choice < (node.last or node.n) then
       node.choice = node.choice + 1
       return true
     end
@@ -320,12 +322,17 @@ local function advance()
   return false
 end
 
---- The choices of this path, for a place to begin from.
-function fork.prefix()
+--- The choices of this path at its forks, for paths that begin like it.
+function fork.choices()
   local list = {}
-  for i = 2, length do list[i - 1] = trail[i].choice end
+  for i = 2, depth do
+    if trail[i].texts then list[#list + 1] = trail[i].choice end
+  end
   return list
 end
+
+--- What this path was decided by: { text, file, line } of each fork that has words.
+function fork.conditions() return conditions(2, depth) end
 
 --- The place of the last node that the path has passed.
 function fork.last_place()
@@ -357,11 +364,12 @@ end
 --- Runs `path` once for every path. `each(leaf)` is called behind each and says whether to go on. `can_merge`: gives a text for
 -- what functions that are looked with change, false if it cannot. `watched` { from, passed, stops = { { path, depth, why, file,
 -- line } } }: passed(depth) is called at every node from path number `from` on, and stops are where paths do not end.
--- `with_state`: lua/explore_state.lua, or nil: paths do not join at places. Returns the root and whether all was explored.
-function fork.explore(path, each, can_merge, watched, with_state)
+-- `with_state`: lua/explore_state.lua, or nil: paths do not join at places. `begins`: only the paths that begin with these
+-- choices. Returns the root and whether all was explored.
+function fork.explore(path, each, can_merge, watched, with_state, begins)
   local root = { kind = "root", n = 1, choice = 1, kids = {} }
   trail, length, merges, number, watch = { root }, 1, can_merge, 0, watching(watched)
-  state, places = with_state, {}
+  state, places, forced = with_state, {}, begins
   repeat
     begin()
     local ok, e = pcall(function()

@@ -269,6 +269,8 @@ local function compute(kind, text, expr, bounds)
   return p
 end
 symbols.compute = compute
+--- What was computed on this path, by the keys of the expressions.
+function symbols.derived() return derived end
 
 local names = { ["+"] = "add", ["-"] = "sub", ["*"] = "mul", ["/"] = "div", ["%"] = "mod", ["^"] = "pow", ["//"] = "idiv" }
 local precedence = { ["+"] = 1, ["-"] = 1, ["*"] = 2, ["/"] = 2, ["%"] = 2, ["//"] = 2, ["^"] = 3 }

@@ -11,6 +11,7 @@ local shape = {}
 local records                   -- proxy of a record or map -> { fields, text, values, ... }
 local lists                     -- list -> { schema, text, count }
 local NIL = {}
+shape.NIL = NIL                 -- of a field that is not there
 
 --- What a record, map or list of this path was made from: for witnesses. Nil for anything else.
 function shape.of(v) return records[v] or lists[v] end
@@ -34,6 +35,8 @@ local function is_there(record, key, text)
     local choice, node = fork.choose(2, text, describe_known, text)
     node.roots, node.unknown = node.roots or record.roots, 2
     if choice == 1 then return true end
+    record.lacks = record.lacks or {}
+    record.lacks[key] = true
     prelude.inconclusive(text, "no_data")
   end
   if type(schema) ~= "string" or not string.find(schema, "?", 1, true) then return true end

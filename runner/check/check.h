@@ -35,6 +35,7 @@ struct scenario_result {
     char chain[65];             /* over all rows: equal runs have equal chains */
     char outcome[24], reason[40];
     struct buf why;             /* what differs, or what the scenario lacks; scenario_result_deinit */
+    json_t *seen;               /* with check_mode.wants_seen: { effects, cause, end, events: [text], plans: { target: wanted } } */
 };
 void scenario_result_deinit(struct scenario_result *r);
 
@@ -46,7 +47,12 @@ struct scenarios {
 };
 /* Strict keys. *out is owned (scenarios_free). */
 int scenarios_load(struct source *source, const char *runbook, struct scenarios **out, struct err *e);
+/* The same of a text; `file` is for messages. */
+int scenarios_read(struct str text, const char *file, struct scenarios **out, struct err *e);
 void scenarios_free(struct scenarios *s);
+/* Appends a scenario { name, params, given, ... } as an element of the list in such a file, whose dash stands behind `indent`
+ * blanks. Parameters are resolved ones, and written as people type them. */
+void scenario_write(const struct runbook *book, const json_t *scenario, int indent, struct buf *out);
 /* Where the path (yaml_at) of scenario i leads: in the scenario, else in the file's defaults; as e->where. */
 void scenarios_place(const struct scenarios *s, size_t i, const char *path, struct err *e);
 /* What must not make a difference to a run, and what tests therefore change. */
@@ -56,10 +62,13 @@ struct check_mode {
     uint64_t seed;              /* of the host; 0 = 1 */
     const char *state_dir;      /* of a journal file for scenarios, whose audit then counts, too; NULL: in memory */
     bool no_replay;             /* scenarios are not replayed */
+    bool wants_seen;            /* scenario_result.seen is filled */
     struct registry *registry;  /* sealed, for all the runs of a test; NULL: one of its own for each */
     struct fault_plan *fault;   /* happens in the run; then only what must always hold is judged, not what is expected */
     struct cover *cover;        /* what the runs reach is added to it, or NULL */
 };
+/* The parameters of a run of this scenario, resolved. Owned. */
+int scenario_params(const struct runbook *book, const json_t *scenario, json_t **out, struct err *e);
 /* Runs scenario i. An error is about the runbook, not about the expectation. */
 int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                  const struct check_mode *mode, struct scenario_result *out, struct err *e);

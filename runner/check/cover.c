@@ -12,7 +12,8 @@
 #include <stdlib.h>
 
 struct cover {
-    json_t *plan;               /* {text, branches: [{line, why, hit}], hypotheses: [{line, title, supported, refuted}]} */
+    json_t *plan;               /* {text, program, branches: [{line, why, hit}], hypotheses: [{line, title, supported, refuted}]} */
+    json_t *latest;             /* numbers that the latest run noted */
 };
 
 static int offer(struct vm *vm, struct err *e)
@@ -31,7 +32,7 @@ static int offer(struct vm *vm, struct err *e)
     return rc;
 }
 
-int cover_new(const struct runbook *book, struct cover **out, struct err *e)
+int cover_new(const struct runbook *book, bool decisions, struct cover **out, struct err *e)
 {
     struct vm_options o = {.budget_ms = 20000, .slice_us = 20000000, .seed = 1};
     struct buf args = BUF_INIT(4 * MIB);
@@ -47,7 +48,7 @@ int cover_new(const struct runbook *book, struct cover **out, struct err *e)
     if (rc == 0)
         rc = offer(vm, e);
     if (rc == 0)
-        rc = vm_start_call(vm, "cover", "text", (struct str){args.data, args.len}, &branch, e);
+        rc = vm_start_call(vm, "cover", decisions ? "decided" : "text", (struct str){args.data, args.len}, &branch, e);
     while (rc == 0 && (rc = vm_step(vm, &ev)) == 2)
         rc = 0;
     if (rc == 1)
@@ -55,6 +56,7 @@ int cover_new(const struct runbook *book, struct cover **out, struct err *e)
     if (rc == 0) {
         *out = xcalloc(1, sizeof(**out));
         (*out)->plan = json_incref(json_array_get(list, 0));
+        (*out)->latest = json_array();
     }
     json_decref(list);
     vm_free(vm);
@@ -67,12 +69,28 @@ void cover_free(struct cover *c)
     if (!c)
         return;
     json_decref(c->plan);
+    json_decref(c->latest);
     free(c);
 }
 
 struct str cover_code(const struct cover *c)
 {
     return str_of(json_get_string(c->plan, "text", ""));
+}
+
+const char *cover_program(const struct cover *c)
+{
+    return json_get_string(c->plan, "program", "");
+}
+
+const json_t *cover_latest(const struct cover *c)
+{
+    return c->latest;
+}
+
+bool cover_is_branch(const struct cover *c, int64_t number)
+{
+    return number <= (int64_t)json_array_size(json_object_get(c->plan, "branches"));
 }
 
 void cover_verdict(struct cover *c, struct str title, struct str args)
@@ -96,12 +114,14 @@ void cover_take(struct cover *c, struct run *r)
     json_t *hits = NULL, *n;
     size_t i;
 
+    json_array_clear(c->latest);
     if (run_counted(r, &b, &e) == 0 && json_read((struct str){b.data, b.len}, &hits, &e) == 0) {
         json_array_foreach(json_array_get(hits, 0), i, n) {
             json_t *branch = json_array_get(json_object_get(c->plan, "branches"), (size_t)json_integer_value(n) - 1);
 
             json_object_set_new(branch, "hit", json_true());
         }
+        json_array_extend(c->latest, json_array_get(hits, 0));
     }
     json_decref(hits);
     buf_free(&b);

@@ -35,6 +35,7 @@ struct explorer {
     int64_t watch;                  /* paths from this number on say what they pass; 0 = none */
     int64_t depth;                  /* what the path has passed that is watched */
     int64_t explored;
+    int64_t following, follow_max;  /* of the paths that joined another: which is followed to its end, and up to which */
     int64_t end_ms;
 };
 
@@ -177,6 +178,8 @@ static json_t *setup_json(struct explorer *x)
                       x->o->requester ? x->o->requester : "", "started", (double)started / 1000, "started_ms",
                       (json_int_t)started, "trigger", trigger, "uses", x->uses);
     json_decref(trigger);
+    if (x->o->witness)
+        json_object_set(setup, "witness", (json_t *)x->o->witness);
     if (x->watch || json_array_size(x->stops))
         json_object_set_new(setup, "watch", json_pack("{s:I s:O}", "from", x->watch ? (json_int_t)x->watch : INT32_MAX,
                                                       "stops", x->stops));
@@ -351,6 +354,12 @@ static const char *enough(struct explorer *x, const struct vm_call *c)
     return cpu_ms() > x->end_ms ? "time" : NULL;
 }
 
+static const char *no_further(struct explorer *x, const struct vm_call *c)
+{
+    x->following = strtoll(c->args.p, NULL, 10);
+    return x->following > x->follow_max || cpu_ms() > x->end_ms ? "time" : NULL;
+}
+
 static int serve(struct explorer *x, const struct vm_request *q, struct err *e)
 {
     const struct vm_call *c = &q->calls[0];
@@ -360,6 +369,8 @@ static int serve(struct explorer *x, const struct vm_request *q, struct err *e)
 
     if (str_is(q->op, "path"))
         word = enough(x, c);
+    else if (str_is(q->op, "follow"))
+        word = no_further(x, c);
     else if (str_is(q->op, "passed"))
         x->depth = strtoll(c->args.p, NULL, 10);
     else if (str_is(q->op, "part"))
@@ -384,6 +395,10 @@ static int died(struct explorer *x, const struct vm_event *ev, struct err *e)
     if (json_array_size(x->stops) >= DEATHS_MAX)
         return err_at(e, ERR_LIMIT, ev->chunk ? ev->chunk : x->o->book->file, ev->line, 0,
                       "too many paths do not end: %s", ev->error);
+    if (x->following) {
+        x->follow_max = x->following - 1;
+        return 0;
+    }
     if (x->watch == 0) {
         x->watch = path;
         return 0;
@@ -398,15 +413,16 @@ static int died(struct explorer *x, const struct vm_event *ev, struct err *e)
 /* 0 = explored, 1 = the state died and it is to be tried again. */
 static int attempt(struct explorer *x, struct err *e)
 {
-    static const char *const lists[] = {"nodes", "paths", "notes", "hypotheses", "unknown", "by_default", "decisions"};
+    static const char *const lists[] = {"nodes", "paths", "notes", "hypotheses", "unknown", "by_default", "decisions", "witnesses"};
     struct vm_event ev = {0};
     uint32_t branch;
-    size_t i;
+    size_t i, n = sizeof(lists) / sizeof(lists[0]) - (x->o->witness ? 0 : 1);
     int rc = load(x, e), step = 1;
 
-    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+    for (i = 0; i < n; i++)
         json_object_set_new(x->map, lists[i], json_array());
     x->explored = 0;
+    x->following = 0;
     x->depth = 1;
     if (rc == 0)
         rc = vm_start_call(x->vm, "explore", "run", STR("[]"), &branch, e);
@@ -429,9 +445,9 @@ static int attempt(struct explorer *x, struct err *e)
 int explore(const struct explore_options *o, json_t **map, struct err *e)
 {
     struct explorer x = {.o = o, .stops = json_array(), .uses = json_array(), .map = json_object(),
-                         .end_ms = cpu_ms() + (o->time_ms ? o->time_ms : TIME_MS)};
+                         .follow_max = INT64_MAX, .end_ms = cpu_ms() + (o->time_ms ? o->time_ms : TIME_MS)};
     size_t i;
-    int rc = explore_code_read(&x.code, o->book, e);
+    int rc = explore_code_read(&x.code, o->book, o->program, e);
 
     x.params = fill_params(o);
     x.may_used = xcalloc(o->book->nmay + 1, sizeof(bool));

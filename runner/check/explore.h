@@ -37,6 +37,8 @@ struct explore_options {
     int64_t started_ms;         /* Unix ms; 0 = some time */
     size_t paths_max;           /* 0 = 50,000 */
     int64_t time_ms;            /* of computing; 0 = 20 s */
+    const char *program;        /* the code in a form that notes its decisions (cover_program); NULL = as it is */
+    const json_t *witness;      /* {"given","params"} that scenarios share: the map gets `witnesses`; NULL = none */
     bool separate;              /* paths that go on alike are all followed; for comparison with those that are not */
     /* The answer to one call, as run/ gives it to Lua: {"o":{"value":..}|{"unknown":..},"row":n} of a read, the payload of a
      * PLAN row, {"answer":..} of a question, ... Appended to `out`: 1. Nobody knows: 0, it becomes a symbol (or the fork of
@@ -54,6 +56,8 @@ struct explore_options {
  * 1. A leaf: { kind: "leaf", outcome, reason, text, line, file }.
  * paths: [{ conditions: [{ text, line, file }], effects: [{ effect, target, title, line, file, outcome, undo, approved }],
  *   outcome, reason, text, line, file, uncaught }], one for those that go on alike.
+ * witnesses, if asked for: [{ conditions, hits, cause, outcome, reason, line, file, scenario | why }], a scenario for each path to an
+ * end, in the order of the paths, those that joined another last; hits: what the path noted; scenario: lua/explore_witness.lua.
  * notes: [{ line, file, what, why }], what was not explored. unknown: [{ effect, target, line, read, read_line }], effects that
  * a missing answer leads to; by_default: the same, where its default stands in for it. may_unused: places in book->may. */
 int explore(const struct explore_options *o, json_t **map, struct err *e);

@@ -16,7 +16,8 @@ static const char *const makers[] = {"prelude", "syntax_lexer", "syntax_scope", 
 /* In this order behind fork and explore_gate. */
 static const char *const plain[] = {"prelude", "observe", "ending", "diagnose", "wait", "people", "branches", "effects",
                                     "approve", "remedy", "temporarily", "symbols_spell", "symbols_bounds", "symbols",
-                                    "symbols_text", "symbols_shape", "checked", "explore_state", "explore_tree", "fork"};
+                                    "symbols_text", "symbols_shape", "checked", "explore_state", "explore_tree", "fork",
+                                    "witness_text", "witness_values", "explore_witness"};
 static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "record", "list", "text", "stats"};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -128,7 +129,7 @@ static char *checked_module(struct vm *vm, const char *name, struct err *e)
     return out;
 }
 
-int explore_code_read(struct explore_code *c, const struct runbook *b, struct err *e)
+int explore_code_read(struct explore_code *c, const struct runbook *b, const char *program, struct err *e)
 {
     struct vm *vm = NULL;
     struct str code = {b->chunk, b->chunk_len};
@@ -137,7 +138,7 @@ int explore_code_read(struct explore_code *c, const struct runbook *b, struct er
 
     *c = (struct explore_code){.book = b, .branched = json_object(), .modules = xcalloc(b->nmodules + 1, sizeof(char *))};
     if (rc == 0)
-        c->program = checked_form(vm, "program", b->file, code, e);
+        c->program = checked_form(vm, "program", b->file, program ? str_of(program) : code, e);
     if (c->program)
         scan(c, vm, code, true, e);
     for (i = 0; e->code == 0 && i < b->nmodules; i++) {

@@ -19,8 +19,9 @@ struct explore_code {
     bool changes;                   /* a function changes what is outside of it */
 };
 
-/* ERR_INVALID with the place for code that is no program. explore_code_free in any case. */
-int explore_code_read(struct explore_code *c, const struct runbook *book, struct err *e);
+/* program: a form of the runbook's code that runs in its place, or NULL. ERR_INVALID with the place for code that is no program.
+ * explore_code_free in any case. */
+int explore_code_read(struct explore_code *c, const struct runbook *book, const char *program, struct err *e);
 /* Loads everything into a new state; `setup` is the argument of lua/language.lua and lua/explore.lua. What is loaded borrows
  * from c. */
 int explore_code_load(const struct explore_code *c, struct vm *vm, struct str setup, struct err *e);

@@ -4,6 +4,7 @@
 #include "check/check.h"
 #include "check/cover.h"
 #include "check/faults.h"
+#include "check/seen.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -16,48 +17,10 @@
 
 #define STARTED_MS 1767225600000    /* 2026-01-01: any fixed moment, so that runs are equal */
 
-struct seen {
-    struct cover *cover;
-    json_t *effects;
-    char cause[256];
-};
-
 void scenario_result_deinit(struct scenario_result *r)
 {
+    json_decref(r->seen);
     buf_free(&r->why);
-}
-
-/* "undo kubernetes.scale deployment/prod/api" of an INTENT row. */
-static void see_intent(struct seen *s, const struct row *row)
-{
-    json_t *args = NULL;
-    char text[900];
-    const char *target, *colon;
-    bool undo = json_slice(row->payload, "undo_of").n > 0;
-
-    if (json_slice_int(row->payload, "attempt", 1) > 1 || json_read(row->args, &args, NULL) < 0)
-        return;
-    target = json_get_string(args, "target", "");
-    colon = strchr(target, ':');
-    snprintf(text, sizeof(text), "%s%.*s %.600s", undo ? "undo " : "", (int)row->name.n, row->name.p,
-             colon ? colon + 1 : target);
-    json_array_append_new(s->effects, json_string(text));
-    json_decref(args);
-}
-
-static void on_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
-{
-    struct seen *s = ctx;
-
-    (void)r;
-    if (replayed)           /* rebuilt from its journal, which it was seen to write */
-        return;
-    if (row->kind == ROW_INTENT)
-        see_intent(s, row);
-    else if (row->kind == ROW_VERDICT && s->cover)
-        cover_verdict(s->cover, row->name, row->args);
-    else if (row->kind == ROW_CAUSE)
-        snprintf(s->cause, sizeof(s->cause), "%.*s", (int)row->name.n, row->name.p);
 }
 
 static void differ(struct scenario_result *out, const char *what, const json_t *expected, const char *got)
@@ -168,11 +131,10 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
     struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
-                                .evict_always = mode->evict_always, .watch = {.row = on_row, .ctx = &s->seen}};
+                                .evict_always = mode->evict_always, .watch = {.row = seen_row, .ctx = &s->seen}};
     struct journal *journal;
 
-    s->seen.effects = json_array();
-    s->seen.cover = mode->cover;
+    seen_init(&s->seen, mode->cover, mode->wants_seen);
     if (mode->cover)
         eo.counted = cover_code(mode->cover);
     if (host_sim_new(&ho, &s->host, e) < 0 || open_journal(mode, &journal, e) < 0 ||
@@ -211,7 +173,7 @@ static void stage_close(struct stage *s)
     writer_free(s->writer);
     if (s->host)
         s->host->ops->free(s->host);
-    json_decref(s->seen.effects);
+    seen_deinit(&s->seen);
 }
 
 static void cancel(void *ctx)
@@ -245,6 +207,15 @@ static json_t *trigger_of(const json_t *scenario)
         return NULL;
     return json_pack("{s:o s:s s:o}", "annotations", annotations ? json_deep_copy(annotations) : json_object(), "kind",
                      json_get_string(given, "kind", "alert"), "labels", labels ? json_deep_copy(labels) : json_object());
+}
+
+int scenario_params(const struct runbook *book, const json_t *scenario, json_t **out, struct err *e)
+{
+    json_t *trigger = trigger_of(scenario);
+    int rc = resolve_params(book, json_object_get(scenario, "params"), trigger, out, e);
+
+    json_decref(trigger);
+    return rc;
 }
 
 /* Where the section speaks of an effect that there is not. */
@@ -491,6 +462,7 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
         invariant(&s, r, out);
         if (mode->state_dir)
             audited(&s, out);
+        out->seen = seen_take(&s.seen, r);
     }
     stage_close(&s);
     return rc;

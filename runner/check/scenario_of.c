@@ -187,20 +187,36 @@ static void key_text(struct buf *out, const char *key)
 }
 
 /* One section of the scenario, a line per entry. JSON is YAML. */
-static void section(struct buf *out, const char *name, const json_t *entries)
+static void section(struct buf *out, const char *name, const json_t *entries, int indent)
 {
     const char *key;
     json_t *v;
 
     if (json_object_size(entries) == 0)
         return;
-    buf_addf(out, "    %s:\n", name);
+    buf_addf(out, "%*s  %s:\n", indent, "", name);
     json_object_foreach((json_t *)entries, key, v) {
-        buf_adds(out, "      ");
+        buf_addf(out, "%*s    ", indent, "");
         key_text(out, key);
         json_add_value(out, v);
         buf_addc(out, '\n');
     }
+}
+
+void scenario_write(const struct runbook *book, const json_t *scenario, int indent, struct buf *out)
+{
+    static const char *const sections[] = {"trigger", "given", "after", "state", "effects", "people", "expect"};
+    json_t *params = typed_params(book, json_object_get(scenario, "params"));
+    const char *name = json_get_string(scenario, "name", "");
+    size_t i;
+
+    buf_addf(out, "%*s- name: ", indent, "");
+    json_add_string(out, name, strlen(name));
+    buf_addc(out, '\n');
+    section(out, "params", params, indent);
+    for (i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+        section(out, sections[i], json_object_get(scenario, sections[i]), indent);
+    json_decref(params);
 }
 
 static void add_trigger(struct writing *w, json_t *out)
@@ -222,7 +238,7 @@ static void add_trigger(struct writing *w, json_t *out)
 
 static void write_all(struct writing *w, const struct run_info *info, const struct runbook *book, struct buf *out)
 {
-    json_t *params = typed_params(book, json_object_get(w->rec->start, "params")), *trigger = json_object();
+    json_t *trigger = json_object(), *scenario;
     char at[32], name[400];
     size_t i;
 
@@ -234,18 +250,12 @@ static void write_all(struct writing *w, const struct run_info *info, const stru
     w->people = shorten(w->people);
     json_object_set(w->expect, "effects", w->expected);
     snprintf(name, sizeof(name), "run %lld of %.10s", (long long)info->id, str_time(info->created_at, at, sizeof(at)));
-    buf_adds(out, "scenarios:\n  - name: ");
-    json_add_string(out, name, strlen(name));
-    buf_addc(out, '\n');
-    section(out, "params", params);
-    section(out, "trigger", trigger);
-    section(out, "given", w->given);
-    section(out, "state", w->state);
-    section(out, "effects", w->effects);
-    section(out, "people", w->people);
-    section(out, "expect", w->expect);
-    json_decref(params);
-    json_decref(trigger);
+    scenario = json_pack("{s:s s:O* s:o s:O s:O s:O s:O s:O}", "name", name, "params", json_object_get(w->rec->start, "params"),
+                         "trigger", trigger, "given", w->given, "state", w->state, "effects", w->effects, "people", w->people,
+                         "expect", w->expect);
+    buf_adds(out, "scenarios:\n");
+    scenario_write(book, scenario, 2, out);
+    json_decref(scenario);
 }
 
 int scenario_of_run(struct journal *j, int64_t id, struct buf *out, struct err *e)

@@ -247,22 +247,30 @@ void scenarios_place(const struct scenarios *s, size_t i, const char *path, stru
     snprintf(e->where, sizeof(e->where), "%s:%d:%d", s->file, at->line, at->column);
 }
 
-int scenarios_load(struct source *source, const char *runbook, struct scenarios **out, struct err *e)
+int scenarios_read(struct str text, const char *file, struct scenarios **out, struct err *e)
 {
-    struct buf text = BUF_INIT(YAML_BYTES_MAX + 16 * KIB), file = BUF_INIT(4 * KIB);
     struct scenarios *s = xcalloc(1, sizeof(*s));
-    int rc = source_scenarios(source, runbook, &file, &text, e);
+    int rc;
 
-    s->file = xstrdup(buf_text(&file));
-    if (rc == 0)
-        rc = yaml_read((struct str){buf_text(&text), text.len}, s->file, 1, &s->tree, e);
+    s->file = xstrdup(file);
+    rc = yaml_read(text, s->file, 1, &s->tree, e);
     if (rc == 0)
         rc = build_all(s->tree, s->file, &s->list, e);
-    buf_free(&file);
-    buf_free(&text);
     if (rc < 0)
         scenarios_free(s);
     else
         *out = s;
+    return rc;
+}
+
+int scenarios_load(struct source *source, const char *runbook, struct scenarios **out, struct err *e)
+{
+    struct buf text = BUF_INIT(YAML_BYTES_MAX + 16 * KIB), file = BUF_INIT(4 * KIB);
+    int rc = source_scenarios(source, runbook, &file, &text, e);
+
+    if (rc == 0)
+        rc = scenarios_read((struct str){buf_text(&text), text.len}, buf_text(&file), out, e);
+    buf_free(&file);
+    buf_free(&text);
     return rc;
 }

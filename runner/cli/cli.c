@@ -21,13 +21,17 @@ static const struct verb verbs[] = {
      "uses the instances of midwatch.yaml. --from copies another runbook: one of ./runbooks, or a shipped one (high-latency)."},
     {"lint", "RUNBOOK...", "check a runbook without running it", PRINTS | SOURCE, 1, 16, verb_lint, GROUP_WRITE,
      "Touches nothing. Each finding is file:line:column and what would be right."},
-    {"test", "[RUNBOOK]... [--cover] [--faults] [--record RUN]", "run a runbook's scenarios over virtual time",
-     COMMON | FLAG_TEST_FORM | FLAG_COVER | FLAG_FAULTS | FLAG_RECORD | FLAG_OUT | SOURCE, 0, 16, verb_test, GROUP_WRITE,
+    {"test", "[RUNBOOK]... [--cover] [--faults] [--generate] [--record RUN]", "run a runbook's scenarios over virtual time",
+     COMMON | FLAG_TEST_FORM | FLAG_COVER | FLAG_FAULTS | FLAG_RECORD | FLAG_OUT | FLAG_GENERATE | FLAG_AT_MOST | SOURCE, 0, 16,
+     verb_test, GROUP_WRITE,
      "The scenarios stand in RUNBOOK.test.yaml. Touches nothing; hours of waiting take milliseconds. --cover: each branch of the "
      "code that no scenario reaches is a line, and a failure. --faults: each scenario again with every fault (no_data, error, "
      "stale, timeout, moved, absent, cut, 409, refused, crash) at every question to the world (the first three "
      "times it is asked): the code must not break, and what must always hold must hold. --record prints the scenario that a run of the journal was "
-     "(or writes it: --out NAME.test.yaml)."},
+     "(or writes it: --out NAME.test.yaml). --generate prints a scenario for each path of the map that no scenario takes, at most "
+     "20 (--at-most N), those that reach a new branch first: each was run, and ends and decides as the path does. To append them: "
+     "midwatch test NAME --generate >>runbooks/NAME.test.yaml, where `scenarios:` stands last. Paths without one are named on "
+     "stderr, with the reason."},
     {"backtest", "[RUN]... [RUNBOOK] [--last N] [--at REF]", "which decisions on past runs a changed runbook takes otherwise",
      COMMON | FLAG_BACKTEST_FORM | FLAG_LAST | SOURCE, 0, 64, verb_backtest, GROUP_WRITE,
      "The recorded runs answer: what was seen, what became of effects, what people said. Touches nothing, and works beside a "
@@ -129,6 +133,8 @@ static const struct option options[] = {
     {"--cover", FLAG_COVER, NULL, "count the branches that the scenarios reach; exit 2 unless they are all"},
     {"--record", FLAG_RECORD, "RUN", "print what a recorded run saw and did, as a scenario"},
     {"--faults", FLAG_FAULTS, NULL, "let every question of every scenario fail in every way, one at a time"},
+    {"--generate", FLAG_GENERATE, NULL, "print scenarios for paths that no scenario takes"},
+    {"--at-most", FLAG_AT_MOST, "N", "so many of them; 20 without it"},
     {"-o", FLAG_TEST_FORM, "text|json|junit|tap", "the form of the results"},
     {"-o", FLAG_BACKTEST_FORM, "text|json|markdown", "the form of the comparison; markdown is for pull requests"},
     {"-o", FLAG_OUTPUT, "text|json", "the form of what is printed"},

@@ -12,18 +12,46 @@
 #include "report/report.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+
+struct registry;
 
 enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2, EXIT_LEFT = 5 };
 
-enum cli_flag {
-    FLAG_CONFIG = 1 << 0, FLAG_STATE = 1 << 1, FLAG_OUTPUT = 1 << 2, FLAG_PARAM = 1 << 3, FLAG_ALERT = 1 << 4,
-    FLAG_RELEASE = 1 << 5, FLAG_FORM = 1 << 6, FLAG_OUT = 1 << 7, FLAG_AT = 1 << 8, FLAG_REPO = 1 << 9,
-    FLAG_FROM = 1 << 10, FLAG_USES = 1 << 11, FLAG_LUACATS = 1 << 12, FLAG_MAN = 1 << 13, FLAG_MAP_FORM = 1 << 14,
-    FLAG_MAP_CHECK = 1 << 15, FLAG_DIFF = 1 << 16, FLAG_EACH = 1 << 17, FLAG_OFF = 1 << 18, FLAG_ALL = 1 << 19,
-    FLAG_CHECK = 1 << 20, FLAG_AGAINST = 1 << 21, FLAG_STRICT = 1 << 22, FLAG_PLAN = 1 << 23,
-    FLAG_ACCURACY = 1 << 24, FLAG_LAST = 1 << 25, FLAG_BACKTEST_FORM = 1 << 26, FLAG_TEST_FORM = 1 << 27,
-    FLAG_COVER = 1 << 28, FLAG_RECORD = 1 << 29, FLAG_FAULTS = 1 << 30,
-};
+/* More than an enum's int holds. */
+#define FLAG_CONFIG (1ull << 0)
+#define FLAG_STATE (1ull << 1)
+#define FLAG_OUTPUT (1ull << 2)
+#define FLAG_PARAM (1ull << 3)
+#define FLAG_ALERT (1ull << 4)
+#define FLAG_RELEASE (1ull << 5)
+#define FLAG_FORM (1ull << 6)
+#define FLAG_OUT (1ull << 7)
+#define FLAG_AT (1ull << 8)
+#define FLAG_REPO (1ull << 9)
+#define FLAG_FROM (1ull << 10)
+#define FLAG_USES (1ull << 11)
+#define FLAG_LUACATS (1ull << 12)
+#define FLAG_MAN (1ull << 13)
+#define FLAG_MAP_FORM (1ull << 14)
+#define FLAG_MAP_CHECK (1ull << 15)
+#define FLAG_DIFF (1ull << 16)
+#define FLAG_EACH (1ull << 17)
+#define FLAG_OFF (1ull << 18)
+#define FLAG_ALL (1ull << 19)
+#define FLAG_CHECK (1ull << 20)
+#define FLAG_AGAINST (1ull << 21)
+#define FLAG_STRICT (1ull << 22)
+#define FLAG_PLAN (1ull << 23)
+#define FLAG_ACCURACY (1ull << 24)
+#define FLAG_LAST (1ull << 25)
+#define FLAG_BACKTEST_FORM (1ull << 26)
+#define FLAG_TEST_FORM (1ull << 27)
+#define FLAG_COVER (1ull << 28)
+#define FLAG_RECORD (1ull << 29)
+#define FLAG_FAULTS (1ull << 30)
+#define FLAG_GENERATE (1ull << 31)
+#define FLAG_AT_MOST (1ull << 32)
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
 
@@ -37,8 +65,8 @@ struct cli {
     size_t nuses;
     const char *against, *plan_file;
     bool json, release, luacats, man, all, check, off, strict, accuracy, each;
-    const char *last, *record;
-    bool cover, faults;
+    const char *last, *record, *at_most;
+    bool cover, faults, generate;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */
 };
@@ -46,7 +74,7 @@ struct cli {
 /* The words of usage say what completion offers: RUNBOOK, RUN, VERB, `a|b`; other capitals are free text. */
 struct verb {
     const char *name, *usage, *summary;
-    unsigned flags;                 /* options it takes */
+    uint64_t flags;                 /* options it takes */
     size_t min_args, max_args;
     int (*exec)(struct cli *c);
     enum cli_group group;
@@ -54,7 +82,7 @@ struct verb {
 };
 struct option {
     const char *name;
-    enum cli_flag flag;
+    uint64_t flag;
     const char *value;              /* FILE, DIR, key=value, INSTANCE, RUNBOOK, a|b; NULL = it takes none */
     const char *help;
 };
@@ -88,6 +116,9 @@ void cli_add_answer(struct buf *out, const json_t *spec);
 /* Calls fn for the reads, then the effects, on a thing of this kind; thing NULL: those on nothing. */
 typedef void (*cli_verb_fn)(void *ctx, const char *name, const json_t *spec, bool is_read);
 void cli_each_verb(const json_t *declared, const char *kind, const char *thing, cli_verb_fn fn, void *ctx);
+
+/* generate.c: test --generate, for all args. An exit code. */
+int cli_generate(struct cli *c, struct source *source, struct registry *registry);
 
 /* describe.c: the reads and effects of an instance or a plugin, for people (-o json: as it declares them). */
 int cli_describe(struct cli *c, const char *name, struct buf *out, struct err *e);

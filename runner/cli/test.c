@@ -118,7 +118,7 @@ static int test_file(struct tally *t, const char *file)
 
     if (scenarios_load(t->source, file, &scenarios, &e) < 0)
         return no_scenarios(t->source, file, &e);
-    if (t->cli->cover && (source_load(t->source, file, &book, &e) < 0 || cover_new(book, &t->mode.cover, &e) < 0))
+    if (t->cli->cover && (source_load(t->source, file, &book, &e) < 0 || cover_new(book, false, &t->mode.cover, &e) < 0))
         rc = cli_fail(&e);
     if (rc == 0)
         rc = run_scenarios(t, file, scenarios);
@@ -217,9 +217,13 @@ int verb_test(struct cli *c)
     if (rc == 0)
         rc = open_registry(&t);
 
-    for (i = 0; rc == 0 && i < c->nargs; i++)
+    if (rc == 0 && c->generate)
+        rc = cli_generate(c, t.source, t.mode.registry);
+    for (i = 0; rc == 0 && !c->generate && i < c->nargs; i++)
         rc = test_file(&t, c->args[i]);
-    if (rc == 0 && is_text(c))
+    if (rc == 0 && c->generate)
+        ;
+    else if (rc == 0 && is_text(c))
         printf("%zu passed, %zu failed\n", t.passed, t.failed);
     else if (rc == 0)
         print_results(&t);

@@ -179,7 +179,9 @@ static void answer_state(struct script *s, struct question *q, struct pending *p
 
     if (!v)
         v = json_object_get(s->state, key = full);
-    if (v) {
+    if (fixture_is_unknown(v)) {
+        answer_json(p, unknown(json_string_value(v), "the scenario says so"));
+    } else if (v) {
         struct fixture_fault f = {0};
 
         if (fixture_check_state(s->registry, q, key, v, &f) < 0 && !s->fault.e.code)

@@ -159,7 +159,7 @@ int fixture_check_state(struct registry *r, const struct question *q, const char
 
     snprintf(f->path, sizeof(f->path), "%cstate%c%.300s", YAML_STEP, YAML_STEP, target);
     if (!json_is_object(state))
-        return err_set(&f->e, ERR_INVALID, "a state is a map of fields: { replicas: 3 }");
+        return err_set(&f->e, ERR_INVALID, "a state is a map of fields: { replicas: 3 }, or error");
     snprintf(instance, sizeof(instance), "%.*s", (int)q->instance.n, q->instance.p);
     snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
     json_add_value(&text, state);
