@@ -140,6 +140,33 @@ void str_add_printable(struct buf *out, const char *s, size_t n)
     buf_add(out, n ? s + from : "", n - from);
 }
 
+void str_add_lines(struct buf *out, const char *s, size_t n)
+{
+    size_t i, from = 0;
+
+    for (i = 0; i <= n; i++) {
+        if (i < n && s[i] != '\n' && s[i] != '\t')
+            continue;
+        str_add_printable(out, s + from, i - from - (i > from && i < n && s[i] == '\n' && s[i - 1] == '\r'));
+        if (i < n)
+            buf_addc(out, s[i] == '\t' ? ' ' : '\n');
+        from = i + 1;
+    }
+}
+
+void str_add_indented(struct buf *out, const char *s, int indent)
+{
+    size_t n;
+
+    for (; *s; s += n) {
+        n = strcspn(s, "\n");
+        buf_add(out, s, n);
+        if (s[n])
+            buf_addf(out, "\n%*s", s[n + 1] && s[n + 1] != '\n' ? indent : 0, "");
+        n += s[n] != '\0';
+    }
+}
+
 #define NEAREST_MAX 64  /* longer names are no typing errors of each other */
 
 static size_t smaller(size_t a, size_t b)

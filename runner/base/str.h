@@ -29,6 +29,10 @@ bool str_is_utf8(const char *s, size_t n);
 bool str_add_utf8(struct buf *out, const char *s, size_t n);
 /* Adds s with control bytes and terminal escapes made visible (\x1b, \n as "\\n"). */
 void str_add_printable(struct buf *out, const char *s, size_t n);
+/* The same of a text of several lines: they stay lines, and a tab is a space. */
+void str_add_lines(struct buf *out, const char *s, size_t n);
+/* A text that is printable, its further lines behind `indent` spaces. */
+void str_add_indented(struct buf *out, const char *s, int indent);
 /* "90s" "10m" "1h30m" "250ms" "2d" "1w": milliseconds into *ms. 0 or ERR_INVALID. */
 int str_duration_ms(struct str s, int64_t *ms);
 /* 5400000 -> "1h30m"; shortest exact form, into out. Returns out. */

@@ -37,6 +37,18 @@ static void say(const char *s)
     buf_free(&b);
 }
 
+/* Words of the runbook's author, line by line. */
+static void say_lines(const char *s)
+{
+    struct buf b = BUF_INIT(64 * KIB), lines = BUF_INIT(128 * KIB);
+
+    str_add_lines(&b, s, strlen(s));
+    str_add_indented(&lines, buf_text(&b), 2);
+    fputs(buf_text(&lines), stdout);
+    buf_free(&b);
+    buf_free(&lines);
+}
+
 /* "3 -> 6"; without the first where nobody can look. */
 static void add_field(struct buf *out, const json_t *x, const char *key)
 {
@@ -112,7 +124,7 @@ static void print_question(struct desk *d)
         puts("  The target has changed since it was asked; this is what would happen now:");
     if (json_get_string(q->args, "text", NULL)) {
         fputs("  ", stdout);
-        say(json_get_string(q->args, "text", ""));
+        say_lines(json_get_string(q->args, "text", ""));
         putchar('\n');
     }
     if (json_get_string(q->args, "why", NULL))

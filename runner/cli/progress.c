@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define TEXT_COLUMN 10          /* behind the seconds */
+
 struct progress {
     bool json, terminal, colour, drawn;
     int64_t started;
@@ -104,8 +106,11 @@ static void line(struct progress *p, const struct row *row, const char *text)
 {
     double t = (double)(row->at - p->started) / 1000;
     const char *colour = p->colour ? colour_of(row->kind) : "";
+    struct buf lines = BUF_INIT(64 * KIB);
 
-    printf("%7.1fs  %s%s%s\n", t, colour, text, colour[0] ? "\033[0m" : "");
+    str_add_indented(&lines, text, TEXT_COLUMN);
+    printf("%7.1fs  %s%s%s\n", t, colour, buf_text(&lines), colour[0] ? "\033[0m" : "");
+    buf_free(&lines);
 }
 
 static void looks_line(struct progress *p, const char *end)

@@ -11,13 +11,15 @@
 void tend_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
 {
     struct session *s = ctx;
-    struct buf b = BUF_INIT(4 * KIB);
+    struct buf b = BUF_INIT(4 * KIB), lines = BUF_INIT(64 * KIB);
 
     if (!replayed && !s->cli->json && row->kind != ROW_OBS && row->kind != ROW_TIMER && sentence_of(row, &b)) {
-        printf("run %lld  %s\n", (long long)run_id(r), buf_text(&b));
+        str_add_indented(&lines, buf_text(&b), 8);
+        printf("run %lld  %s\n", (long long)run_id(r), buf_text(&lines));
         fflush(stdout);
     }
     buf_free(&b);
+    buf_free(&lines);
 }
 
 /* The most serious first. */

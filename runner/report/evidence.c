@@ -90,14 +90,16 @@ static void way(void *ctx, const char *command, const char *purpose)
 int report_brief(struct journal *j, int64_t run, struct buf *out, struct err *e)
 {
     static const char *const words[GROUPS] = {"changed", "undone", "UNKNOWN", "did not happen"};
-    struct buf b = BUF_INIT(MIB);
+    struct buf b = BUF_INIT(MIB), headline = BUF_INIT(16 * KIB);
     struct timeline *t;
     size_t i;
     int rc = timeline_read(j, run, &t, e);
 
     if (rc < 0)
         return rc;
-    timeline_headline(t, &b);
+    timeline_headline(t, &headline);
+    str_add_indented(&b, buf_text(&headline), 4);
+    buf_free(&headline);
     buf_addc(&b, '\n');
     timeline_summary(t, &b);
     buf_addc(&b, '\n');

@@ -21,6 +21,7 @@ const char html_style[] =
     "td,th{min-width:70px;padding:4px 12px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}\n"
     ".wide{overflow-x:auto}del{color:var(--mute);text-decoration:none}ins{text-decoration:none;font-weight:600}\n"
     ".g2 h2{color:var(--bad)}code{font:.92em ui-monospace,monospace;overflow-wrap:anywhere}\n"
+    ".moments td,li,h1{white-space:pre-line}"
     ".ways{display:grid;grid-template-columns:max-content 1fr;gap:4px 20px;margin:0}.ways dd{color:var(--mute)}\n"
     ".moments td:first-child,.moments td:nth-child(2){white-space:nowrap;color:var(--mute);width:1%;min-width:0;"
     "font-variant-numeric:tabular-nums}.moments td{border:0;padding-top:1px;padding-bottom:1px}\n"

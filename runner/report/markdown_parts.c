@@ -4,12 +4,30 @@
 #include "base/json.h"
 #include "base/limits.h"
 
+/* A further line of the same paragraph: nothing at its beginning makes it anything else. Returns its first character. */
+static const char *further_line(struct buf *out, const char *s)
+{
+    size_t digits;
+
+    buf_adds(out, "  \n  ");
+    digits = strspn(s, "0123456789");
+    buf_add(out, s, digits);
+    s += digits;
+    if (*s && strchr(digits ? ".)" : "-+=", *s))
+        buf_addc(out, '\\');
+    return s;
+}
+
 void md_text(struct buf *out, const char *s)
 {
-    for (; *s; s++) {
+    while (*s) {
+        if (*s == '\n') {
+            s = further_line(out, s + strspn(s, " \n"));
+            continue;
+        }
         if (strchr("\\`*_{}[]<>#|!&~", *s))
             buf_addc(out, '\\');
-        buf_addc(out, *s);
+        buf_addc(out, *s++);
     }
 }
 

@@ -16,18 +16,29 @@ struct words {
     struct buf *out;
 };
 
-static void say_at_most(struct buf *out, const char *s, size_t n, size_t max)
+static void say_as(struct buf *out, const char *s, size_t n, size_t max, void (*add)(struct buf *out, const char *s, size_t n))
 {
     struct str shown = journal_clip((struct str){s, n}, max + 1);
 
-    str_add_printable(out, shown.p, shown.n);
+    add(out, shown.p, shown.n);
     if (shown.n < n)
         buf_addf(out, "... (%zu bytes)", n);
+}
+
+static void say_at_most(struct buf *out, const char *s, size_t n, size_t max)
+{
+    say_as(out, s, n, max, str_add_printable);
 }
 
 static void say(struct buf *out, const char *s)
 {
     say_at_most(out, s, strlen(s), SAID_MAX);
+}
+
+/* What the author of a runbook wrote to people may have lines. */
+static void say_lines(struct buf *out, const char *s)
+{
+    say_as(out, s, strlen(s), SAID_MAX, str_add_lines);
 }
 
 static void say_str(struct buf *out, struct str s)
@@ -290,7 +301,7 @@ static bool say_ask(struct words *w)
     str_add_printable(w->out, w->row->name.p, w->row->name.n);
     if (text(w->args, "text")[0]) {
         buf_adds(w->out, ": ");
-        say(w->out, text(w->args, "text"));
+        say_lines(w->out, text(w->args, "text"));
     }
     json_array_foreach(json_object_get(w->args, "effects"), i, x) {
         buf_adds(w->out, i ? ", " : ": ");
@@ -325,7 +336,7 @@ static bool say_notify(struct words *w)
     buf_adds(w->out, "message to ");
     str_add_printable(w->out, w->row->name.p, w->row->name.n);
     buf_adds(w->out, ": ");
-    say(w->out, text(w->args, "text"));
+    say_lines(w->out, text(w->args, "text"));
     return true;
 }
 
@@ -351,7 +362,7 @@ static bool say_note(struct words *w)
         return true;
     }
     buf_adds(w->out, str_is(w->row->name, "follow_up") ? "follow up: " : "note: ");
-    say(w->out, text(w->args, "text"));
+    say_lines(w->out, text(w->args, "text"));
     return true;
 }
 
@@ -363,7 +374,7 @@ static bool say_escalation(struct words *w)
         say(w->out, text(w->payload, "to"));
     }
     buf_adds(w->out, ": ");
-    say(w->out, text(w->payload, "text"));
+    say_lines(w->out, text(w->payload, "text"));
     return true;
 }
 
@@ -390,7 +401,7 @@ static bool say_ending(struct words *w)
     buf_adds(w->out, "ending, ");
     str_add_printable(w->out, w->row->name.p, w->row->name.n);
     buf_adds(w->out, "; what was changed for a while is put back first: ");
-    say(w->out, text(w->args, "text"));
+    say_lines(w->out, text(w->args, "text"));
     return true;
 }
 
@@ -402,7 +413,7 @@ static bool say_end(struct words *w)
     buf_addc(w->out, ')');
     if (text(w->args, "text")[0]) {
         buf_adds(w->out, ": ");
-        say(w->out, text(w->args, "text"));
+        say_lines(w->out, text(w->args, "text"));
     }
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A journal row as a sentence for people: what was seen, decided, changed, and how
- * the outcome is known. Everything in a row is hostile text; what comes out is one
- * printable line. */
+ * the outcome is known. Everything in a row is hostile text; what comes out is
+ * printable, and one line but for texts that the runbook's author wrote to people. */
 #ifndef MIDWATCH_REPORT_SENTENCE_H
 #define MIDWATCH_REPORT_SENTENCE_H
 

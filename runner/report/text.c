@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define NAME_WIDTH 16
+#define TEXT_COLUMN 17          /* where a moment says what it is */
 
 static void add_moment(const struct timeline *t, const struct moment *m, struct buf *out)
 {
@@ -19,9 +20,11 @@ static void add_moment(const struct timeline *t, const struct moment *m, struct 
     if (m->repeated)
         return;
     if (m->line > 0)
-        buf_addf(out, "%8.1fs  :%-4d %s\n", s, m->line, m->text);
+        buf_addf(out, "%8.1fs  :%-4d ", s, m->line);
     else
-        buf_addf(out, "%8.1fs        %s\n", s, m->text);
+        buf_addf(out, "%8.1fs        ", s);
+    str_add_indented(out, m->text, TEXT_COLUMN);
+    buf_addc(out, '\n');
 }
 
 /* "p95              _.:=#  2.85 s -> 250 ms" if it was looked at more than once and fits. */

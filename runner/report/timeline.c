@@ -45,18 +45,29 @@ static const char *keep(struct timeline *t, const char *s, size_t n)
     return to;
 }
 
-static const char *keep_printable(struct timeline *t, struct str s)
+static const char *keep_as(struct timeline *t, struct str s, void (*add)(struct buf *out, const char *s, size_t n))
 {
     struct buf plain = BUF_INIT(16 * KIB), b = BUF_INIT(64 * KIB);
     struct str shown = journal_clip(s, 2 * KIB);
     const char *kept;
 
     log_redact(&plain, shown);
-    str_add_printable(&b, buf_text(&plain), plain.len);
+    add(&b, buf_text(&plain), plain.len);
     kept = keep(t, buf_text(&b), b.len);
     buf_free(&plain);
     buf_free(&b);
     return kept;
+}
+
+static const char *keep_printable(struct timeline *t, struct str s)
+{
+    return keep_as(t, s, str_add_printable);
+}
+
+/* What the author wrote to people may have lines. */
+static const char *keep_lines(struct timeline *t, const json_t *args)
+{
+    return keep_as(t, str_of(json_get_string(args, "text", "")), str_add_lines);
 }
 
 static const char *keep_buf(struct timeline *t, struct buf *b)
@@ -262,7 +273,7 @@ static void take(struct reader *r, const struct row *row, json_t *args, json_t *
         add_point(r, row, args, payload);
         if (str_is(row->name, "follow_up")) {
             t->follow_ups = grown(t->follow_ups, t->nfollow_ups, sizeof(*t->follow_ups));
-            t->follow_ups[t->nfollow_ups++] = keep_printable(t, str_of(json_get_string(args, "text", "")));
+            t->follow_ups[t->nfollow_ups++] = keep_lines(t, args);
         }
         break;
     case ROW_INTENT:
@@ -286,7 +297,7 @@ static void take(struct reader *r, const struct row *row, json_t *args, json_t *
         t->cause = keep_printable(t, row->name);
         break;
     case ROW_END:
-        t->text = keep_printable(t, str_of(json_get_string(args, "text", "")));
+        t->text = keep_lines(t, args);
         break;
     default:
         break;

@@ -85,8 +85,46 @@ def cases(program, box):
     yield "only escalations are", None if len(list(file.parent.glob("*"))) == 1 else "more files"
     wrong = run("report", "1", "-o", "pdf")
     yield "an unknown form", None if wrong.returncode == 2 and b"html" in wrong.stderr else str(wrong)
+    yield from lines_stay_lines(program, box)
     lost = run("report", "1", "--out", "no/such/r.md")
     yield "a file that cannot be written", None if lost.returncode in (1, 2) and b"no/such" in lost.stderr else str(lost)
+
+
+LINES = """---
+runbook: lines
+summary: what was written in lines
+---
+# T
+
+```lua
+note("what was seen:\\n  - one\\r\\n\\n3. three\\tand \\27[31mred")
+follow_up("first this\\nthen that")
+escalate("a person\\nis needed")
+```
+"""
+
+
+def lines_stay_lines(program, box):
+    """What an author wrote in lines is read in lines, in every form, and no line of it passes for another."""
+    (box / "lines.md").write_text(LINES)
+    run = [str(program), "run", "lines.md", "--state", "l"]
+    done = subprocess.run(run, cwd=box, text=True, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "HOME": str(box)})
+    forms = {"progress": done.stdout, "brief": done.stderr}
+    for form in ("text", "md", "html", "json", "escalation"):
+        forms[form] = subprocess.run([str(program), "report", "1", "-o", form, "--state", "l"], cwd=box, text=True,
+                                     capture_output=True, timeout=60, check=False).stdout
+    wanted = {
+        "progress": ["s  note: what was seen:\n            - one\n\n          3. three and \\x1b[31mred\n"],
+        "brief": ["Escalated: a person\n    is needed\n"],
+        "text": [":8    note: what was seen:\n                   - one\n\n                 3. three and \\x1b[31mred\n"],
+        "md": ["note: what was seen:  \n  \\- one  \n  3\\. three and \\\\x1b\\[31mred\n", "- [ ] follow up: first this  \n  then that\n"],
+        "html": ["<h1>Escalated: a person\nis needed</h1>", "<li>first this\nthen that</li>", "li,h1{white-space:pre-line}"],
+        "json": ['"follow_ups":["first this\\nthen that"]'],
+        "escalation": ["**Escalated: a person  \n  is needed**", "- [ ] first this  \n  then that\n"]}
+    for form, texts in wanted.items():
+        for text in texts:
+            yield f"lines in {form}", None if text in forms[form] else f"no {text!r} in {forms[form]}"
 
 
 def main():

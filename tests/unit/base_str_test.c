@@ -159,6 +159,23 @@ static void test_what_steers_a_terminal_is_made_visible(void **state)
     assert_printed((struct str){NULL, 0}, "");
 }
 
+static void test_lines_stay_lines(void **state)
+{
+    struct buf lines = BUF_INIT(1000), b = BUF_INIT(1000);
+
+    (void)state;
+    str_add_lines(&lines, "a\tb\x1b\r\n\n\rc\n", 10);
+    assert_string_equal(buf_text(&lines), "a b\\x1b\n\n\\x0dc\n");
+    str_add_indented(&b, buf_text(&lines), 3);
+    assert_string_equal(buf_text(&b), "a b\\x1b\n\n   \\x0dc\n");
+    buf_reset(&b);
+    str_add_lines(&b, "", 0);
+    str_add_indented(&b, "one", 3);
+    assert_string_equal(buf_text(&b), "one");
+    buf_free(&b);
+    buf_free(&lines);
+}
+
 static void test_no_text_prints_a_control_byte(void **state)
 {
     struct buf b = BUF_INIT(4000);
@@ -210,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_each_bad_byte_is_replaced),
         cmocka_unit_test(test_random_bytes_become_utf8_that_stays_as_it_is),
         cmocka_unit_test(test_what_steers_a_terminal_is_made_visible),
+        cmocka_unit_test(test_lines_stay_lines),
         cmocka_unit_test(test_no_text_prints_a_control_byte),
         cmocka_unit_test(test_the_nearest_name),
     };
