@@ -17,6 +17,7 @@
 struct cover;
 struct fault_plan;
 struct registry;
+struct run_request;
 
 /* What helps where a verb is missing because nothing is configured; lua/face.lua and lua/lint.lua say the same. */
 #define DECLARES_NOTHING                                                                                     \
@@ -72,6 +73,11 @@ int scenario_params(const struct runbook *book, const json_t *scenario, json_t *
 /* Runs scenario i. An error is about the runbook, not about the expectation. */
 int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                  const struct check_mode *mode, struct scenario_result *out, struct err *e);
+
+/* What starts scenario i's run: its book, which engine_start takes, its params and its trigger, which are the caller's also
+ * after an error. */
+int scenario_request(struct source *source, const char *runbook, const json_t *scenario, struct run_request *q,
+                     struct err *e);
 
 /* Runs scenario i again with every fault at every question that it asks the world, one at a time (at the first three of the
  * same question: the others are polls). The result has a line per

@@ -310,23 +310,29 @@ static int crash_and_resume(struct stage *s, struct run **r, struct err *e)
     return rc ? rc : s->host->ops->run(s->host, engine_turn, s->engine, e);
 }
 
+int scenario_request(struct source *source, const char *runbook, const json_t *scenario, struct run_request *q, struct err *e)
+{
+    int rc = source_load(source, runbook, &q->book, e);
+
+    q->trigger = trigger_of(scenario);
+    if (rc == 0 && resolve_params(q->book, json_object_get(scenario, "params"), q->trigger, &q->params, e) < 0) {
+        book_free(q->book);
+        rc = e->code;
+    }
+    return rc;
+}
+
 static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, struct fault_plan *fault,
                 struct run **r, struct err *e)
 {
     const json_t *scenario = json_array_get(at->all->list, at->i);
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
-    json_t *params = NULL, *trigger = trigger_of(scenario);
-    int rc = source_load(source, name, &q.book, e);
+    int rc = scenario_request(source, name, scenario, &q, e);
 
-    if (rc == 0) {
-        rc = resolve_params(q.book, json_object_get(scenario, "params"), trigger, &params, e);
-        if (rc == 0)
-            rc = check_effects(s, q.book, params, at, scenario, e);
-        if (rc < 0)
-            book_free(q.book);
+    if (rc == 0 && check_effects(s, q.book, q.params, at, scenario, e) < 0) {
+        book_free(q.book);
+        rc = e->code;
     }
-    q.params = params;
-    q.trigger = trigger;
     if (rc == 0)
         rc = engine_start(s->engine, &q, r, e);
     if (rc == 0)
@@ -341,8 +347,8 @@ static int play(struct stage *s, struct source *source, const char *name, const 
         *e = *engine_failure(s->engine);
         rc = e->code;
     }
-    json_decref(params);
-    json_decref(trigger);
+    json_decref(q.params);
+    json_decref(q.trigger);
     return rc;
 }
 

@@ -259,19 +259,27 @@ static bool is_undoing(struct run *r)
     return true;
 }
 
-void finish_end_args(struct run *r, struct buf *out)
+void finish_end_args(struct run *r, bool hand_over, struct buf *out)
 {
+    bool escalated = strcmp(r->finish.outcome, "escalated") == 0;
     struct buf more = BUF_INIT(16 * KIB);
-    const struct effect *x;
+    const struct effect *x, *moved = NULL;
+    const char *reason = "unverified";
 
     for (x = r->effects; x; x = x->next) {
         if (x->undo_tried && x->state != EFFECT_UNDONE)
             buf_addf(&more, "; %s on %s could NOT be undone", x->name, x->target);
+        else if (x->state == EFFECT_MOVED)
+            moved = x;
+    }
+    if (moved && hand_over && !escalated && more.len == 0) {
+        buf_addf(&more, "; %s on %s: somebody else changed it meanwhile", moved->name, moved->target);
+        reason = "moved";
     }
     /* What could not be put back is handed over. */
-    if (more.len && strcmp(r->finish.outcome, "escalated") != 0) {
+    if (more.len && !escalated) {
         snprintf(r->finish.outcome, sizeof(r->finish.outcome), "escalated");
-        snprintf(r->finish.reason, sizeof(r->finish.reason), "unverified");
+        snprintf(r->finish.reason, sizeof(r->finish.reason), "%s", reason);
     }
     finish_args(r, buf_text(&more), out);
     buf_free(&more);
@@ -282,7 +290,7 @@ static void end_by_host(struct run *r)
     struct buf args = BUF_INIT(64 * KIB);
     struct buf payload = BUF_INIT(KIB);
 
-    finish_end_args(r, &args);
+    finish_end_args(r, true, &args);
     run_end_changes(r, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
                     json_slice((struct str){args.data, args.len}, "text"));
     run_end_payload(r, r->finish.line, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),

@@ -278,8 +278,9 @@ void finish_by_code(struct run *r);
 bool finish_takes_over(struct run *r, struct str outcome, struct str reason, struct str text);
 /* Takes up an ending that an ENDING row announced. */
 void finish_announced(struct run *r, const struct row *row);
-/* The args of the END row as the code makes them now: reason and text, with what could not be undone. */
-void finish_end_args(struct run *r, struct buf *out);
+/* The args of the END row as the code makes them now: reason and text, with what could not be undone. hand_over: a target
+ * that somebody else moved escalates; not in the replay of a journal whose END says otherwise. */
+void finish_end_args(struct run *r, bool hand_over, struct buf *out);
 /* Live again after a replay, or for the first time: the timer of escalate.after. */
 void run_arm_escalation(struct run *r);
 

@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Kills the demo flow at every journal step and every host call, and looks at what is left.
+"""Kills flows at every journal step and every host call, and looks at what is left.
 
 The child (child.c) runs the real engine, plugins and SQLite journal on a simulated host; this parent owns the
 clock, the world and the child's life. For every point k the child is killed there, taken up again, and must end
 with the world and the outcome of the run that was never killed, or parked on a named unknown effect: never
 doubled, never silent. Then the resume is killed, too: at all of its points for every --thorough'th k, for the
 others at one that moves on (--quick: for every third k at one, and that is all).
+
+The scenarios of every shipped runbook are flows as well (scenes/): the world is theirs, and they are killed at every
+point, the first three of those that differ in nothing, and at one of each resume (--quick: at QUICK_POINTS of each, spread
+over all of it, the same ones every time).
 """
 import argparse
+import concurrent.futures
 import copy
 import functools
 import json
@@ -33,6 +38,8 @@ from virtual import VirtualProduction  # noqa: E402
 # A flow: the fault of its world, and its runbook.
 FLOWS = {"slow-model": ("slow-model", "runbooks/high-latency.md"), "cut": ("cut", "runbooks/high-latency.md"),
          "for-a-while": ("none", "tests/crash/for-a-while.md"), "one-on-another": ("none", "tests/crash/one-on-another.md")}
+RUNBOOKS = sorted(path.stem for path in ROOT.glob("runbooks/*.md") if path.with_suffix(".test.yaml").exists())
+QUICK_POINTS = 4
 RUNS_MAX = 12       # starts and resumes of one run before it counts as never ending
 CONFIG = """instances:
   prod-eu: {{ plugin: kubernetes, kubeconfig: {dir}/kubeconfig, context: demo }}
@@ -250,25 +257,43 @@ def points_of(flow, thorough):
     return tried, failures
 
 
+def scenes_of(build, book, at_most):
+    """The scenarios of one runbook. Returns (tried, failures)."""
+    # A file in memory serves as well: a process that dies takes nothing with it that it wrote.
+    with tempfile.TemporaryDirectory(prefix="midwatch-crash-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as scratch:
+        p = subprocess.run([build / "crash_scenes", f"runbooks/{book}.md", "runbooks/midwatch.example.yaml", scratch, str(at_most)],
+                           cwd=ROOT, text=True, capture_output=True, check=False)
+    told = re.search(r"^crash: .*; (\d+) kills, \d+ parked, (\d+) failures$", p.stdout, re.M)
+    bad = [line.removeprefix("not ok - crash: ") for line in p.stdout.splitlines() if line.startswith("not ok")]
+    if not told or (p.returncode and not bad):
+        return 1, [f"{book}: {(p.stdout + p.stderr).strip()[-1000:] or p.returncode}"]
+    print(told.group(), flush=True)
+    return int(told.group(1)), bad
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--flows", default=",".join(FLOWS))
+    parser.add_argument("--runbooks", default=",".join(RUNBOOKS), help="whose scenarios are killed")
     parser.add_argument("--thorough", type=int, default=6, help="every how many first kills the resume dies at all its points")
     parser.add_argument("--quick", action="store_true", help="few kills in recovery")
     parser.add_argument("--kills", type=int, default=0, help="so many kill -9 of real processes as well (kills.py)")
     args = parser.parse_args()
-    tried, failures = 0, []
+    build, tried, failures = pathlib.Path(args.build).resolve(), 0, []
     with tempfile.TemporaryDirectory(prefix="midwatch-crash-") as scratch:
         for name in filter(None, args.flows.split(",")):
-            flow = Flow(pathlib.Path(args.build).resolve(), name, pathlib.Path(scratch))
+            flow = Flow(build, name, pathlib.Path(scratch))
             n, bad = points_of(flow, 0 if args.quick else args.thorough)
+            tried, failures = tried + n, failures + bad
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for n, bad in pool.map(lambda book: scenes_of(build, book, QUICK_POINTS if args.quick else 0),
+                               filter(None, args.runbooks.split(","))):
             tried, failures = tried + n, failures + bad
     if args.kills:
         import kills
-        n, bad = kills.kill_many(pathlib.Path(args.build).resolve(), args.kills)
-        tried += n
-        failures += bad
+        n, bad = kills.kill_many(build, args.kills)
+        tried, failures = tried + n, failures + bad
     for line in failures[:20]:
         print("crash: " + line)
     print(f"crash: {tried - len(failures)} passed, {len(failures)} failed")

@@ -52,6 +52,7 @@ static const struct {
     {60, "a person's word about an effect that a crash cut off stopped the run for good"},
     {9253, "an undo that found everything back already left its effect unverified in the journal"},
     {1162, "a run was released while it waited for something else, and nobody was told"},
+    {4005, "a run was cancelled while an effect was unknown, which somebody else then moved, and nobody was told"},
 };
 
 static struct config *config;
