@@ -206,7 +206,14 @@ function kinds.read(verb, args)
   return observed(spec.read(args))
 end
 
-function kinds.state(verb, args) return { value = effect(verb).state(args) } end
+-- A plan, an undo and an unknown outcome rest on it: what is no record says nothing, least of all that somebody acted.
+function kinds.state(verb, args)
+  local now = effect(verb).state(args)
+  if type(now) ~= "table" or host.is_array(now) or #now > 0 then
+    host.error("its state must be a record, not a " .. (type(now) == "table" and "list" or type(now)))
+  end
+  return { value = now }
+end
 
 function kinds.check(verb, args, extra)
   return { verdict = effect(verb).check(args, extra.from, extra.to, extra.key) }
@@ -232,7 +239,7 @@ end
 
 local function failed(kind, e)
   local what = type(e) == "table" and e.kind or "error"
-  local why = type(e) == "table" and e.why or tostring(e)
+  local why = type(e) ~= "table" and tostring(e) or type(e.why) == "string" and e.why or "it raised a table"
   if kind == "apply" then
     if what == "refused" or what == "moved" then return { outcome = what, why = why } end
     if what == "unreachable" then return { outcome = "refused", why = why, unreachable = true } end

@@ -117,8 +117,8 @@ static int luabody_start(struct body_call *c, const struct body_request *q, stru
     struct body *b = c->body;
     int rc;
 
-    if (b->dead)
-        return err_set(e, ERR_LIMIT, "plugin %s used too much memory or time and is off", b->plugin);
+    if (b->dead && luabody_again(b, e) < 0)
+        return e->code;
     buf_init(&c->answer, HTTP_BODY_MAX + MIB);
     expect_answer(c, q);
     call_args(q, &args);
@@ -265,7 +265,7 @@ static void on_event(struct body *b, const struct vm_event *ev)
         body_finish_broken(c, "a plugin has no branches");
         break;
     default:
-        b->dead = true;
+        luabody_killed(b);
         while (b->calls)
             body_finish_broken(b->calls, "the plugin used too much memory or time");
         break;

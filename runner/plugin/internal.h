@@ -67,6 +67,7 @@ struct body {
     struct body_call *calls;
     char setting[64];               /* of the instance, that was wrong; or "" */
     bool dead;                      /* its state was killed: every call fails */
+    int64_t off_until;              /* mono ms; then the next call gets a new one */
 };
 
 struct registry {
@@ -90,6 +91,10 @@ void body_finish_broken(struct body_call *c, const char *why);
 int body_at_instance(const struct body *b, struct err *e);
 
 int luabody_load(struct body *b, struct err *e);
+/* Its state used too much memory or time: it is off for a while, because it may do so again. */
+void luabody_killed(struct body *b);
+/* A new state for it, with the same texts and declarations. ERR_LIMIT: it is off. */
+int luabody_again(struct body *b, struct err *e);
 int luabody_want(struct body *b, const char *verb, struct str args, struct str state, struct str history, struct buf *out,
              struct err *e);
 

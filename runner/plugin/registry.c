@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define OFF_MS 10000            /* of a plugin whose state was killed: at most a fifth of the time goes to it */
+
 int registry_new(const struct registry_options *o, struct registry **out, struct err *e)
 {
     (void)e;
@@ -85,7 +87,7 @@ static int call_now(struct body *b, const char *function, struct str args, struc
                        ev.request.op.p);
     }
     if (ev.outcome != VM_ERROR)
-        b->dead = true;
+        luabody_killed(b);
     if (ev.outcome == VM_ERROR && json_read(ev.json, &value, &(struct err){0}) == 0 && json_get_string(value, "why", NULL))
         err_set(e, ERR_INVALID, "%s", json_get_string(value, "why", ""));
     else
@@ -143,7 +145,8 @@ static int describe(struct body *b, struct err *e)
     return rc;
 }
 
-int luabody_load(struct body *b, struct err *e)
+/* A state with the plugin's code, configured. */
+static int load(struct body *b, struct err *e)
 {
     struct vm_options o = {.seed = 1};
     static const char *const shared[] = {"prelude", "web", "declared", "command"};
@@ -164,12 +167,41 @@ int luabody_load(struct body *b, struct err *e)
         rc = sources_load(b, e);
     if (rc == 0)
         rc = configure(b, e);
+    buf_free(&name);
+    return rc;
+}
+
+int luabody_load(struct body *b, struct err *e)
+{
+    int rc = load(b, e);
+
     if (rc == 0)
         rc = describe(b, e);
-    buf_free(&name);
     if (rc == 0 && secret_check_settings(b, e) < 0)
         rc = body_at_instance(b, e);
     return rc;
+}
+
+void luabody_killed(struct body *b)
+{
+    struct host *h = b->registry->o.host;
+
+    b->dead = true;
+    b->off_until = h->ops->mono_ms(h) + OFF_MS;
+}
+
+int luabody_again(struct body *b, struct err *e)
+{
+    struct host *h = b->registry->o.host;
+
+    if (h->ops->mono_ms(h) < b->off_until)
+        return err_set(e, ERR_LIMIT, "plugin %s used too much memory or time and is off for a while", b->plugin);
+    vm_free(b->vm);
+    b->vm = NULL;
+    b->dead = false;
+    if (load(b, e) < 0)
+        luabody_killed(b);
+    return b->dead ? e->code : 0;
 }
 
 static const struct instance *configured(struct registry *r, const char *instance)
