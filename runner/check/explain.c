@@ -131,6 +131,18 @@ static void stale(struct view *v)
         add(v, "stale_trigger", "passes", "an alert may be of any age");
 }
 
+static void flapping(struct view *v)
+{
+    const struct config *c = v->q->config;
+    char per[32];
+
+    if (c->flapping)
+        add(v, "flapping", "depends", "an alert that began %lld times within %s changes nothing", (long long)c->flapping,
+            str_duration(c->flapping_ms, per, sizeof(per)));
+    else
+        add(v, "flapping", "passes", "an alert may begin as often as it does");
+}
+
 static bool see_lock(void *ctx, const struct lock_info *l)
 {
     struct view *v = ctx;
@@ -287,6 +299,7 @@ int explain_policy(const struct explain_query *q, json_t **out, struct err *e)
     locks(&v);
     budgets(&v);
     effective(&v);
+    flapping(&v);
     approvals(&v);
     if (e->code < 0) {
         json_decref(v.out);

@@ -110,9 +110,10 @@ int session_open(struct session *s, struct cli *c, const char *what)
     eo = (struct engine_options){.host = s->host, .writer = s->writer, .registry = s->registry, .config = c->config,
                                  .answerer = s->answerer, .people = desk_people(s->desk), .state_dir = c->state_dir,
                                  .stop_when_settled = true, .watchdog = s->watchdog,
-                                 .watch = {.row = row_passed, .trouble = session_trouble, .ctx = s}};
+                                 .watch = {.row = row_passed, .trouble = session_trouble, .moved = session_moved, .ctx = s}};
     if (s->all) {
-        eo.watch = (struct engine_watch){.row = tend_row, .settled = tend_settled, .trouble = tend_trouble, .ctx = s};
+        eo.watch = (struct engine_watch){.row = tend_row, .settled = tend_settled, .trouble = tend_trouble,
+                                        .moved = session_moved, .ctx = s};
         eo.slice_us = SLICE_US;
     }
     if (engine_new(&eo, &s->engine, &e) < 0)
@@ -156,6 +157,13 @@ void session_trouble(void *session, int64_t run, const struct err *e)
     if (j && j->ops->get_run(j, run, &info, &lost) == 0 && info.state == RUN_QUARANTINED)
         session_evidence(s, j, run);
     run_info_deinit(&info);
+}
+
+void session_moved(void *session, int64_t run, struct str from)
+{
+    (void)session;
+    fprintf(stderr, "midwatch: run %lld was executed on %.*s until now; make sure that nobody executes a copy of this journal "
+            "there: neither would know what the other changes\n", (long long)run, (int)from.n, from.p);
 }
 
 static int conclude(struct session *s)

@@ -40,6 +40,8 @@ int session_run(struct session *s);
 void session_evidence(struct session *s, struct journal *j, int64_t run);
 /* A run cannot go on here: says so, with the evidence if it was set aside. */
 void session_trouble(void *session, int64_t run, const struct err *e);
+/* Says that another machine executed it last. */
+void session_moved(void *session, int64_t run, struct str from);
 void session_close(struct session *s);
 
 #endif

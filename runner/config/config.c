@@ -101,7 +101,8 @@ static int read_dir(struct config *c, const struct yaml *y, const char *key, cha
 static int read_all(struct config *c, const struct yaml *y, struct err *e)
 {
     static const char *const keys[] = {"instances", "commands", "channels", "hosts", "secrets", "allow", "routes", "state",
-                                       "plugins", "freezes", "budgets", "ineffective", "stale_trigger", "approvals"};
+                                       "plugins", "freezes", "budgets", "ineffective", "stale_trigger", "flapping",
+                                       "approvals"};
     const struct yaml *v;
 
     if (y->type != YAML_MAP)

@@ -59,6 +59,8 @@ struct config {
     size_t nbudgets;
     int64_t off_after;      /* `ineffective:`, so many remedies in a row that do not help turn a runbook off; 3 without */
     int64_t stale_ms;       /* `stale_trigger:`, an alert that fires longer starts no change any more; 0 = any may */
+    int64_t flapping;       /* `flapping:`, an alert that began so often within flapping_ms changes nothing; 0 = it may */
+    int64_t flapping_ms;
     struct approval_rule approvals;
     struct channel *channels;
     size_t nchannels;

@@ -18,7 +18,7 @@ int routes_read_section(struct config *c, const struct yaml *y, struct err *e);
 void routes_free_section(struct config *c);
 int freezes_read_section(struct config *c, const struct yaml *y, struct err *e);
 void freezes_free_section(struct config *c);
-/* budgets, ineffective, stale_trigger and approvals, of the whole file */
+/* budgets, ineffective, stale_trigger, flapping and approvals, of the whole file */
 int policy_read_sections(struct config *c, const struct yaml *y, struct err *e);
 void policy_free_sections(struct config *c);
 /* The zone that y, a text, names. */

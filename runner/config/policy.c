@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sections budgets, ineffective, stale_trigger and approvals. */
+/* The sections budgets, ineffective, stale_trigger, flapping and approvals. */
 #include "config/internal.h"
 
 #include <fnmatch.h>
@@ -128,6 +128,18 @@ static int read_approvals(struct config *c, const struct yaml *y, struct err *e)
     return rc;
 }
 
+static int read_flapping(struct config *c, const struct yaml *y, struct err *e)
+{
+    static const char *const keys[] = {"episodes", "per"};
+    const struct yaml *episodes = yaml_get(y, "episodes"), *per = yaml_get(y, "per");
+
+    if (y->type != YAML_MAP || !episodes || !per)
+        return FAIL(y, "flapping must be a map like { episodes: 4, per: 1h }");
+    if (yaml_only_keys(y, c->file, keys, 2, e) < 0 || read_number(c, episodes, "episodes", EPISODES_MAX, &c->flapping, e) < 0)
+        return e->code;
+    return read_duration(c, per, "per", &c->flapping_ms, e);
+}
+
 int policy_read_sections(struct config *c, const struct yaml *y, struct err *e)
 {
     const struct yaml *budgets = yaml_get(y, "budgets"), *off = yaml_get(y, "ineffective"), *v;
@@ -137,6 +149,8 @@ int policy_read_sections(struct config *c, const struct yaml *y, struct err *e)
     if (off && read_number(c, off, "ineffective: the remedies in a row that may fail to help", 1000, &c->off_after, e) < 0)
         return e->code;
     if ((v = yaml_get(y, "stale_trigger")) && read_duration(c, v, "stale_trigger", &c->stale_ms, e) < 0)
+        return e->code;
+    if ((v = yaml_get(y, "flapping")) && read_flapping(c, v, e) < 0)
         return e->code;
     return (v = yaml_get(y, "approvals")) ? read_approvals(c, v, e) : 0;
 }

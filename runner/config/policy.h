@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define BUDGETS_MAX 16
+#define EPISODES_MAX 1000       /* that flapping counts */
 
 struct budget {
     bool targets;               /* counts distinct targets, not effects */

@@ -189,6 +189,18 @@ const char *policy_refuses_now(const struct config *config, const char *runbook,
     return is_stale(config, trigger, now, why) ? "stale_trigger" : NULL;
 }
 
+bool policy_is_flapping(const struct config *c, const json_t *trigger, struct buf *why)
+{
+    int64_t episodes = json_get_int(trigger, "episodes", 0);
+    char per[32];
+
+    if (!c || c->flapping == 0 || episodes < c->flapping)
+        return false;
+    buf_addf(why, "the alert began %lld times within %s (flapping in %s): what repairs it does not last; look for the cause, or run "
+             "it by hand", (long long)episodes, str_duration(c->flapping_ms, per, sizeof(per)), c->file);
+    return true;
+}
+
 const char *policy_needs_approval(const struct policy_effect *x)
 {
     struct buf why = BUF_INIT(2048);

@@ -30,6 +30,8 @@ const char *policy_refuses(const struct runbook *book, const json_t *params, con
  * config NULL = nobody's (test, replay). */
 const char *policy_refuses_now(const struct config *config, const char *runbook, const char *target, const json_t *trigger,
                                int64_t now, struct buf *why);
+/* True if the trigger is an alert that began too often of late (engine_start counted that). */
+bool policy_is_flapping(const struct config *config, const json_t *trigger, struct buf *why);
 /* Why people must approve such an effect, whatever the runbook says; NULL = they need not, or the operator said so. */
 const char *policy_needs_approval(const struct policy_effect *x);
 /* True if state_dir/halt exists: nothing may be sent. */

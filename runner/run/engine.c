@@ -216,13 +216,15 @@ static void join(struct run *r, struct run **out)
 int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e)
 {
     struct run *r = run_new(n);
-    json_t *trigger = q->trigger ? json_incref(q->trigger) : json_pack("{s:s}", "kind", "command line");
+    json_t *trigger = q->trigger ? json_copy(q->trigger) : json_pack("{s:s}", "kind", "command line");
     struct run_request with = *q;
     int rc;
 
     r->book = q->book;
     with.trigger = trigger;
     rc = identify(r, &with, e);
+    if (rc == 0)
+        rc = episodes_count(r, trigger, e);
     if (rc == 0)
         rc = (r->start = setup_start(r, &with, e)) ? 0 : e->code;
     if (rc == 0) {
@@ -255,7 +257,12 @@ int run_take_over(struct run *r, const char *who, struct err *e)
     struct journal_item item = {.run = r->id, .rows = &row, .nrows = 1};
     struct change changes[2] = {{.kind = CHANGE_RUN_EPOCH, .n = r->epoch + 1},
                                 {.kind = CHANGE_RUN_STATE, .run_state = RUN_RUNNING}};
+    const struct engine_watch *watch = &engine_opts(r->engine)->watch;
+    struct str from = rebuild_moved(r, who);
     int rc;
+
+    if (from.n && watch->moved)
+        watch->moved(watch->ctx, r->id, from);
 
     json_open(&o, &b);
     json_put_string(&o, "by", str_of(who));

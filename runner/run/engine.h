@@ -27,6 +27,8 @@ struct engine_watch {
     /* A run of the journal cannot be taken up here, and why: engine_recover, or its rows contradict its code and it was
      * set aside. NULL: such a contradiction stops the engine. */
     void (*trouble)(void *ctx, int64_t run, const struct err *e);
+    /* A run is taken up that another machine executed last; that may not know. */
+    void (*moved)(void *ctx, int64_t run, struct str from);
     void *ctx;
 };
 

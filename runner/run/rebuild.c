@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/slice.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +218,31 @@ struct run *run_empty(struct engine *n)
     r->engine = n;
     r->registry = n->o.registry;
     return r;
+}
+
+static struct str machine_of(struct str who)
+{
+    size_t i = who.n;
+
+    while (i > 0 && who.p[i - 1] != '@')
+        i--;
+    return i > 0 ? (struct str){who.p + i, who.n - i} : STR("");
+}
+
+struct str rebuild_moved(const struct run *r, const char *who)
+{
+    struct str here = machine_of(str_of(who)), last = STR("");
+    size_t i;
+
+    for (i = r->recorded.n; i > 0 && last.n == 0; i--) {
+        const struct row *row = &r->recorded.rows[i - 1];
+
+        if (row->kind == ROW_START || row->kind == ROW_RESUME)
+            last = json_slice(row->payload, row->kind == ROW_START ? "requester" : "by");
+    }
+    last = machine_of(last);
+    last.n -= last.n > 0;           /* the quote behind it */
+    return here.n == 0 || str_eq(last, here) ? STR("") : last;
 }
 
 int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_only, struct err *e)

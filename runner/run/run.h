@@ -295,6 +295,10 @@ bool run_pump(struct run *r);       /* true if there is more to do at once */
 void run_next_path(struct run *r, uint32_t branch, char *out, size_t size);
 void run_tracks_free(struct run *r);
 
+/* episodes.c: what the operator calls flapping. trigger gets "episodes": how often its alert began of late, with this time,
+ * as far as runs were started for it; nothing where nobody asks. */
+int episodes_count(struct run *r, json_t *trigger, struct err *e);
+
 /* setup.c: from sources and inputs to a state that is ready to run */
 /* The START payload of a new run; also checks that everything it uses exists. Owned. */
 json_t *setup_start(struct run *r, const struct run_request *q, struct err *e);
@@ -311,6 +315,8 @@ int rebuild_sources(struct run *r, struct journal *from, const char *bundle, str
 int rebuild_registry(struct run *r, struct err *e);
 /* An empty run; rebuild_run fills it, run_deinit empties it again but for its place in the engine. */
 struct run *run_empty(struct engine *n);
+/* The machine that executed the run last: "" if it is that of `who` ("user@machine"), or nobody knows. Borrowed. */
+struct str rebuild_moved(const struct run *r, const char *who);
 int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_only, struct err *e);
 void rebuild_free(struct engine *n);
 bool rebuild_turn(struct engine *n);        /* of the plugins behind o.registry and the others */

@@ -129,6 +129,8 @@ static const char *refusal_now(struct part *p, struct buf *why)
         buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
         return "over_budget";
     }
+    if (policy_is_flapping(x.config, r->trigger, why))
+        return "flapping";
     if (policy_needs_approval(&x) &&
         !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target),
                          json_object_get(p->request, "from"), l->to)) {

@@ -98,9 +98,9 @@ def freeze_cases(box):
                                         r"passes +not_allowed")
 
 
-def alert_file(box, ago):
+def alert_file(box, ago, name="X"):
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago)) if ago is not None else None
-    alert = {"labels": {"alertname": "X"}, **({"startsAt": at} if at else {})}
+    alert = {"labels": {"alertname": name}, **({"startsAt": at} if at else {})}
     (box.path / "alert.json").write_text(json.dumps({"alerts": [alert]}))
     return "alert.json"
 
@@ -112,6 +112,29 @@ def stale_cases(box):
     yield "an alert without an age", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, None)), 4,
                                             r"stale_trigger: the alert does not say when") or absent(box, "a")
     yield "a young one", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, 60)), 0) or sent(box, "a")
+
+
+def flapping_cases(box):
+    configured(box, "flapping: { episodes: 3, per: 1h }\n")
+
+    def fired(file, ago, name="X"):
+        return run_of(box, file, "s", "t.md", "--alert", alert_file(box, ago, name))
+    yield "an alert that begins for the first time", expect(fired("a", 3000), 0) or sent(box, "a")
+    again = ["--alert", alert_file(box, 2000)]
+    yield "one episode, twice", expect(run_of(box, "b", "s", "t.md", *again), 0) or expect(run_of(box, "c", "s", "t.md", *again), 0)
+    yield "flapping", expect(fired("d", 100), 4, r"flapping: the alert began 3 times within 1h") or absent(box, "d")
+    yield "another alert", expect(fired("e", 100, "Y"), 0) or sent(box, "e")
+    yield "by hand", expect(run_of(box, "d"), 0) or sent(box, "d")
+    yield "it replays", expect(box.run("replay", "--all", "--state", "s"), 0, r"6 runs equal")
+    yield "explain", expect(box.run("policy", "explain", "t.md", "--state", "s"), 0,
+                            r"depends +flapping +an alert that began 3 times within 1h changes nothing")
+    configured(box, "flapping: { episodes: 3, per: 1s }\n")
+    time.sleep(1.1)
+    yield "not in so short a time", expect(fired("f", 50), 0) or sent(box, "f")
+    configured(box, "")
+    yield "nobody asks", expect(fired("g", 40), 0) and sent(box, "g")
+    configured(box, "flapping: { episodes: 3 }\n")
+    yield "half a rule", expect(fired("h", 40), 2, r"midwatch.yaml:\d+:\d+: flapping must be a map like")
 
 
 def window_cases(box):
@@ -236,7 +259,7 @@ def order_cases(box):
         absent(box, "a")
 
 
-GROUPS = {"freeze": freeze_cases, "stale": stale_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
+GROUPS = {"freeze": freeze_cases, "stale": stale_cases, "flapping": flapping_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
           "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
 

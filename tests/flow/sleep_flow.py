@@ -220,6 +220,19 @@ def inherited(box, build):
     return wrong or stand.expect(box.command("resume", 1, "--state", box.state), 0, "through") or box.replays(1)
 
 
+def moved(box, build):
+    """A journal that came from another machine says so; back on the same one it does not."""
+    there = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_MACHINE": "elsewhere"}
+    run, nap = box.killed("turned"), box.killed("nap")
+    got = box.command("resume", run, "--state", box.state, env=there)
+    wrong = stand.expect(got, 0, f"run {run} was executed on .* until now; make sure", "slept")
+    got = box.end(box.start("resume", "--all", env=there))
+    wrong = wrong or stand.expect(got, 0, f"run {nap} was executed on .* until now; make sure", f"run {nap}  no_action")
+    again = box.killed("turned")
+    got = box.command("resume", again, "--state", box.state)
+    return wrong or stand.expect(got, 0, "slept") or ("it says so of its own" if "was executed on" in got[2] else box.replays(run))
+
+
 def cases(program, scratch, only):
     build = pathlib.Path(program).parent
     for name, case in (("runs of a dead owner go on, and are rows while they wait", waits),
@@ -232,6 +245,7 @@ def cases(program, scratch, only):
                        ("such a run is ended by a person", lambda box: released(box, build)),
                        ("run: a stuck loop is set aside", alone("stuck", build)),
                        ("run: a crash is set aside", alone("crash", build)),
+                       ("a run of another machine's journal says so", lambda box: moved(box, build)),
                        ("run: stuck before anything of it was written", unwritten(build)),
                        ("whoever executes next gives the strike", lambda box: inherited(box, build))):
         if only in name:
