@@ -135,16 +135,19 @@ static int map_box(const char *dir, struct watchdog *w, struct err *e)
 {
     char path[4200];
     void *map = MAP_FAILED;
-    int fd;
+    int fd, why;
 
     snprintf(path, sizeof(path), "%s/inside", dir);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && posix_fallocate(fd, 0, sizeof(struct box)) == 0)
+    why = fd < 0 ? errno : posix_fallocate(fd, 0, sizeof(struct box));
+    if (why == 0)
         map = mmap(NULL, sizeof(struct box), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED && why == 0)
+        why = errno;
     if (fd >= 0)
         close(fd);
-    if (map == MAP_FAILED)
-        return err_set(e, ERR_DISK, "%s: %s", path, strerror(errno));
+    if (why)
+        return err_set(e, ERR_DISK, "%s: %s", path, strerror(why));
     w->box = map;
     return 0;
 }

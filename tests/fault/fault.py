@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fails the Nth write, fsync, spawn, connect and malloc of `midwatch run`, for N = 1, 2, ... until the run passes
+"""Fails the Nth write, fsync, spawn, thread, connect and malloc of `midwatch run`, for N = 1, 2, ... until the run passes
 untouched; lets it run out of disk from the Nth write on, of descriptors and of memory. Each time the program must end by
 itself with an exit code of the design (without memory it may abort, and says so); then, with everything there again, the
 run is taken up until it has ended, and the world must have been changed once or not at all, as the journal says.
@@ -173,6 +173,7 @@ def main():
         jobs = {
             "the Nth write fails": (f.nth, "write", None, writes), "the disk is full from the Nth write on": (f.nth, "write", 0, writes),
             "the Nth fsync fails": (f.nth, "fsync", None, 1), "the Nth spawn fails": (f.nth, "spawn", None, 1),
+            "the Nth thread fails": (f.nth, "thread", None, 1), "no thread from the Nth on": (f.nth, "thread", 0, 1),
             "no process from the Nth on": (f.nth, "spawn", 0, 1), "the Nth connect fails": (f.nth, "connect", None, 1),
             "the Nth malloc fails": (f.nth, "malloc", None, mallocs),
             "no memory from the Nth malloc on": (f.nth, "malloc", 0, mallocs),

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library for LD_PRELOAD that fails one call of the program, or every one from some on:
  * FAULT=KIND:N[:M] fails the calls N to M (default N, 0 = all from N on) of KIND, one of malloc, write,
- * fsync, spawn, connect. FAULT_HIT names a file that is made when it happened. Children are left alone. */
+ * fsync, spawn, connect, thread. FAULT_HIT names a file that is made when it happened. Children are left alone. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,17 @@ int connect(int fd, const struct sockaddr *to, socklen_t n)
 
 /* vfork returns twice on one stack, so a function around it cannot be C: it asks, and jumps to the real one. */
 void *real_vfork;
+
+int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *ctx)
+{
+    static int (*real)(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *ctx);
+
+    if (fails("thread"))
+        return EAGAIN;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    return real(t, attr, fn, ctx);
+}
 
 int refuses_vfork(void);
 int refuses_vfork(void)

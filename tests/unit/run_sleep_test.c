@@ -297,6 +297,55 @@ static void no_memory_is_an_end(void **state)
     assert_in_range(bytes_of(hoard, 100000, hoard_rest, false, "escalated"), 60 * MIB, 64 * MIB);
 }
 
+struct jump {
+    struct host *host;
+    int64_t ms;
+};
+
+static void jump(void *ctx)
+{
+    struct jump *j = ctx;
+
+    host_sim_step_clock(j->host, j->ms);
+}
+
+/* Minutes that a sleep of five hours takes, if the wall's clock is set after one. */
+static int slept_min(bool tend, int64_t ms)
+{
+    struct stage s;
+    struct jump j = {.ms = ms};
+    struct host_op *timer;
+    struct err e = {0};
+    struct run *r;
+    int64_t begun;
+
+    stage_open(&s, "{}", false);
+    if (tend)
+        good(engine_recover(s.engine, "test", NULL, &e), &e);
+    j.host = s.o.host;
+    begun = j.host->ops->mono_ms(j.host);
+    good(j.host->ops->timer(j.host, 3600000, jump, &j, &timer, &e), &e);
+    start(&s, "sleep \"5h\"", tend ? NULL : &r);
+    go(&s);
+    assert_int_equal(s.settled, 1);
+    begun = j.host->ops->mono_ms(j.host) - begun;
+    stage_close(&s);
+    return (int)(begun / 60000);
+}
+
+/* Who is in memory waits by the clock that never steps; who is a row wakes when the wall's clock says so, and no jump is
+ * overlooked for longer than a minute. */
+static void the_clock_may_be_set(void **state)
+{
+    (void)state;
+    assert_in_range(slept_min(false, 3 * 3600000), 300, 300);
+    assert_in_range(slept_min(false, -3 * 3600000), 300, 300);
+    assert_in_range(slept_min(true, 0), 300, 300);
+    assert_in_range(slept_min(true, 3 * 3600000), 120, 121);
+    assert_in_range(slept_min(true, 9 * 3600000), 60, 61);
+    assert_in_range(slept_min(true, -3 * 3600000), 480, 481);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +355,7 @@ int main(void)
         cmocka_unit_test(eviction_changes_no_row),
         cmocka_unit_test(no_memory_is_an_end),
         cmocka_unit_test(many_looks_take_no_memory),
+        cmocka_unit_test(the_clock_may_be_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
