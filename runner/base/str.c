@@ -2,6 +2,9 @@
 /* Slices, UTF-8 and what a terminal may see. */
 #include "base/str.h"
 
+#include <fnmatch.h>
+#include <stdio.h>
+
 struct str str_of(const char *s)
 {
     return (struct str){s ? s : "", s ? strlen(s) : 0};
@@ -15,6 +18,22 @@ bool str_eq(struct str a, struct str b)
 bool str_is(struct str a, const char *s)
 {
     return str_eq(a, str_of(s));
+}
+
+bool str_matches(struct str globs, struct str name)
+{
+    char glob[1001], text[1001];
+    size_t i, n;
+
+    snprintf(text, sizeof(text), "%.*s", (int)name.n, name.n ? name.p : "");
+    for (i = 0; i < globs.n && globs.n < sizeof(glob) && name.n < sizeof(text); i += n + 1) {
+        for (n = 0; i + n < globs.n && globs.p[i + n] != ' '; n++)
+            glob[n] = globs.p[i + n];
+        glob[n] = '\0';
+        if (fnmatch(glob, text, 0) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool str_starts(struct str s, const char *prefix)

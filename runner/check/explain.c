@@ -196,7 +196,7 @@ static void one_budget(struct view *v, const struct budget *b)
     const char *book = v->q->book->name;
     struct guard g = {.kind = b->targets ? GUARD_TARGETS : GUARD_EFFECTS, .max = INT64_MAX,
                       .target = str_of(b->targets ? v->whole : ""), .pattern = str_of(b->target ? b->target : ""),
-                      .runbook = str_of(b->runbook ? book : "")};
+                      .runbook = str_of(b->team ? b->team : b->runbook ? book : "")};
     struct spent s = {.v = v, .since = v->now - b->per_ms};
     char per[32], free_at[32] = "";
     bool refuses;
@@ -210,7 +210,7 @@ static void one_budget(struct view *v, const struct budget *b)
     add(v, "over_budget", !refuses ? "passes" : target_of(v) || !b->target ? "refuses" : "depends",
         "%s:%d: %" PRId64 " of %" PRId64 " %s%s in %s are used%s%s%s", v->q->config->file, b->line, s.tally.n, b->max,
         b->targets ? "targets" : "effects", v->whole[0] && b->targets ? " (with this one)" : "",
-        str_duration(b->per_ms, per, sizeof(per)), b->runbook ? " by this runbook" : "",
+        str_duration(b->per_ms, per, sizeof(per)), b->team ? " by these runbooks" : b->runbook ? " by this runbook" : "",
         s.oldest ? "; the next is free at " : "", free_at);
     tally_end(&s.tally);
 }

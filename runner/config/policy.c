@@ -62,20 +62,43 @@ static int read_amount(const struct config *c, struct budget *b, const struct ya
     return b->max ? 0 : FAIL(found, "%lld %% of %lld is not one target", (long long)b->percent, (long long)b->of);
 }
 
+/* What a team may do: a budget of several runbooks together. */
+static int read_team(const struct config *c, struct budget *b, const struct yaml *y, struct err *e)
+{
+    const struct yaml *list = yaml_get(y, "runbooks");
+    struct buf globs = BUF_INIT(1000);
+    char **words = NULL;
+    size_t i;
+    int rc = list ? config_words(c, list, "runbooks", &words, e) : 0;
+
+    for (i = 0; rc == 0 && words && words[i]; i++)
+        buf_addf(&globs, "%s%s", i ? " " : "", words[i]);
+    config_free_words(words);
+    if (rc == 0 && list && (globs.failed || yaml_get(y, "runbook")))
+        rc = globs.failed ? FAIL(list, "the names under runbooks are too long")
+                          : FAIL(list, "runbooks are bounded together, runbook each by itself: not both");
+    else if (rc == 0 && list)
+        b->team = xstrdup(buf_text(&globs));
+    buf_free(&globs);
+    return rc;
+}
+
 static int read_budget(struct config *c, struct budget *b, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"effects", "targets", "percent", "of", "per", "runbook", "target"};
+    static const char *const keys[] = {"effects", "targets", "percent", "of", "per", "runbook", "runbooks", "target"};
     const struct yaml *per = yaml_get(y, "per"), *runbook = yaml_get(y, "runbook"), *target = yaml_get(y, "target");
 
     b->line = y->line;
     b->column = y->column;
     if (y->type != YAML_MAP)
         return FAIL(y, "a budget is a map like { effects: 20, per: 1h }");
-    if (yaml_only_keys(y, c->file, keys, 7, e) < 0)
+    if (yaml_only_keys(y, c->file, keys, 8, e) < 0)
         return e->code;
     if (!per)
         return FAIL(y, "a budget says in which time (per: 1h)");
     if (read_duration(c, per, "per", &b->per_ms, e) < 0)
+        return e->code;
+    if (read_team(c, b, y, e) < 0)
         return e->code;
     if (runbook && read_glob(c, runbook, "runbook", &b->runbook, e) < 0)
         return e->code;
@@ -161,6 +184,7 @@ void policy_free_sections(struct config *c)
 
     for (i = 0; i < c->nbudgets; i++) {
         free(c->budgets[i].runbook);
+        free(c->budgets[i].team);
         free(c->budgets[i].target);
     }
     free(c->budgets);
@@ -170,5 +194,6 @@ void policy_free_sections(struct config *c)
 bool budget_concerns(const struct budget *b, const char *runbook, const char *target)
 {
     return (!b->runbook || fnmatch(b->runbook, runbook, 0) == 0) &&
+           (!b->team || str_matches(str_of(b->team), str_of(runbook))) &&
            (!b->target || !target || fnmatch(b->target, target, FNM_PATHNAME) == 0);
 }

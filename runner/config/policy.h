@@ -16,6 +16,7 @@ struct budget {
     int64_t max, per_ms;
     int64_t percent, of;        /* how max was written: percent of a population of `of`; 0 = as a number */
     char *runbook;              /* a glob: each such runbook by itself; NULL = all together */
+    char *team;                 /* globs with spaces between: these runbooks together; NULL = not so */
     char *target;               /* a glob over instance:target: only changes of these; NULL = of all */
     int line, column;
 };

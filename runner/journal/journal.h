@@ -92,7 +92,7 @@ struct guard {
     struct str path;        /* APPROVAL: of the ASK; EFFECTS: of the effect itself, which another attempt does not count again */
     struct str action;      /* AT_MOST */
     struct str pattern;     /* AT_MOST, EFFECTS, TARGETS: glob over instance:target, `*` within one part; "" = all */
-    struct str runbook;     /* EFFECTIVE; EFFECTS, TARGETS: only its runs, "" = all */
+    struct str runbook;     /* EFFECTIVE; EFFECTS, TARGETS: only runs of what these globs take (str_matches), "" = all */
 };
 const char *guard_refusal(enum guard_kind k);
 

@@ -38,7 +38,9 @@ bool tally_add(struct tally *t, int64_t run, struct str path, struct str runbook
 {
     const struct guard *g = t->g;
 
-    if ((g->kind != GUARD_AT_MOST && g->runbook.n && !str_eq(g->runbook, runbook)) || !matches(t, target))
+    if (g->kind != GUARD_AT_MOST && g->runbook.n && !str_eq(g->runbook, runbook) && !str_matches(g->runbook, runbook))
+        return true;
+    if (!matches(t, target))
         return true;
     if (g->kind != GUARD_EFFECTS)
         add_target(t, target);

@@ -52,7 +52,7 @@ static size_t budgets(struct part *p, struct str target, struct guard *g)
         g[n++] = (struct guard){.kind = b->targets ? GUARD_TARGETS : GUARD_EFFECTS, .target = target, .max = b->max,
                                 .since = h->ops->wall_ms(h) - b->per_ms, .path = run_keep(r, str_of(p->path)),
                                 .pattern = run_keep(r, str_of(b->target ? b->target : "")),
-                                .runbook = run_keep(r, str_of(b->runbook ? r->book->name : ""))};
+                                .runbook = run_keep(r, str_of(b->team ? b->team : b->runbook ? r->book->name : ""))};
     }
     return n;
 }

@@ -148,6 +148,13 @@ def window_cases(box):
     configured(box, 'budgets:\n  - { effects: 1, per: 1h, runbook: "*" }\n')
     yield "each runbook by itself", expect(run_of(box, "d", "s2"), 0) or expect(run_of(box, "d", "s2", "u.md"), 0) or \
         expect(run_of(box, "d", "s2"), 4, r"over_budget")
+    configured(box, "budgets:\n  - { effects: 2, per: 1h, runbooks: ['db-*', t] }\n")
+    yield "a team's runbooks together", expect(run_of(box, "g", "s4", "db-a.md"), 0) or expect(run_of(box, "h", "s4"), 0) or \
+        expect(run_of(box, "i", "s4", "db-b.md"), 4, r"over_budget") or absent(box, "i")
+    yield "and not another's", expect(run_of(box, "i", "s4", "u.md"), 0)
+    yield "explain of a team", expect(box.run("policy", "explain", "t.md", "--state", "s4"), 4, r"2 of 2 effects in 1h are used by these runbooks")
+    configured(box, "budgets:\n  - { effects: 2, per: 1h, runbook: t, runbooks: [t] }\n")
+    yield "both", expect(run_of(box, "i", "s4"), 2, r"midwatch.yaml:\d+:\d+: runbooks are bounded together")
     configured(box, 'budgets:\n  - { percent: 25, of: 7, per: 1h, target: "sh:file/*" }\n')
     yield "a share of a population, rounded down", expect(run_of(box, "e", "s3"), 0) or expect(run_of(box, "e", "s3"), 0) or \
         expect(run_of(box, "f", "s3"), 4, r"over_budget") or absent(box, "f")
