@@ -413,7 +413,8 @@ static int died(struct explorer *x, const struct vm_event *ev, struct err *e)
 /* 0 = explored, 1 = the state died and it is to be tried again. */
 static int attempt(struct explorer *x, struct err *e)
 {
-    static const char *const lists[] = {"nodes", "paths", "notes", "hypotheses", "unknown", "by_default", "decisions", "witnesses"};
+    static const char *const lists[] = {"nodes", "paths", "notes", "hypotheses", "unknown", "by_default", "decisions",
+                                        "witnesses"};
     struct vm_event ev = {0};
     uint32_t branch;
     size_t i, n = sizeof(lists) / sizeof(lists[0]) - (x->o->witness ? 0 : 1);
