@@ -131,7 +131,7 @@ end
 -- The value as JSON has it. base: what is not asked for stays as it is there.
 function concrete(v, base)
   local data, made = v ~= nil and symbols.of(v), type(v) == "table" and shape.of(v)
-  if data and data.fields then
+  if data and data.fields and next(data.fields) then
     local out = type(base) == "table" and copy(base) or {}
     for key, field in pairs(data.fields) do out[key] = concrete(field) end
     return out

@@ -76,7 +76,7 @@ end
 --- A value of which not even the type is known.
 function symbols.any(text, options)
   local var = variable("any", text, options.roots)
-  return proxy("any", { var = var, text = text })
+  return proxy("any", { var = var, text = text, fields = {} })
 end
 
 -- Spelling
@@ -574,7 +574,7 @@ metatable.any = fill {
   __index = function(v, key)
     local data = set[v]
     fork.look(data.var.id)
-    data.fields = data.fields or {}
+    if math.type(key) == "integer" and not symbols.has_element(data, key) then return nil end
     local field = data.fields[key]
     if not field then
       field = symbols.any(data.text .. (type(key) == "number" and "[" .. key .. "]" or "." .. tostring(key)),

@@ -114,6 +114,18 @@ function shape.map(text, roots) return make_record(map_meta, { text = text, root
 
 local function describe_list(choice, text) return (choice == 1 and "no " or choice == 2 and "one of " or "many of ") .. text end
 
+--- Whether a value of which not even the type is known has an element of this number: as a list it has none, one or many.
+function symbols.has_element(data, number)
+  local facts = data.var.facts or {}
+  data.var.facts = facts
+  if not facts["#"] then
+    local choice, node = fork.choose(3, data.text, describe_list, data.text)
+    node.roots = node.roots or data.var.roots
+    facts["#"] = choice - 1
+  end
+  return number >= 1 and number <= facts["#"]
+end
+
 local list_meta = {
   __len = function(list)
     local data = lists[list]

@@ -189,6 +189,10 @@ def other_sources(box):
         db.execute("UPDATE bundle SET meta = CAST(replace(CAST(meta AS TEXT), '\"abi\":', '\"abi\":7') AS BLOB)")
     db.close()
     box.state, keep = old, box.state
+    for words in (("replay", "1"), ("test", "--record", "1")):
+        p = subprocess.run([str(box.program), *words, "--state", str(old), "--config", str(box.path / "midwatch.yaml")], text=True,
+                           capture_output=True, timeout=60, check=False, cwd=box.path)
+        yield f"a run of another abi: {' '.join(words)}", stand.expect((p.returncode, p.stdout, p.stderr), 2, r"the run has abi 7\d")
     yield "runs of another abi", stand.expect(box.backtest(BOOK), 5, r"skipped\n *the run has abi 7\d", "5 runs: 5 skipped")
     box.state = keep
 

@@ -140,9 +140,25 @@ def declared_commands(build):
     return f"{missing} of {p.stdout}{p.stderr}" if missing or p.returncode else None
 
 
+def named_tests(_):
+    """The tests that tests/README.md names are there."""
+    table = (ROOT / "tests/README.md").read_text(encoding="utf-8").split("## What is hard")[1]
+    named = 0
+    for row in re.findall(r"^\|[^|]*\|[^|]*\| (.*) \|$", table, re.M):
+        for files, names in re.findall(r"((?:`\w+\.py`(?:, )?)+): ((?:\"[^\"]+\"(?:, )?)+)", row):
+            for file in re.findall(r"`(\w+\.py)`", files):
+                text = (ROOT / "tests/flow" / file).read_text(encoding="utf-8")
+                for name in re.findall(r'"([^"]+)"', names):
+                    named += 1
+                    if f'"{name}' not in text and f'f"{name}' not in text:
+                        return f"{file} has no test named {name!r}"
+    return None if named > 20 else f"only {named} tests were found"
+
+
 CASES = {"guide: its commands are taken": declared_commands,
          "guide: every word is explained": explained, "guide: its Lua is valid": valid,
-         "guide: what it quotes stands in the runbooks": quoted, "guide: the first runbook passes": first_runbook}
+         "guide: what it quotes stands in the runbooks": quoted, "guide: the first runbook passes": first_runbook,
+         "tests/README.md names tests that there are": named_tests}
 
 
 def main():

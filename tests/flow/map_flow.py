@@ -16,7 +16,7 @@ FRONT = """\
 ---
 runbook: t
 summary: a test
-uses: {{ kubernetes: k8s, prometheus: metrics, alertmanager: alerts }}
+uses: {{ kubernetes: k8s, prometheus: metrics, alertmanager: alerts, shell: shell }}
 params:
   service: {{ type: string, default: api, match: "[a-z]+" }}
   mode:    {{ type: string, one_of: [slow, fast], default: slow }}
@@ -36,6 +36,7 @@ CONFIG = """instances:
   k8s: { plugin: kubernetes, kubeconfig: k }
   metrics: { plugin: prometheus, url: 'http://127.0.0.1:1' }
   alerts: { plugin: alertmanager, url: 'http://127.0.0.1:2' }
+commands: { more: { argv: ["true"], read: { returns: json } } }
 """
 A = 'local o = observe { a = prometheus.value("a"), b = prometheus.value("b") }\n'
 HOW = "local how = { verify = function() return observe(prometheus.value('a')) < 5 end, within = '10m' }\n"
@@ -232,6 +233,10 @@ def default_cases(box):
 # code that must be explored to its end, without a note
 EXPLORED = {
     "a symbol in a text": A + "note('a is ' .. o.a .. string.format(' or %.2f', o.b))",
+    "format arguments": A + "local n, s = observe(api:replicas()), observe(api:state()).image\n"
+                        "note(string.format('%s %5.1f %g %d %q %-9s', o.a, o.a, o.b, n, s, s))",
+    "an answer without a schema": "local m = observe(shell.more())\nif m.depth == 3 or m.list.x == 'y' then note 'x' end\n"
+                                  "for _, x in ipairs(m.items) do if x.age > 5 then note(x.name) end end",
     "texts of symbols": "local s = observe(api:state()).image\nlocal t = s:lower():sub(2) .. s:upper()\n"
                         "if #t > 5 and t:find('x') then note(t:rep(2)) end\n"
                         "for w in s:gmatch('%w+') do note(w) end\nlocal k, n = s:gsub('a', 'b')\nnote(k .. n)",

@@ -84,6 +84,9 @@ WAYS = [
     ("an answer without a schema", 'local v = observe(shell.more())\nif v.a.b == 1 then no_action "one" end', 0, ["1 == 1: yes"], []),
     ("the same after a change", CHANGE.replace('resolve "done"', 'local v = observe(shell.more())\n'
      'if v.a.b == 1 then escalate "one" end\nresolve "x"') % "", 0, ["more"], []),
+    ("more ways than are followed", CHANGE.replace('resolve "done"', "local t = {}\n" + "\n".join(
+        f"if observe(shell.load()) > {i} then t[{i}] = true end" for i in range(14)) + '\nresolve(#t .. "")') % "", 0,
+     ["not explored: the rest, because of the bound on paths"], []),
     ("a wait before any change", 'local ok = wait_until("calm", { within = "1h" }, function() return observe(shell.load()) < 5 end)\n'
      'if ok then resolve "calm" end\nescalate "busy"', 0, [r"calm: it happens|< 5", r"resolved", r"escalated \(runbook\)"], []),
     ("a question", 'local c = ask("which?", { "left", "right" })\nif c == "left" then no_action "l" end\nescalate "r"', 0,
