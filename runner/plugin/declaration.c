@@ -102,22 +102,29 @@ static int check_params(const struct at *up, const json_t *params)
     return 0;
 }
 
-static int check_args(const struct at *up, const json_t *spec)
+/* Each of a list is the name of one of `named`; `otherwise`: what is said of one that is not. */
+static int check_listed(const struct at *at, const json_t *list, const json_t *named, const char *otherwise)
 {
-    const json_t *args = json_object_get(spec, "args"), *params = json_object_get(spec, "params");
-    struct at at = below(up, "args");
     char what[100];
     json_t *v;
     size_t i;
 
-    if (args && !json_is_array(args) && json_object_size(args) > 0)
-        return wrong(&at, "must be a list of the params, in their order", NULL, NULL, 0);
-    json_array_foreach(args, i, v) {
-        snprintf(what, sizeof(what), "'%.60s' is not in params", json_is_string(v) ? json_string_value(v) : "?");
-        if (!json_is_string(v) || !json_object_get(params, json_string_value(v)))
-            return wrong(&at, what, NULL, NULL, 0);
+    json_array_foreach(list, i, v) {
+        snprintf(what, sizeof(what), "'%.60s' %s", json_is_string(v) ? json_string_value(v) : "?", otherwise);
+        if (!json_is_string(v) || !json_object_get(named, json_string_value(v)))
+            return wrong(at, what, NULL, NULL, 0);
     }
     return 0;
+}
+
+static int check_args(const struct at *up, const json_t *spec)
+{
+    const json_t *args = json_object_get(spec, "args");
+    struct at at = below(up, "args");
+
+    if (args && !json_is_array(args) && json_object_size(args) > 0)
+        return wrong(&at, "must be a list of the params, in their order", NULL, NULL, 0);
+    return check_listed(&at, args, json_object_get(spec, "params"), "is not in params");
 }
 
 static int check_returns(const struct at *at, const json_t *returns)
@@ -143,20 +150,12 @@ static int check_known(const struct at *up, const json_t *spec)
 {
     const json_t *known = json_object_get(spec, "known"), *record = json_object_get(spec, "returns");
     struct at at = below(up, "known");
-    char what[100];
-    json_t *v;
-    size_t i;
 
     if (json_object_get(record, "list"))
         record = json_object_get(record, "list");
     if (known && !json_is_array(known))
         return wrong(&at, "must be a list of fields that the answer may lack", NULL, NULL, 0);
-    json_array_foreach(known, i, v) {
-        snprintf(what, sizeof(what), "'%.60s' is no field of the answer", json_is_string(v) ? json_string_value(v) : "?");
-        if (!json_is_string(v) || !json_object_get(record, json_string_value(v)))
-            return wrong(&at, what, NULL, NULL, 0);
-    }
-    return 0;
+    return check_listed(&at, known, record, "is no field of the answer");
 }
 
 /* The thing that a verb is made on, or NULL. */
