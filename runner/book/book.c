@@ -71,7 +71,7 @@ int book_read(struct str text, const char *file, struct runbook **out, struct er
     if (rc == 0)
         rc = split(text, file, &front, &body, &body_line, e);
     if (rc == 0)
-        rc = front_matter_read(front, 2, b, e);
+        rc = front_matter_read(front, 2, b, NULL, e);
     if (rc == 0)
         rc = markdown_read(body, body_line, b, e);
     if (rc < 0) {
@@ -80,6 +80,25 @@ int book_read(struct str text, const char *file, struct runbook **out, struct er
     }
     *out = b;
     return 0;
+}
+
+int book_complaints(struct str text, const char *file, void (*each)(void *ctx, const struct err *e), void *ctx)
+{
+    struct runbook *b = xcalloc(1, sizeof(*b));
+    struct complaints c = {.each = each, .ctx = ctx};
+    struct str front, body;
+    struct err e = {0};
+    int body_line = 1;
+
+    b->file = xstrdup(file);
+    if (check_text(text, file, &e) < 0 || split(text, file, &front, &body, &body_line, &e) < 0) {
+        each(ctx, &e);
+        c.n = 1;
+    } else {
+        front_matter_read(front, 2, b, &c, &e);
+    }
+    book_free(b);
+    return c.n;
 }
 
 static void may_free(struct may *m)

@@ -107,6 +107,8 @@ struct runbook {
 /* Parses the text of one runbook. Errors are ERR_INVALID with file:line:column. *out is owned. */
 int book_read(struct str text, const char *file, struct runbook **out, struct err *e);
 void book_free(struct runbook *b);
+/* Calls each with every error of the front matter, not only the first; borrowed. Returns how many there are. */
+int book_complaints(struct str text, const char *file, void (*each)(void *ctx, const struct err *e), void *ctx);
 /* Copies. */
 void book_add_module(struct runbook *b, const char *name, const char *path, struct str text);
 /* The title of the section that line is in, or "". Borrowed. */

@@ -307,36 +307,68 @@ static int check_across(struct runbook *b, struct err *e)
     return 0;
 }
 
-int front_matter_read(struct str text, int first_line, struct runbook *b, struct err *e)
+/* True if reading goes on: there was no error, or all of them are wanted. */
+static bool go_on(int rc, struct complaints *c, const struct err *e)
+{
+    if (rc < 0 && c) {
+        c->each(c->ctx, e);
+        c->n++;
+    }
+    return rc == 0 || c;
+}
+
+/* Every key that there is not, then every key by its reader. */
+static int read_keys(struct runbook *b, const struct yaml *y, struct complaints *c, struct err *e)
 {
     const char *keys[NREADERS];
-    struct yaml *y = NULL;
     size_t i;
+    int rc = 0, one;
+
+    for (i = 0; i < NREADERS; i++)
+        keys[i] = readers[i].key;
+    for (i = 0; i < y->n && (rc == 0 || c); i++) {
+        const struct yaml single = {.type = YAML_MAP, .n = 1, .keys = &y->keys[i], .items = &y->items[i]};
+
+        one = yaml_only_keys(&single, b->file, keys, NREADERS, e);
+        rc = one < 0 ? one : rc;
+        if (!go_on(one, c, e))
+            return rc;
+    }
+    for (i = 0; i < NREADERS; i++) {
+        const struct yaml *v = yaml_get(y, readers[i].key);
+
+        one = v ? readers[i].read(b, v, e) : 0;
+        rc = one < 0 ? one : rc;
+        if (!go_on(one, c, e))
+            return rc;
+    }
+    return rc;
+}
+
+int front_matter_read(struct str text, int first_line, struct runbook *b, struct complaints *c, struct err *e)
+{
+    struct yaml *y = NULL;
     int rc = yaml_read(text, b->file, first_line, &y, e);
 
     b->time_ms = 3600000;
     b->remedies = b->targets = 3;
     b->cooldown_ms = 1800000;
-    if (rc < 0)
-        return rc;
-    if (y->type != YAML_MAP) {
+    if (rc == 0 && y->type != YAML_MAP)
         rc = FAIL(y, "the front matter must be a map of keys");
-        goto out;
+    if (rc < 0) {
+        go_on(rc, c, e);
+        yaml_tree_free(y);
+        return rc;
     }
-    for (i = 0; i < NREADERS; i++)
-        keys[i] = readers[i].key;
-    rc = yaml_only_keys(y, b->file, keys, NREADERS, e);
-    for (i = 0; rc == 0 && i < NREADERS; i++) {
-        const struct yaml *v = yaml_get(y, readers[i].key);
-
-        if (v)
-            rc = readers[i].read(b, v, e);
-    }
-    if (rc == 0 && !b->name)
+    rc = read_keys(b, y, c, e);
+    if ((rc == 0 || c) && !yaml_get(y, "runbook")) {
         rc = FAIL(y, "the key 'runbook' (its name) is missing");
-    if (rc == 0)
+        go_on(rc, c, e);
+    }
+    if (rc == 0) {
         rc = check_across(b, e);
-out:
+        go_on(rc, c, e);
+    }
     yaml_tree_free(y);
     return rc;
 }

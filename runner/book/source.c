@@ -322,21 +322,43 @@ int source_load(struct source *s, const char *name, struct runbook **out, struct
     return rc;
 }
 
-int source_scenarios(struct source *s, const char *name, struct buf *file, struct buf *text, struct err *e)
+static int read_text(struct source *s, const struct buf *file, struct buf *text, struct err *e)
 {
     struct buf path = BUF_INIT(8 * KIB);
+    int rc = s ? path_in_commit(s, buf_text(file), &path, e) : 0;
+
+    if (rc == 0)
+        rc = s ? s->git->read(s->files, buf_text(&path), YAML_BYTES_MAX, text, e)
+               : tree_read_file(buf_text(file), YAML_BYTES_MAX, text, e);
+    buf_free(&path);
+    return rc;
+}
+
+int source_scenarios(struct source *s, const char *name, struct buf *file, struct buf *text, struct err *e)
+{
     int rc = file_of(name, file, e);
 
     if (rc == 0) {
         file->len -= 3;
         buf_adds(file, ".test.yaml");
-        rc = s ? path_in_commit(s, buf_text(file), &path, e) : 0;
+        rc = read_text(s, file, text, e);
     }
-    if (rc == 0)
-        rc = s ? s->git->read(s->files, buf_text(&path), YAML_BYTES_MAX, text, e)
-               : tree_read_file(buf_text(file), YAML_BYTES_MAX, text, e);
     if (rc == ERR_NOT_FOUND)
         err_set(e, rc, "%s: there is no scenario file", buf_text(file));
-    buf_free(&path);
     return rc;
+}
+
+int source_complaints(struct source *s, const char *name, void (*each)(void *ctx, const struct err *e), void *ctx)
+{
+    struct buf file = BUF_INIT(4 * KIB), text = BUF_INIT(YAML_BYTES_MAX);
+    struct err e = {0};
+    int n = file_of(name, &file, &e);
+
+    if (n == 0)
+        n = read_text(s, &file, &text, &e);
+    if (n == 0)
+        n = book_complaints((struct str){buf_text(&text), text.len}, buf_text(&file), each, ctx);
+    buf_free(&file);
+    buf_free(&text);
+    return n;
 }

@@ -24,5 +24,8 @@ bool source_has_commit(const char *repo, const char *commit);
 int source_load(struct source *s, const char *name, struct runbook **out, struct err *e);
 /* The scenarios beside that runbook: FILE.test.yaml; `file` gets its name for messages. ERR_NOT_FOUND. */
 int source_scenarios(struct source *s, const char *name, struct buf *file, struct buf *text, struct err *e);
+/* Everything that is wrong with a runbook's front matter, where source_load tells the first: calls each per error, borrowed.
+ * Returns how many there are, or below 0 if it cannot be read. */
+int source_complaints(struct source *s, const char *name, void (*each)(void *ctx, const struct err *e), void *ctx);
 
 #endif

@@ -129,6 +129,11 @@ static void check_book(struct lint *l)
     lint_code(l);
 }
 
+static void complain(void *ctx, const struct err *e)
+{
+    lint_found_err(ctx, e, "runbook");
+}
+
 void lint_runbook(struct source *source, const char *name, struct config *config, json_t *findings, struct buf *notes)
 {
     struct host_sim_options ho = {.seed = 1, .real_files = true};
@@ -148,8 +153,9 @@ void lint_runbook(struct source *source, const char *name, struct config *config
             check_book(&l);
         }
     }
-    if (e.code)
-        lint_found_err(&l, &e, "runbook");
+    /* All that is wrong with the front matter, in one go; anything else is one error. */
+    if (e.code && (!l.registry || source_complaints(source, name, complain, &l) <= 0))
+        complain(&l, &e);
     book_free(book);
     registry_free(l.registry);
     if (host)

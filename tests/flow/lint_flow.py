@@ -170,6 +170,13 @@ def right_cases(program, box):
 
 
 def other_cases(program, box):
+    front = "---\nrunbok: t\nsummary: [1]\ntriggers: 5\nparams:\n  a: { type: strin }\nlimits: { tim: 5m }\nuses: [shell]\n---\n"
+    exit_code, out, _ = lint(program, box, book("resolve 'x'", front + "# T\n```lua\n"))
+    said = ["t.md:2:1: unknown key 'runbok'", "t.md:3:10: summary must", "t.md:4:11: triggers must", "t.md:6:14: type: 'strin'",
+            "t.md:7:11: unknown key 'tim'", "t.md:2:1: the key 'runbook'"]
+    told = out.splitlines()
+    yield "front matter: all that is wrong in one go", None if exit_code == 2 and len(told) == len(said) and all(
+        line.startswith(start) for line, start in zip(told, said)) else out
     unused = book("note 'x'", FRONT.replace("local name = params.service\n", ""))
     _, out, _ = lint(program, box, unused)
     yield "param_unused", None if out == "t.md:6:3: parameter 'service' is never used (use it, or remove it)\n" else out
