@@ -273,9 +273,9 @@ static int start_code(struct run *r, struct err *e)
     int rc;
 
     if (counted.n == 0)
-        return vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
+        return vm_start_chunk(r->vm, r->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
     rc = vm_load_trusted(r->vm, "cover_hits", embedded_find("lua/cover_hits.lua")->code, STR(""), e);
-    return rc ? rc : vm_start_checked(r->vm, r->book->file, counted, "cover_hits", &r->main_branch, e);
+    return rc ? rc : vm_start_checked(r->vm, r->file, counted, "cover_hits", &r->main_branch, e);
 }
 
 int setup_vm(struct run *r, struct err *e)
