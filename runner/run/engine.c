@@ -55,6 +55,7 @@ void run_deinit(struct run *r)
     approval_free_all(r);
     run_tracks_free(r);
     vm_free(r->vm);
+    free(r->faces);
     batch_reset(&r->pending);
     batch_reset(&r->barrier.batch);
     recorded_release(&r->recorded);

@@ -167,6 +167,7 @@ struct run {
     char *file;                     /* what its messages call it, wherever it lay: a resume has the bundle alone */
     struct bundle *bundle;
     struct vm *vm;
+    struct vm_record *faces;        /* what its plugins declare; the vm has them */
     struct registry *registry;      /* borrowed */
     json_t *start;                  /* payload of the START row */
     json_t *params, *trigger;       /* borrowed from start */
