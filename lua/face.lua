@@ -279,17 +279,29 @@ local function is_on(spec, kind, name)
   return false
 end
 
--- The methods that plugin declarations give to a thing: those on its kind or on itself; `called` is their short name
+local makers = { effects = make_effect, reads = make_read }
+
+-- All methods that plugin declarations give to a thing: those on its kind or on itself; `called` is their short name
 -- where things of other kinds have one like it.
 local function methods_of(context, declared, kind, name, thing)
   local methods = {}
-  for verb, spec in pairs(declared.reads) do
-    if is_on(spec, kind, name) then methods[spec.called or verb] = make_read(context, verb, spec, thing) end
-  end
-  for verb, spec in pairs(declared.effects) do
-    if is_on(spec, kind, name) then methods[spec.called or verb] = make_effect(context, verb, spec, thing) end
+  for _, section in ipairs { "reads", "effects" } do
+    for verb, spec in pairs(declared[section]) do
+      if is_on(spec, kind, name) then methods[spec.called or verb] = makers[section](context, verb, spec, thing) end
+    end
   end
   return methods
+end
+
+-- One of them. Declarations are decoded when they are looked at, so it looks where it most often is first.
+local function method_of(context, declared, kind, name, thing, key)
+  for section, make in pairs(makers) do
+    for _, verb in ipairs { key, name .. "_" .. key, kind .. "_" .. key } do
+      local spec = declared[section][verb]
+      if spec and (spec.called or verb) == key and is_on(spec, kind, name) then return make(context, verb, spec, thing) end
+    end
+  end
+  return methods_of(context, declared, kind, name, thing)[key]
 end
 
 local function make_thing(context, declared, kind_name, spec)
@@ -300,11 +312,14 @@ local function make_thing(context, declared, kind_name, spec)
     local words = { kind_name }
     for _, key in ipairs(spec.args or {}) do words[#words + 1] = tostring(args[key]) end
     local thing = { kind = kind_name, set = args, text = table.concat(words, "/") }
-    local methods = methods_of(context, declared, spec.is, kind_name, thing)
+    local methods = {}
     local proxy = host.proxy({
       __index = function(_, key)
-        local method = methods[key]
-        if not method then unknown_name("a " .. kind_name, key, list_of(methods)) end
+        local method = methods[key] or method_of(context, declared, spec.is, kind_name, thing, tostring(key))
+        if not method then
+          unknown_name("a " .. kind_name, key, list_of(methods_of(context, declared, spec.is, kind_name, thing)))
+        end
+        methods[key] = method
         return function(_, ...) return method(...) end
       end,
       __newindex = function() host.fail("a " .. kind_name .. " is read-only") end,
@@ -314,22 +329,33 @@ local function make_thing(context, declared, kind_name, spec)
   end)
 end
 
+-- What stands directly under an alias.
+local function member_of(context, declared, key)
+  local thing, effect, read = declared.things[key], declared.effects[key], declared.reads[key]
+  if thing then return make_thing(context, declared, key, thing) end
+  if effect and not effect.on then return make_effect(context, key, effect) end
+  if read and not read.on then return make_read(context, key, read) end
+end
+
+local function member_names(declared)
+  local names = list_of(declared.things)
+  for _, section in ipairs { "effects", "reads" } do
+    for verb, spec in pairs(declared[section]) do
+      if not spec.on then names[#names + 1] = verb end
+    end
+  end
+  table.sort(names)
+  return names
+end
+
 --- The global of one alias, from the declarations of its plugin. context: alias, instance, window.
 function face.make(context, declared)
   local members = {}
-  for verb, spec in pairs(declared.reads) do
-    if not spec.on then members[verb] = make_read(context, verb, spec) end
-  end
-  for verb, spec in pairs(declared.effects) do
-    if not spec.on then members[verb] = make_effect(context, verb, spec) end
-  end
-  for kind_name, spec in pairs(declared.things) do
-    members[kind_name] = make_thing(context, declared, kind_name, spec)
-  end
   return host.proxy({
     __index = function(_, key)
-      local member = members[key]
-      if not member then unknown_name(context.alias, key, list_of(members)) end
+      local member = members[key] or member_of(context, declared, key)
+      if not member then unknown_name(context.alias, key, member_names(declared)) end
+      members[key] = member
       return member
     end,
     __newindex = function() host.fail(context.alias .. " is read-only") end,

@@ -118,11 +118,17 @@ void book_add_module(struct runbook *b, const char *name, const char *path, stru
     b->modules[b->nmodules++] = (struct book_module){xstrdup(name), xstrdup(path), xstrndup(text.p, text.n), text.n};
 }
 
+struct runbook *book_hold(struct runbook *b)
+{
+    b->holders++;
+    return b;
+}
+
 void book_free(struct runbook *b)
 {
     size_t i;
 
-    if (!b)
+    if (!b || b->holders-- > 0)
         return;
     for (i = 0; i < b->ntriggers; i++)
         json_decref(b->triggers[i].what);

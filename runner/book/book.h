@@ -77,6 +77,7 @@ struct origin {
 };
 
 struct runbook {
+    unsigned holders;           /* beside the one that read it */
     char *file;                 /* as the user wrote it: messages before a run */
     char *path;                 /* from the root of its source */
     char *name, *summary, *owner, *severity;
@@ -106,6 +107,8 @@ struct runbook {
 
 /* Parses the text of one runbook. Errors are ERR_INVALID with file:line:column. *out is owned. */
 int book_read(struct str text, const char *file, struct runbook **out, struct err *e);
+/* The same once more: each holder frees it. Nobody changes a runbook that others hold. */
+struct runbook *book_hold(struct runbook *b);
 void book_free(struct runbook *b);
 /* Calls each with every error of the front matter, not only the first; borrowed. Returns how many there are. */
 int book_complaints(struct str text, const char *file, void (*each)(void *ctx, const struct err *e), void *ctx);

@@ -65,6 +65,7 @@ struct check_mode {
     bool no_replay;             /* scenarios are not replayed */
     bool wants_seen;            /* scenario_result.seen is filled */
     struct registry *registry;  /* sealed, for all the runs of a test; NULL: one of its own for each */
+    struct runbook *book;       /* of the scenarios; NULL: each reads it */
     struct fault_plan *fault;   /* happens in the run; then only what must always hold is judged, not what is expected */
     struct cover *cover;        /* what the runs reach is added to it, or NULL */
 };
@@ -74,7 +75,7 @@ int scenario_params(const struct runbook *book, const json_t *scenario, json_t *
 int scenario_run(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                  const struct check_mode *mode, struct scenario_result *out, struct err *e);
 
-/* What starts scenario i's run: its book, which engine_start takes, its params and its trigger, which are the caller's also
+/* What starts scenario i's run: its book (read, unless there is one), which engine_start takes, its params and its trigger, which are the caller's also
  * after an error. */
 int scenario_request(struct source *source, const char *runbook, const json_t *scenario, struct run_request *q,
                      struct err *e);

@@ -312,7 +312,7 @@ static int crash_and_resume(struct stage *s, struct run **r, struct err *e)
 
 int scenario_request(struct source *source, const char *runbook, const json_t *scenario, struct run_request *q, struct err *e)
 {
-    int rc = source_load(source, runbook, &q->book, e);
+    int rc = q->book ? 0 : source_load(source, runbook, &q->book, e);
 
     q->trigger = trigger_of(scenario);
     if (rc == 0 && resolve_params(q->book, json_object_get(scenario, "params"), q->trigger, &q->params, e) < 0) {
@@ -322,12 +322,17 @@ int scenario_request(struct source *source, const char *runbook, const json_t *s
     return rc;
 }
 
-static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, struct fault_plan *fault,
+static int play(struct stage *s, struct source *source, const char *name, const struct scene *at, const struct check_mode *mode,
                 struct run **r, struct err *e)
 {
     const json_t *scenario = json_array_get(at->all->list, at->i);
     struct run_request q = {.command = "test", .requester = "test", .seed = 1};
-    int rc = scenario_request(source, name, scenario, &q, e);
+    struct fault_plan *fault = mode->fault;
+    int rc;
+
+    if (mode->book)
+        q.book = book_hold(mode->book);
+    rc = scenario_request(source, name, scenario, &q, e);
 
     if (rc == 0 && check_effects(s, q.book, q.params, at, scenario, e) < 0) {
         book_free(q.book);
@@ -419,7 +424,7 @@ static void complaints(const struct stage *s, const struct scenarios *all, size_
 /* An error of the runbook's code says its place; one of a target does not. */
 static bool is_broken_code(const struct run *r)
 {
-    const char *file = run_book(r)->file;
+    const char *file = run_file(r);
 
     return strcmp(run_reason(r), "fell_off_end") == 0 ||
            (strcmp(run_reason(r), "error") == 0 && strncmp(run_text(r), file, strlen(file)) == 0);
@@ -451,7 +456,7 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
     *out = (struct scenario_result){.passed = true, .why = BUF_INIT(64 * KIB)};
     snprintf(out->name, sizeof(out->name), "%s", json_get_string(scenario, "name", "?"));
     if (rc == 0)
-        rc = play(&s, source, runbook, &(struct scene){all, i}, mode->fault, &r, e);
+        rc = play(&s, source, runbook, &(struct scene){all, i}, mode, &r, e);
     if (rc == 0 && mode->fault) {
         judge_fault(&s, config, r, mode, out);
     } else if (rc == 0) {

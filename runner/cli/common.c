@@ -225,8 +225,11 @@ const char *cli_who(void)
 {
     static char who[256];
     char host[128] = "";
-    const struct passwd *p = getpwuid(getuid());
+    const struct passwd *p;
 
+    if (who[0])
+        return who;
+    p = getpwuid(getuid());
     gethostname(host, sizeof(host) - 1);
     snprintf(who, sizeof(who), "%s@%s", p ? p->pw_name : "?", host);
     return who;

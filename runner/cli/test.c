@@ -112,21 +112,22 @@ static int run_scenarios(struct tally *t, const char *file, const struct scenari
 static int test_file(struct tally *t, const char *file)
 {
     struct scenarios *scenarios;
-    struct runbook *book = NULL;
     struct err e = {0};
     int rc = 0;
 
     if (scenarios_load(t->source, file, &scenarios, &e) < 0)
         return no_scenarios(t->source, file, &e);
-    if (t->cli->cover && (source_load(t->source, file, &book, &e) < 0 || cover_new(book, false, &t->mode.cover, &e) < 0))
+    if (source_load(t->source, file, &t->mode.book, &e) < 0 ||
+        (t->cli->cover && cover_new(t->mode.book, false, &t->mode.cover, &e) < 0))
         rc = cli_fail(&e);
     if (rc == 0)
         rc = run_scenarios(t, file, scenarios);
     if (rc == 0 && t->mode.cover)
-        tell_cover(t, file, book, t->mode.cover);
+        tell_cover(t, file, t->mode.book, t->mode.cover);
     cover_free(t->mode.cover);
     t->mode.cover = NULL;
-    book_free(book);
+    book_free(t->mode.book);
+    t->mode.book = NULL;
     scenarios_free(scenarios);
     return rc;
 }

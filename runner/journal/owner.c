@@ -90,22 +90,23 @@ static int busy(const char *dir, int fd, struct err *e)
     return ERR_BUSY;
 }
 
-/* "pid what_for\n" */
+/* "pid what_for\n". Not truncated before: the file system would give its block back and take another one. */
 static int write_owner(int fd, const char *path, const char *what_for, struct err *e)
 {
     char who[512];
     int n = snprintf(who, sizeof(who), "%ld %s", (long)getpid(), what_for ? what_for : "");
     size_t len = n < (int)sizeof(who) - 1 ? (size_t)n : sizeof(who) - 2;
+    struct stat st;
     ssize_t wrote;
 
     who[strcspn(who, "\n")] = ' ';
     who[len++] = '\n';
-    if (ftruncate(fd, 0) < 0)
-        return system_error("write", path, e);
     wrote = pwrite(fd, who, len, 0);
     if (wrote >= 0 && (size_t)wrote < len)
         errno = ENOSPC;
-    return (size_t)wrote == len ? 0 : system_error("write", path, e);
+    if ((size_t)wrote != len || fstat(fd, &st) < 0 || ((size_t)st.st_size > len && ftruncate(fd, (off_t)len) < 0))
+        return system_error("write", path, e);
+    return 0;
 }
 
 int owner_lock(const char *dir, const char *what_for, int *out, struct err *e)

@@ -63,6 +63,7 @@ struct body {
     struct process *processes;
     struct vm *vm;
     json_t *declared;
+    struct vm_record face[FACE_SECTIONS];   /* of declared; made when it is first wanted */
     const struct instance *config;  /* NULL when it only describes */
     struct body_call *calls;
     char setting[64];               /* of the instance, that was wrong; or "" */
@@ -89,6 +90,8 @@ void body_finish_broken(struct body_call *c, const char *why);
 
 /* Puts the place of the instance in front, or of b->setting in it. Returns e->code. */
 int body_at_instance(const struct body *b, struct err *e);
+
+void face_free(struct body *b);
 
 int luabody_load(struct body *b, struct err *e);
 /* Its state used too much memory or time: it is off for a while, because it may do so again. */

@@ -15,6 +15,7 @@
 #include "book/bundle.h"
 #include "config/config.h"
 #include "io/host.h"
+#include "vm/vm.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -43,6 +44,10 @@ int registry_like(const struct registry *r, struct registry **out, struct err *e
  * instance: the plugin to describe under that instance name; NULL otherwise. */
 int registry_describe(struct registry *r, const char *instance, const char *plugin, const json_t **declared,
                       struct err *e);
+/* The effects, reads and things that it declares, as the argument of a run's language wants them. Borrowed for the life of the
+ * registry. */
+enum { FACE_SECTIONS = 3 };
+int registry_face(struct registry *r, const char *instance, const char *plugin, const struct vm_record **out, struct err *e);
 /* One file of a plugin: "plugins/shell.lua", or of a folder "plugins/kubernetes/init.lua", which declares it, and
  * the modules beside it. */
 struct plugin_source {

@@ -31,6 +31,7 @@ static void free_body(struct body *b)
 {
     if (b->ops)
         b->ops->free(b);
+    face_free(b);
     json_decref(b->declared);
     sources_free(b);
     free(b->program);

@@ -95,10 +95,10 @@ static int check_names(const struct run *r, const struct vm_request *q, struct e
         struct str label = q->calls[i].label, name = q->calls[i].name;
 
         if (label.n > LABEL_BYTES_MAX)
-            return err_set(e, ERR_LIMIT, "%s:%d: the name '%.40s...' has %zu bytes, at most %d", r->book->file, q->line,
+            return err_set(e, ERR_LIMIT, "%s:%d: the name '%.40s...' has %zu bytes, at most %d", r->file, q->line,
                            label.p, label.n, LABEL_BYTES_MAX);
         if (name.n > TITLE_BYTES_MAX)
-            return err_set(e, ERR_LIMIT, "%s:%d: the title '%.40s...' has %zu bytes, at most %d", r->book->file, q->line,
+            return err_set(e, ERR_LIMIT, "%s:%d: the title '%.40s...' has %zu bytes, at most %d", r->file, q->line,
                            name.p, name.n, TITLE_BYTES_MAX);
     }
     return 0;

@@ -55,11 +55,13 @@ void run_deinit(struct run *r)
     approval_free_all(r);
     run_tracks_free(r);
     vm_free(r->vm);
+    free(r->faces);
     batch_reset(&r->pending);
     batch_reset(&r->barrier.batch);
     recorded_release(&r->recorded);
     arena_free(r->asked);
     book_free(r->book);
+    free(r->file);
     bundle_free(r->bundle);
     json_decref(r->start);
     free(r->text);
@@ -182,24 +184,17 @@ static int identify(struct run *r, struct run_request *q, struct err *e)
     return 0;
 }
 
-/* What a run says must not depend on where its file lay: a resume has the bundle alone. Only the errors of the
- * start name the file as it was given. */
+/* Only the errors of the start name the file as it was given. */
 static int start_vm(struct run *r, struct err *e)
 {
-    struct buf pinned = BUF_INIT(4 * KIB);
-    char *given = r->book->file, where[sizeof(e->where)];
-    size_t n;
-    int rc;
+    char where[sizeof(e->where)];
+    size_t n = strlen(r->file);
+    int rc = setup_vm(r, e);
 
-    buf_addf(&pinned, "%s.md", r->book->name);
-    n = pinned.len;
-    r->book->file = buf_take(&pinned, NULL);
-    rc = setup_vm(r, e);
-    if (rc < 0 && strncmp(e->where, r->book->file, n) == 0) {
-        snprintf(where, sizeof(where), "%.180s%s", given, e->where + n);
+    if (rc < 0 && strncmp(e->where, r->file, n) == 0) {
+        snprintf(where, sizeof(where), "%.180s%s", r->book->file, e->where + n);
         snprintf(e->where, sizeof(e->where), "%s", where);
     }
-    free(given);
     return rc;
 }
 
@@ -220,7 +215,7 @@ int engine_start(struct engine *n, struct run_request *q, struct run **out, stru
     struct run_request with = *q;
     int rc;
 
-    r->book = q->book;
+    run_takes_book(r, q->book);
     with.trigger = trigger;
     rc = identify(r, &with, e);
     if (rc == 0)

@@ -102,6 +102,7 @@ void engine_cancel_run(struct engine *n, int64_t id, const char *who);
 int64_t run_id(const struct run *r);
 const char *run_uuid(const struct run *r);
 const struct runbook *run_book(const struct run *r);
+const char *run_file(const struct run *r);      /* its runbook in its messages: "NAME.md" */
 enum run_state run_state_of(const struct run *r);
 const char *run_outcome(const struct run *r);       /* "" until ended */
 const char *run_reason(const struct run *r);

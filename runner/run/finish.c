@@ -457,6 +457,7 @@ bool run_after_barrier(struct run *r)
     } else if ((c = next_stalled(r))) {
         c->stalled = false;
         c->op->live(c);
+        return next_stalled(r) != c;        /* it may wait again, for what comes from outside */
     } else if (r->leaving && !run_sending(r)) {
         leave(r);
     } else if (r->ending && r->finish.text && (!run_unsettled(r) || r->elsewhere) && !is_undoing(r)) {

@@ -7,6 +7,7 @@
 int64_t run_id(const struct run *r) { return r->id; }
 const char *run_uuid(const struct run *r) { return r->uuid; }
 const struct runbook *run_book(const struct run *r) { return r->book; }
+const char *run_file(const struct run *r) { return r->file; }
 enum run_state run_state_of(const struct run *r) { return r->state; }
 const char *run_outcome(const struct run *r) { return r->outcome; }
 const char *run_reason(const struct run *r) { return r->reason; }

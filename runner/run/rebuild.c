@@ -69,19 +69,31 @@ int engine_recorded_bundle(struct journal *from, const char *id, struct bundle *
     return rc;
 }
 
+void run_takes_book(struct run *r, struct runbook *book)
+{
+    size_t n = strlen(book->name) + sizeof(".md");
+
+    r->book = book;
+    r->file = xmalloc(n);
+    snprintf(r->file, n, "%s.md", book->name);
+}
+
 /* The runbook is the bundle's one .md file; its modules stand beside it. */
 static int load_book(struct run *r, struct err *e)
 {
     const struct bundle *b = r->bundle;
+    struct runbook *book = NULL;
     size_t i, n;
     int rc = 0;
 
-    for (i = 0; i < b->nfiles && rc == 0 && !r->book; i++) {
+    for (i = 0; i < b->nfiles && rc == 0 && !book; i++) {
         n = strlen(b->files[i].path);
         if (n > 3 && strcmp(b->files[i].path + n - 3, ".md") == 0)
-            rc = book_read(b->files[i].text, b->files[i].path, &r->book, e);
+            rc = book_read(b->files[i].text, b->files[i].path, &book, e);
     }
-    if (rc == 0 && !r->book)
+    if (book)
+        run_takes_book(r, book);
+    else if (rc == 0)
         rc = err_set(e, ERR_CORRUPT, "run %lld: its bundle has no runbook", (long long)r->id);
     for (i = 0; i < b->nfiles && rc == 0; i++) {
         if (b->files[i].module)

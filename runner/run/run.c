@@ -135,7 +135,7 @@ static void forked(struct run *r, const struct vm_event *ev)
         int n = snprintf(t->prefix, sizeof(t->prefix), "%s.b%zu.", path, i + 1);
 
         if (n < 0 || (size_t)n >= sizeof(t->prefix)) {
-            run_finish(r, "escalated", "error", "%s:%d: branches inside branches are nested too deep", r->book->file, ev->line);
+            run_finish(r, "escalated", "error", "%s:%d: branches inside branches are nested too deep", r->file, ev->line);
             return;
         }
     }
@@ -170,7 +170,7 @@ static bool starts(const char *text, const char *with)
 /* Most errors say their place themselves. */
 static void finish_error(struct run *r, const struct vm_event *ev)
 {
-    if (ev->line > 0 && !starts(ev->error, ev->chunk) && !starts(ev->error, r->book->file))
+    if (ev->line > 0 && !starts(ev->error, ev->chunk) && !starts(ev->error, r->file))
         run_finish(r, "escalated", "error", "%s:%d: %s", ev->chunk, ev->line, ev->error);
     else
         run_finish(r, "escalated", "error", "%s", ev->error);
@@ -201,7 +201,7 @@ static void on_event(struct run *r, const struct vm_event *ev)
         if (ev->json.n && json_read(ev->json, &value, &e) == 0 &&
             strcmp(json_get_string(value, "kind", ""), "inconclusive") == 0)
             run_finish(r, "escalated", "no_data", "%s:%lld: %s is unknown (%s): %s",
-                       json_get_string(value, "chunk", r->book->file), (long long)json_get_int(value, "line", 0),
+                       json_get_string(value, "chunk", r->file), (long long)json_get_int(value, "line", 0),
                        json_get_string(value, "name", "?"), json_get_string(value, "unknown", "?"),
                        json_get_string(value, "why", ""));
         else

@@ -163,9 +163,11 @@ struct run {
     bool preempted;                 /* its Lua was at work when its slice was over */
     int64_t id, epoch, next_seq, last_at, started_at, base_mono, base_at;
     char uuid[40];
-    struct runbook *book;
+    struct runbook *book;           /* may be others', too */
+    char *file;                     /* what its messages call it, wherever it lay: a resume has the bundle alone */
     struct bundle *bundle;
     struct vm *vm;
+    struct vm_record *faces;        /* what its plugins declare; the vm has them */
     struct registry *registry;      /* borrowed */
     json_t *start;                  /* payload of the START row */
     json_t *params, *trigger;       /* borrowed from start */
@@ -313,6 +315,7 @@ int setup_same_settings(struct run *r, struct err *e);
 /* Its bundle and runbook; then, with its START, the plugins as the bundle has them. */
 int rebuild_sources(struct run *r, struct journal *from, const char *bundle, struct err *e);
 int rebuild_registry(struct run *r, struct err *e);
+void run_takes_book(struct run *r, struct runbook *book);      /* owned from here on */
 /* An empty run; rebuild_run fills it, run_deinit empties it again but for its place in the engine. */
 struct run *run_empty(struct engine *n);
 /* The machine that executed the run last: "" if it is that of `who` ("user@machine"), or nobody knows. Borrowed. */

@@ -179,52 +179,62 @@ struct bundle *setup_bundle(struct run *r, const struct run_request *q, struct e
     return engine_bundle(r->registry, q->book, json_object_get(r->start, "uses"), e);
 }
 
-/* The uses as the language wants them: with the declarations of their plugins. */
-static json_t *uses_with_faces(struct run *r, struct err *e)
+/* The uses as the language wants them: with the declarations of their plugins, which stand in `records`. */
+static int add_uses(struct run *r, struct vm_record *records, struct buf *out, struct err *e)
 {
     static const char *const durations[] = {"interval", "window"};
-    json_t *out = json_array(), *use;
+    json_t *use;
     size_t i, k;
 
+    buf_addc(out, '[');
     json_array_foreach(json_object_get(r->start, "uses"), i, use) {
-        const json_t *declared;
-        json_t *entry = json_copy(use);
+        const char *instance = json_get_string(use, "instance", "");
+        struct buf text = BUF_INIT(8 * KIB);
+        const struct vm_record *face;
+        json_t *entry;
 
-        if (registry_describe(r->registry, json_get_string(use, "instance", ""), json_get_string(use, "plugin", NULL),
-                              &declared, e) < 0) {
-            json_decref(entry);
-            json_decref(out);
-            return NULL;
-        }
+        if (registry_face(r->registry, instance, json_get_string(use, "plugin", NULL), &face, e) < 0)
+            return e->code;
+        entry = json_copy(use);
+        memcpy(&records[i * FACE_SECTIONS], face, FACE_SECTIONS * sizeof(*face));
         for (k = 0; k < 2; k++) {
             if (json_number_value(json_object_get(use, durations[k])) == 0)
                 json_object_del(entry, durations[k]);
         }
-        json_object_set(entry, "declared", (json_t *)declared);
-        json_array_append_new(out, entry);
+        k = i * FACE_SECTIONS;
+        json_add_value(&text, entry);
+        buf_addf(out, "%s{\"declared\":{\"effects\":@%zu,\"reads\":@%zu,\"things\":@%zu},%s", i ? "," : "", k, k + 1, k + 2,
+                 buf_text(&text) + 1);
+        buf_free(&text);
+        json_decref(entry);
     }
-    return out;
+    buf_addc(out, ']');
+    return 0;
 }
 
-static int setup_json(struct run *r, struct buf *out, struct err *e)
+static int setup_json(struct run *r, struct vm_record *records, struct buf *out, struct err *e)
 {
-    json_t *uses = uses_with_faces(r, e), *names = json_array(), *setup;
+    json_t *names = json_array(), *setup;
     const json_t *run = json_object_get(r->start, "run");
+    struct buf text = BUF_INIT(4 * VALUE_BYTES_MAX);
     size_t i;
 
-    if (!uses) {
-        json_decref(names);
-        return e->code;
-    }
     for (i = 0; i < r->book->nparams; i++)
         json_array_append_new(names, json_string(r->book->params[i].name));
-    setup = json_pack("{s:O s:o s:{s:I s:s s:f} s:O s:o}", "params", r->params, "param_names", names, "run", "id",
+    setup = json_pack("{s:O s:o s:{s:I s:s s:f} s:O}", "params", r->params, "param_names", names, "run", "id",
                       (json_int_t)json_get_int(run, "id", r->id), "requester", json_get_string(r->start, "requester", ""),
                       "started",
-                      (double)json_get_int(run, "started", 0) / 1000.0, "trigger", r->trigger, "uses", uses);
-    json_add_value(out, setup);
+                      (double)json_get_int(run, "started", 0) / 1000.0, "trigger", r->trigger);
+    json_add_value(&text, setup);
     json_decref(setup);
-    return out->failed ? err_set(e, ERR_LIMIT, "the inputs of the run are larger than %zu bytes", out->max) : 0;
+    buf_adds(out, "{\"uses\":");
+    if (add_uses(r, records, out, e) == 0)
+        buf_addf(out, ",%s", buf_text(&text) + 1);
+    out->failed |= text.failed;
+    buf_free(&text);
+    if (e->code == 0 && out->failed)
+        err_set(e, ERR_LIMIT, "the inputs of the run are larger than %zu bytes", out->max);
+    return e->code;
 }
 
 /* The bytecode this build made, if the bundle has the same text; else the text. */
@@ -273,9 +283,27 @@ static int start_code(struct run *r, struct err *e)
     int rc;
 
     if (counted.n == 0)
-        return vm_start_chunk(r->vm, r->book->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
+        return vm_start_chunk(r->vm, r->file, (struct str){r->book->chunk, r->book->chunk_len}, &r->main_branch, e);
     rc = vm_load_trusted(r->vm, "cover_hits", embedded_find("lua/cover_hits.lua")->code, STR(""), e);
-    return rc ? rc : vm_start_checked(r->vm, r->book->file, counted, "cover_hits", &r->main_branch, e);
+    return rc ? rc : vm_start_checked(r->vm, r->file, counted, "cover_hits", &r->main_branch, e);
+}
+
+/* Its modules and globals, from the inputs. */
+static int setup_language(struct run *r, struct err *e)
+{
+    struct buf setup = BUF_INIT(4 * VALUE_BYTES_MAX);
+    struct err wrong = {0};
+    int rc = setup_json(r, r->faces, &setup, &wrong);
+
+    if (rc < 0)
+        *e = wrong;
+    vm_argument_records(r->vm, r->faces, FACE_SECTIONS * json_array_size(json_object_get(r->start, "uses")));
+    if (rc == 0)
+        rc = load_language(r, (struct str){setup.data, setup.len}, e);
+    if (rc == 0)
+        rc = vm_publish(r->vm, "language", e);
+    buf_free(&setup);
+    return rc;
 }
 
 int setup_vm(struct run *r, struct err *e)
@@ -283,17 +311,13 @@ int setup_vm(struct run *r, struct err *e)
     struct vm_options o = {.seed = (uint64_t)json_get_int(r->start, "seed", 1),
                            .slice_us = engine_opts(r->engine)->slice_us,
                            .gc_mode = engine_opts(r->engine)->gc_mode};
-    struct buf setup = BUF_INIT(4 * VALUE_BYTES_MAX);
     size_t i;
     int rc;
 
+    r->faces = xcalloc(FACE_SECTIONS * json_array_size(json_object_get(r->start, "uses")) + 1, sizeof(*r->faces));
     rc = vm_new(&o, &r->vm, e);
     if (rc == 0)
-        rc = setup_json(r, &setup, e);
-    if (rc == 0)
-        rc = load_language(r, (struct str){setup.data, setup.len}, e);
-    if (rc == 0)
-        rc = vm_publish(r->vm, "language", e);
+        rc = setup_language(r, e);
     for (i = 0; rc == 0 && i < r->book->nmodules; i++) {
         const struct book_module *m = &r->book->modules[i];
 
@@ -301,7 +325,6 @@ int setup_vm(struct run *r, struct err *e)
     }
     if (rc == 0 && !r->undoes)
         rc = start_code(r, e);
-    buf_free(&setup);
     return rc;
 }
 

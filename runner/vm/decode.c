@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "vm/readonly.h"
+#include "vm/sandbox.h"
 #include "vm/state.h"
 
 #include <math.h>
@@ -17,6 +18,8 @@ struct decoder {
     struct vm *vm;
     const char *p, *end, *start;
     const char *view;       /* not NULL: every table goes behind a view of this name */
+    const struct vm_record *records;
+    size_t nrecords;
     int depth;
 };
 
@@ -311,6 +314,18 @@ static const char *decode_word(struct decoder *d, const char *word, size_t n)
     return NULL;
 }
 
+/* Behind the '@' that stands for a record. */
+static const char *decode_later(struct decoder *d)
+{
+    size_t i = 0;
+    while (is_digit(d) && i < d->nrecords)
+        i = 10 * i + (size_t)(*d->p++ - '0');
+    if (i >= d->nrecords)
+        return wrong(d, "not a value");
+    fields_push(d->L, &d->records[i]);
+    return NULL;
+}
+
 static const char *decode(struct decoder *d)
 {
     skip_space(d);
@@ -332,6 +347,9 @@ static const char *decode(struct decoder *d)
         return decode_word(d, "false", 5);
     case 'n':
         return decode_word(d, "null", 4);
+    case '@':
+        d->p++;
+        return decode_later(d);
     default:
         if (c == '-' || (c >= '0' && c <= '9'))
             return decode_number(d);
@@ -339,29 +357,36 @@ static const char *decode(struct decoder *d)
     }
 }
 
-static const char *decode_all(lua_State *L, struct str json, const char *view)
+static const char *decode_all(struct decoder *d, struct str json)
 {
-    struct decoder d = {.L = L, .vm = vm_of(L), .p = json.p, .start = json.p, .end = json.p + json.n, .view = view};
-    int top = lua_gettop(L);
-    if (!lua_checkstack(L, 8))
-        return wrong(&d, "no room on the stack");
-    if (d.vm->inside)
-        vm_charge(L, json.n / 4);
-    const char *bad = decode(&d);
-    skip_space(&d);
-    if (!bad && d.p != d.end)
-        bad = wrong(&d, "more text behind the value");
+    int top = lua_gettop(d->L);
+    d->vm = vm_of(d->L);
+    d->p = d->start = json.p;
+    d->end = json.p + json.n;
+    if (!lua_checkstack(d->L, 8))
+        return wrong(d, "no room on the stack");
+    if (d->vm->inside)
+        vm_charge(d->L, json.n / 4);
+    const char *bad = decode(d);
+    skip_space(d);
+    if (!bad && d->p != d->end)
+        bad = wrong(d, "more text behind the value");
     if (bad)
-        lua_settop(L, top);
+        lua_settop(d->L, top);
     return bad;
 }
 
 const char *value_decode(lua_State *L, struct str json)
 {
-    return decode_all(L, json, NULL);
+    return decode_all(&(struct decoder){.L = L}, json);
 }
 
 const char *value_decode_readonly(lua_State *L, struct str json, const char *what)
 {
-    return decode_all(L, json, what);
+    return decode_all(&(struct decoder){.L = L, .view = what}, json);
+}
+
+const char *value_decode_argument(lua_State *L, struct str json, const struct vm_record *records, size_t n)
+{
+    return decode_all(&(struct decoder){.L = L, .records = records, .nrecords = n}, json);
 }

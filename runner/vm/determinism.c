@@ -107,7 +107,7 @@ static int pairs_k(lua_State *L, int status, lua_KContext ctx)
     return 3;
 }
 
-RAISES static int base_pairs(lua_State *L)
+RAISES int determinism_pairs(lua_State *L)
 {
     luaL_checkany(L, 1);
     if (!readonly_open_at(L, 1) && luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
@@ -376,7 +376,7 @@ RAISES static int math_random(lua_State *L)
 }
 
 const luaL_Reg determinism_base[] = {
-    {"next", base_next}, {"pairs", base_pairs}, {"ipairs", base_ipairs}, {"tostring", base_tostring}, {NULL, NULL},
+    {"next", base_next}, {"pairs", determinism_pairs}, {"ipairs", base_ipairs}, {"tostring", base_tostring}, {NULL, NULL},
 };
 
 const luaL_Reg determinism_math[] = {{"random", math_random}, {NULL, NULL}};

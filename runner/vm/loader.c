@@ -147,6 +147,12 @@ static int compile_trusted(lua_State *L, const char *name, struct str code)
     return status;
 }
 
+void vm_argument_records(struct vm *vm, const struct vm_record *records, size_t n)
+{
+    vm->records = records;
+    vm->nrecords = n;
+}
+
 int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str arg, struct err *e)
 {
     lua_State *L = vm->L;
@@ -157,7 +163,8 @@ int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str
         rc = syntax_error(e, name, lua_tostring(L, -1));
         goto out;
     }
-    const char *bad = arg.n ? value_decode(L, arg) : NULL;
+    const char *bad = arg.n ? value_decode_argument(L, arg, vm->records, vm->nrecords) : NULL;
+    vm->nrecords = 0;
     if (bad) {
         rc = err_set(e, ERR_INVALID, "argument of module %s: %s", name, bad);
         goto out;

@@ -4,6 +4,8 @@
 #ifndef MIDWATCH_VM_SANDBOX_H
 #define MIDWATCH_VM_SANDBOX_H
 
+#include "vm/vm.h"
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <stddef.h>
@@ -27,6 +29,10 @@ extern const luaL_Reg primitives_host[];    /* primitives.c: the host table */
 int metatable_proxy(lua_State *L);
 /* determinism.c: a table that holds its keys weakly; it is looked up, never iterated. [-0, +1, m] */
 void determinism_weak(lua_State *L);
+/* determinism.c: pairs in a sorted order. */
+int determinism_pairs(lua_State *L);
+/* fields.c: pushes the record. [-0, +1, m] */
+void fields_push(lua_State *L, const struct vm_record *r);
 /* determinism.c: raw iteration for trusted modules, without private keys. */
 int determinism_rawnext(lua_State *L);
 /* Pushes the text of any value without addresses; may call __tostring. [-0, +1, e] */

@@ -90,6 +90,8 @@ struct vm {
     size_t noffers;
     struct required *required;
     size_t nrequired;
+    const struct vm_record *records;    /* of the next argument */
+    size_t nrecords;
 
     struct keys keys;           /* scratch of sorted iteration and of the encoder */
     struct buf scratch;         /* decoded escapes, encoded values */
@@ -118,6 +120,7 @@ enum vm_key {
     KEY_NAMES,          /* in a view: names that may be absent */
     KEY_SEALED,         /* in a metatable: its private copy */
     KEY_PROXY,          /* in a sealed copy: only the host writes its tables, also raw */
+    KEY_FIELDS,         /* metatable of records that are decoded field by field; in one: its vm_record */
     KEY_NULL,           /* the JSON null, a light userdata */
     KEY_COUNT
 };

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "vm/vm.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -18,7 +19,9 @@
 const char *value_encode(lua_State *L, int index, const char *name, struct buf *out, bool *lossy);
 /* Pushes the decoded value; returns NULL, or what is wrong (then nothing is pushed). [-0, +(1|0), m] */
 const char *value_decode(lua_State *L, struct str json);
-/* The same, each table behind a read-only view called `what`. */
+/* The same; @0, @1, ... are the records. */
+const char *value_decode_argument(lua_State *L, struct str json, const struct vm_record *records, size_t n);
+/* The same as value_decode, each table behind a read-only view called `what`. */
 const char *value_decode_readonly(lua_State *L, struct str json, const char *what);
 void value_open(lua_State *L);
 /* Marks the table at the top of the stack as a list. [-0, +0, -] */

@@ -43,6 +43,19 @@ void vm_free(struct vm *vm);
  * "=name". */
 int vm_load_trusted(struct vm *vm, const char *name, struct str code, struct str arg, struct err *e);
 
+/* A record whose fields are decoded when they are first looked at. */
+struct vm_field {
+    const char *name;
+    struct str json;
+};
+struct vm_record {
+    const struct vm_field *fields;      /* sorted by name */
+    size_t n;
+};
+/* In the argument of the next vm_load_trusted, and nowhere else, @0 stands for the first of these, @1 for the second, ...
+ * Borrowed for the life of the vm. */
+void vm_argument_records(struct vm *vm, const struct vm_record *records, size_t n);
+
 /* The same without an argument, at the first host.module(name): what a run does not use costs it
  * nothing. `code` is borrowed for the life of the vm. ERR_LIMIT beyond 32. */
 int vm_offer_trusted(struct vm *vm, const char *name, struct str code, struct err *e);

@@ -100,7 +100,7 @@ static void refuses_bad_json(void **state)
     static const char *const bad[] = {
         "", "[", "]", "[1,]", "{", "{\"a\"}", "{\"a\":}", "{a:1}", "{\"a\":1,}", "tru", "nul", "01", "1.", ".5", "1e",
         "+1", "-", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "1e999", "NaN", "Infinity", "[1 2]", "{\"a\" 1}", "'a'",
-        "1,2]extra", "\"\\", "\"\\u", "--1", "1.e5", "[\x01]",
+        "1,2]extra", "@0", "\"\\", "\"\\u", "--1", "1.e5", "[\x01]",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct outcome out = round_trip(bad[i]);
@@ -203,6 +203,34 @@ static void empty_list_stays_a_list(void **state)
     vm_free(vm);
 }
 
+/* Fields are decoded where they are looked at, all of them for whoever goes through them, and no other text has such records. */
+static void records_are_decoded_by_field(void **state)
+{
+    const struct vm_field fields[] = {{"a", STR("{\"x\":[1,2]}")}, {"b", STR("3")}, {"broken", STR("{")}};
+    const struct vm_record records[] = {{fields, 2}, {fields, 0}, {fields, 3}};
+    static const char text[] = "local r = ... local one, none, broken = r[1], r[2], r[3]\n"
+                               "assert(one.b == 3 and one.a.x[2] == 2 and one.a == one.a and one.c == nil and one[1] == nil)\n"
+                               "assert(none.a == nil and broken.b == 3)\n"
+                               "local ok, e = host.pcall(function() return broken.broken end)\n"
+                               "assert(not ok and string.find(e, 'field broken: json', 1, true))\n"
+                               "one.a.x[3] = 7\n"
+                               "local seen = ''\n"
+                               "for k, v in pairs(one) do seen = seen .. k .. type(v) end\n"
+                               "assert(seen == 'atablebnumber' and one.a.x[3] == 7 and getmetatable(one) == nil)\n"
+                               "for _ in pairs(none) do error('none') end\n"
+                               "return {}";
+    struct vm *vm = vm_make((struct vm_options){.seed = 1});
+    struct err e = {0};
+
+    (void)state;
+    vm_argument_records(vm, records, 3);
+    assert_int_equal(vm_load_trusted(vm, "late", str_of(text), STR("[@0,@1,@2]"), &e), 0);
+    assert_int_equal(vm_load_trusted(vm, "late", str_of(text), STR("[@0]"), &e), ERR_INVALID);
+    vm_argument_records(vm, records, 3);
+    assert_int_equal(vm_load_trusted(vm, "late", str_of(text), STR("[@3]"), &e), ERR_INVALID);
+    vm_free(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +239,7 @@ int main(void)
         cmocka_unit_test(depth_limit_is_exact),
         cmocka_unit_test(decodes),
         cmocka_unit_test(refuses_bad_json),
+        cmocka_unit_test(records_are_decoded_by_field),
         cmocka_unit_test(canonical_text_survives),
         cmocka_unit_test(lossy_is_reported),
         cmocka_unit_test(empty_list_stays_a_list),
