@@ -97,11 +97,11 @@ local function sample(schema, name)
   return op == ">" and n + 1 or op == "<" and n - 1 or n
 end
 
--- The fields that an element must have: others than the code may look at them, to sort.
+-- All fields of an element: others than the code may look at them, to sort.
 local function complete(out, made)
   for key, schema in pairs(made.fields or {}) do
-    local optional = type(schema) == "string" and string.find(schema, "?", 1, true) or made.known and made.known[key]
-    if out[key] == nil and not optional then out[key] = sample(schema, made.text .. "." .. key) end
+    local is_away = made.values[key] == shape.NIL or made.lacks and made.lacks[key]
+    if out[key] == nil and not is_away then out[key] = sample(schema, made.text .. "." .. key) end
   end
 end
 

@@ -268,9 +268,8 @@ local function compute(kind, text, expr, bounds)
   derived[key] = set[p]
   return p
 end
-symbols.compute = compute
---- What was computed on this path, by the keys of the expressions.
-function symbols.derived() return derived end
+-- derived(): what was computed on this path, by the keys of the expressions.
+symbols.compute, symbols.derived = compute, function() return derived end
 
 local names = { ["+"] = "add", ["-"] = "sub", ["*"] = "mul", ["/"] = "div", ["%"] = "mod", ["^"] = "pow", ["//"] = "idiv" }
 local precedence = { ["+"] = 1, ["-"] = 1, ["*"] = 2, ["/"] = 2, ["%"] = 2, ["//"] = 2, ["^"] = 3 }
@@ -573,6 +572,7 @@ metatable.string = fill {
 metatable.any = fill {
   __index = function(v, key)
     local data = set[v]
+    if key == 24 then fork.bound("a list", data.text .. " is gone through, and its plugin declares no returns") end
     fork.look(data.var.id)
     if math.type(key) == "integer" and not symbols.has_element(data, key) then return nil end
     local field = data.fields[key]

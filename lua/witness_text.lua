@@ -66,6 +66,17 @@ local function literal(s)
   return string.match(s, '^"(.*)"$') or tonumber(s) or s == "true" or (s ~= "false" and nil)
 end
 
+local less = {
+  ["<"] = function(a, b) return a < b end, ["<="] = function(a, b) return a <= b end, [">"] = function(a, b) return a > b end,
+  [">="] = function(a, b) return a >= b end,
+}
+
+-- A comparison of a value of unknown type with a number: how, and with which.
+local function comparison(key)
+  local op, number = string.match(key, "^([<>]=?)any[^,]*,(%-?%d+%.?%d*)$")
+  return op, tonumber(number)
+end
+
 -- What a question that was remembered by its text says of v; nil if that cannot be told from the text.
 local function answer(var, key, v)
   if var.one_has and var.one_has[key] then return text.has(v, table.unpack(var.one_has[key])) end
@@ -78,6 +89,8 @@ local function answer(var, key, v)
     if equal == nil then return nil end
     return v == equal
   end
+  local how, number = comparison(key)
+  if how then return less[how](v, number) end
   local op, version = string.match(key, '^version .* ([<>=~]=?)"([^"]*)"$')
   if op then return text.version(v, op, version) end
   local list = string.match(key, "^.* in {(.*)}$")
@@ -114,6 +127,8 @@ function texts.candidates(var)
     for _, word in ipairs(members(string.match(key, "^.* in {(.*)}$") or "")) do add(word) end
     for _, word in ipairs(yes and var.one_has and var.one_has[key] or {}) do add(word) end
     if key == "number" then add("1") end
+    local _, number = comparison(key)
+    for step = -1, number and 1 or -2 do add(number + step) end
   end
   for _, asked in ipairs(var.asked or {}) do
     local one = asked.answer and (asked.how == "has" and asked.part or texts.sample(asked.part))

@@ -80,8 +80,8 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
 int scenario_request(struct source *source, const char *runbook, const json_t *scenario, struct run_request *q,
                      struct err *e);
 
-/* Runs scenario i again with every fault at every question that it asks the world, one at a time (at the first three of the
- * same question: the others are polls). The result has a line per
+/* Runs scenario i again with every fault at every question that it asks the world or people and at every wait, one at a time (at
+ * the first three of the same question: the others are polls). The result has a line per
  * fault behind which something does not hold that always must. */
 int scenario_faults(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                     const struct check_mode *mode, struct scenario_result *out, struct err *e);

@@ -9,16 +9,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct faulty;
+struct late {                   /* an answer of ours on its way */
+    struct faulty *faulty;
+    struct question *q;
+    struct host_op *timer;
+    struct buf answer;
+    struct late *next;
+};
+
 struct faulty {
     struct answerer base;
     struct answerer *inner;
     struct host *host;
     struct fault_plan *plan;
     char key[40];               /* of the effect that it happened to */
-    struct question *q;         /* ours, and its timer */
-    struct host_op *timer;
-    struct buf answer;
+    struct late *late;
     struct question arrived;    /* what the world got while the asker hears otherwise */
+    struct host_op *crash_timer;    /* while the run waits */
+    int64_t dark_until;         /* wall ms: no read answers before */
     void (*done)(void *ctx, struct str answer);     /* of a question whose answer we change */
     void *ctx;
 };
@@ -34,15 +43,17 @@ const char *fault_name(enum fault f)
     return names[f];
 }
 
-bool fault_fits(enum fault f, enum question_kind kind)
+bool fault_fits(enum fault f, int kind)
 {
-    static const unsigned fits[] = {
+    static const unsigned fits[FAULT_PLACES] = {
         [ASK_READ] = 1u << FAULT_NO_DATA | 1u << FAULT_ERROR | 1u << FAULT_STALE | 1u << FAULT_TIMEOUT | 1u << FAULT_CRASH,
         [ASK_STATE] = 1u << FAULT_NO_DATA | 1u << FAULT_ERROR | 1u << FAULT_TIMEOUT | 1u << FAULT_MOVED | 1u << FAULT_CRASH,
         [ASK_CHECK] = 1u << FAULT_ERROR | 1u << FAULT_TIMEOUT | 1u << FAULT_CRASH,
         [ASK_APPLY] = 1u << FAULT_TIMEOUT | 1u << FAULT_MOVED | 1u << FAULT_ABSENT | 1u << FAULT_CUT | 1u << FAULT_409 |
                       1u << FAULT_REFUSED | 1u << FAULT_CRASH,
         [ASK_NOTIFY] = 1u << FAULT_ERROR | 1u << FAULT_CRASH,
+        [AT_PERSON] = 1u << FAULT_ERROR | 1u << FAULT_TIMEOUT | 1u << FAULT_REFUSED | 1u << FAULT_CRASH,
+        [AT_WAIT] = 1u << FAULT_NO_DATA | 1u << FAULT_CRASH,
     };
 
     return fits[kind] >> f & 1;
@@ -58,43 +69,74 @@ void fault_plan_deinit(struct fault_plan *p)
     free(p->kinds);
 }
 
-static void remember(struct fault_plan *p, const struct question *q)
+bool fault_plan_next(struct fault_plan *p, int kind, const char *name)
 {
-    struct buf name = BUF_INIT(VALUE_BYTES_MAX);
-
     p->names = xrealloc(p->names, (p->calls + 1) * sizeof(*p->names));
     p->kinds = xrealloc(p->kinds, (p->calls + 1) * sizeof(*p->kinds));
+    p->kinds[p->calls] = kind;
+    p->names[p->calls++] = xstrdup(name);
+    return p->calls == p->at;
+}
+
+static bool is_next(struct fault_plan *p, const struct question *q)
+{
+    struct buf name = BUF_INIT(VALUE_BYTES_MAX);
+    bool next;
+
     if (q->kind != ASK_READ)
         buf_addf(&name, "%.*s %.*s", (int)q->name.n, q->name.p, (int)q->target.n, q->target.p);
     else if (q->label.n)
         buf_add(&name, q->label.p, q->label.n);
     else
         json_add_text(&name, q->text);
-    p->kinds[p->calls] = q->kind;
-    p->names[p->calls++] = buf_take(&name, NULL);
+    next = fault_plan_next(p, (int)q->kind, buf_text(&name));
+    buf_free(&name);
+    return next;
+}
+
+/* Takes it off the list, or returns NULL: the question is not ours. */
+static struct late *take_late(struct faulty *f, const struct question *q)
+{
+    struct late **at = &f->late, *late;
+
+    while (*at && (*at)->q != q)
+        at = &(*at)->next;
+    late = *at;
+    if (late)
+        *at = late->next;
+    return late;
+}
+
+static void late_free(struct late *late)
+{
+    if (late->timer)
+        late->faulty->host->ops->cancel(late->faulty->host, late->timer);
+    buf_free(&late->answer);
+    free(late);
 }
 
 static void deliver(void *ctx)
 {
-    struct faulty *f = ctx;
-    struct question *q = f->q;
-    struct buf answer = f->answer;
+    struct late *late = ctx;
+    struct question *q = late->q;
 
-    f->q = NULL;
-    f->timer = NULL;
-    f->answer = (struct buf)BUF_INIT(4 * MIB);
+    late->timer = NULL;
+    take_late(late->faulty, q);
     q->in_flight = NULL;
-    q->done(q->ctx, (struct str){answer.data, answer.len});
-    buf_free(&answer);
+    q->done(q->ctx, (struct str){late->answer.data, late->answer.len});
+    late_free(late);
 }
 
 /* Answers q itself, after a while. Takes the answer. */
 static int say(struct faulty *f, struct question *q, int64_t after_ms, json_t *answer, struct err *e)
 {
-    json_add_value(&f->answer, answer);
+    struct late *late = xcalloc(1, sizeof(*late));
+
+    *late = (struct late){.faulty = f, .q = q, .answer = BUF_INIT(4 * MIB), .next = f->late};
+    f->late = late;
+    json_add_value(&late->answer, answer);
     json_decref(answer);
-    f->q = q;
-    return f->host->ops->timer(f->host, after_ms, deliver, f, &f->timer, e);
+    return f->host->ops->timer(f->host, after_ms, deliver, late, &late->timer, e);
 }
 
 static json_t *unknown(const char *kind)
@@ -233,9 +275,10 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
 
     if (f->plan->crashed)
         return 0;
-    remember(f->plan, q);
-    if (f->plan->calls == f->plan->at)
+    if (is_next(f->plan, q))
         return fail(f, q, e);
+    if (q->kind == ASK_READ && f->host->ops->wall_ms(f->host) < f->dark_until)
+        return say(f, q, 0, unknown("no_data"), e);
     known = verdict(f, q);
     if (known)
         return say(f, q, 0, known, e);
@@ -245,15 +288,12 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
 static void cancel(struct answerer *a, struct question *q)
 {
     struct faulty *f = (struct faulty *)a;
+    struct late *late = take_late(f, q);
 
-    if (f->q != q) {
+    if (late)
+        late_free(late);
+    else
         f->inner->ops->cancel(f->inner, q);
-        return;
-    }
-    f->host->ops->cancel(f->host, f->timer);
-    f->q = NULL;
-    f->timer = NULL;
-    buf_reset(&f->answer);
 }
 
 static void faulty_free(struct answerer *a)
@@ -262,8 +302,35 @@ static void faulty_free(struct answerer *a)
 
     if (f->arrived.in_flight)
         f->inner->ops->cancel(f->inner, &f->arrived);
-    buf_free(&f->answer);
+    if (f->crash_timer)
+        f->host->ops->cancel(f->host, f->crash_timer);
+    while (f->late)
+        late_free(take_late(f, f->late->q));
     free(f);
+}
+
+static void crash_now(void *ctx)
+{
+    struct faulty *f = ctx;
+
+    f->crash_timer = NULL;
+    f->plan->crashed = true;
+    f->host->ops->stop(f->host);
+}
+
+void answer_faulty_waits(struct answerer *faulty, struct str title, int64_t within_ms)
+{
+    struct faulty *f = (struct faulty *)faulty;
+    char name[300];
+    struct err e = {0};
+
+    snprintf(name, sizeof(name), "wait: %.*s", (int)title.n, title.p);
+    if (!fault_plan_next(f->plan, AT_WAIT, name))
+        return;
+    if (f->plan->fault == FAULT_NO_DATA)
+        f->dark_until = f->host->ops->wall_ms(f->host) + within_ms + 1;
+    else
+        f->host->ops->timer(f->host, 1, crash_now, f, &f->crash_timer, &e);
 }
 
 static const struct answerer_ops faulty_ops = {
@@ -278,6 +345,5 @@ struct answerer *answer_faulty_new(struct answerer *inner, struct host *host, st
     f->inner = inner;
     f->host = host;
     f->plan = plan;
-    buf_init(&f->answer, 4 * MIB);
     return &f->base;
 }

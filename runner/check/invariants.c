@@ -11,6 +11,7 @@
 
 struct look {
     json_t *effects;            /* path -> { target, undoes, state, for_a_while } */
+    json_t *approved;           /* path of a question -> true */
     json_t *end;                /* { outcome, text } of END */
     bool ending;
     struct buf *why;
@@ -50,6 +51,9 @@ static void see_intent(struct look *l, const struct row *row, const char *path, 
         wrong(l, row, "what it undoes was not in force");
     if (x || json_read(row->args, &args, NULL) < 0)
         goto out;
+    if (json_get_string(args, "approval", NULL) &&
+        !json_object_get(l->approved, json_get_string(args, "approval", "")))
+        wrong(l, row, "it was sent on an approval that nobody gave");
     x = json_pack("{s:s s:s* s:b}", "target", json_get_string(args, "target", "?"), "undoes", undoes, "for_a_while",
                   json_object_get(args, "within") != NULL);
     json_object_set_new(l->effects, path, x);
@@ -125,6 +129,9 @@ static bool see(void *ctx, const struct row *row)
         set_state(effect_at(l, path), "over");
     else if (row->kind == ROW_VERIFY)
         see_verify(l, row);
+    else if (row->kind == ROW_ANSWER && strcmp(json_get_string(payload, "answer", ""), "yes") == 0 &&
+             !json_get_bool(payload, "more", false))
+        json_object_set_new(l->approved, path, json_true());
     else if (row->kind == ROW_ENDING)
         l->ending = true;
     else if (row->kind == ROW_END && json_read(row->args, &l->end, NULL) == 0)
@@ -155,7 +162,7 @@ static void judge_effects(struct look *l)
 
 int invariants_check(struct journal *j, int64_t run, bool ended, struct buf *why, struct err *e)
 {
-    struct look l = {.effects = json_object(), .why = why};
+    struct look l = {.effects = json_object(), .approved = json_object(), .why = why};
     int rc = j->ops->rows(j, run, 1, see, &l, e);
 
     if (rc == 0 && ended && !l.end)
@@ -163,6 +170,7 @@ int invariants_check(struct journal *j, int64_t run, bool ended, struct buf *why
     if (rc == 0 && l.end)
         judge_effects(&l);
     json_decref(l.effects);
+    json_decref(l.approved);
     json_decref(l.end);
     return rc;
 }

@@ -113,12 +113,22 @@ struct stage {
     struct writer *writer;
     struct registry *registry, *own;
     struct answerer *answerer, *faulty;
-    struct people *people;
+    struct people *people, *faulty_people;
     struct engine_options engine_options;
     struct engine *engine;
     struct seen seen;
     struct host_op *cancel_timer;
 };
+
+static void on_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
+{
+    struct stage *s = ctx;
+    struct str within = json_slice(row->args, "within");
+
+    seen_row(&s->seen, r, row, replayed);
+    if (s->faulty && !replayed && row->kind == ROW_WAIT && within.n)
+        answer_faulty_waits(s->faulty, row->name, (int64_t)(strtod(within.p, NULL) * 1000));
+}
 
 static int open_journal(const struct check_mode *mode, struct journal **out, struct err *e)
 {
@@ -131,7 +141,7 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
     struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
-                                .evict_always = mode->evict_always, .watch = {.row = seen_row, .ctx = &s->seen}};
+                                .evict_always = mode->evict_always, .watch = {.row = on_row, .ctx = s}};
     struct journal *journal;
 
     seen_init(&s->seen, mode->cover, mode->wants_seen);
@@ -151,8 +161,10 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     eo.writer = s->writer;
     eo.registry = s->registry;
     eo.config = config;
-    if (mode->fault)
+    if (mode->fault) {
         s->faulty = answer_faulty_new(s->answerer, s->host, mode->fault);
+        eo.people = s->faulty_people = people_faulty_new(s->people, s->host, mode->fault);
+    }
     eo.answerer = s->faulty ? s->faulty : s->answerer;
     s->engine_options = eo;
     return engine_new(&eo, &s->engine, e);
@@ -163,6 +175,8 @@ static void stage_close(struct stage *s)
     engine_free(s->engine);
     if (s->faulty)
         s->faulty->ops->free(s->faulty);
+    if (s->faulty_people)
+        s->faulty_people->ops->free(s->faulty_people);
     if (s->answerer)
         s->answerer->ops->free(s->answerer);
     if (s->people)

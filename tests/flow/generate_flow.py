@@ -22,6 +22,7 @@ TOY = """return plugin "toy" {
       read = function() return { size = 1, phase = "x" } end },
     list = { args = { "of" }, params = { of = "string" }, returns = { list = { name = "string", age = "number", ready = "boolean" } },
       read = function() return {} end },
+    thing = { args = { "of" }, params = { of = "string" }, read = function() return 1 end },
   },
   effects = {
     set = { class = "ensure", target = "knob/{{name}}", args = { "name" }, options = { to = "integer" },
@@ -66,6 +67,8 @@ CODE = {
     "a version": ('local o = observe { x = toy.text("x") } if text.version(o.x, "<", "1.20") then escalate "a" end no_action "b"', []),
     "one of some words": ('local o = observe { x = toy.word("x") } if o.x == "down" then escalate "a" end no_action "b"', [r'x: "down"']),
     "a flag": ('local o = observe { x = toy.flag("x") } if o.x then escalate "a" end no_action "b"', [r"x: true", r"x: false"]),
+    "what a plugin does not declare": ('local o = observe { x = toy.thing("x") } if o.x.a > 3 then escalate "a" elseif o.x.b == "up" then refuse "c" end no_action "b"',
+                                       [r'"a":4', r'"b":"up"']),
     "a record": ('local o = observe { x = toy.record("x") } if o.x.size > 3 and o.x.phase ~= "done" then escalate "a" end no_action "b"',
                  [r'"size":4']),
     "a field that may be missing": ('local o = observe { x = toy.record("x") } if o.x.note then escalate "a" end no_action "b"', [r'"note":']),
@@ -181,6 +184,8 @@ NONE = {
 
 def none_cases(box):
     (box.path / "t.test.yaml").unlink(missing_ok=True)
+    (box.path / "t.md").write_text(BOOK.replace("CODE", 'for _, v in ipairs(observe(toy.thing("x"))) do note(v) end\nno_action "b"'))
+    yield "a plugin without schema that is gone through", expect(box.command("map", "t.md", "--check"), 2, r"not explored: a list: .*its plugin declares no returns")
     for name, (code, pattern) in NONE.items():
         (box.path / "t.md").write_text(BOOK.replace("CODE", code))
         got = generated(box)

@@ -3,6 +3,7 @@
 """midwatch test: which branches scenarios reach, the forms of the results, and every fault at every question."""
 import json
 import pathlib
+import re
 import sys
 import xml.etree.ElementTree
 
@@ -45,6 +46,42 @@ FAULTS = {
                                                r"no_data at question 1, m:\n.*t\.md:10:.*\n.*error at question 1, m:"),
     "code that forgets to end": ('if known(o, "m") then no_action "a" end', r"stale at question 1, m:\n.*ended without"),
 }
+
+# of people and waits: what is said of people, code -> which faults must be found, or None
+PEOPLE_FAULTS = {
+    "a question": ('{ "go on?": { say: go, by: ann } }', 'if ask("go on?", { "go", "stop" }) == "stop" then refuse "no" end no_action "b"',
+                   4, None),
+    "code that expects the answer it wants": ('{ "go on?": { say: go, by: ann } }',
+                                              'local way = { go = { n = 1 } }\nif way[ask("go on?", { "go", "stop" })].n > 0 then no_action "a" end no_action "b"',
+                                              4, r"refused at question \d, go on\?:\n.*t\.md:10: .*index a nil value"),
+    "code that takes silence for a number": ('{ "go on?": { say: "1", by: ann } }',
+                                             'local n = ask("go on?", { "1", "2" }, { otherwise = "nobody" })\nif tonumber(n) + 1 > 1 then no_action "a" end no_action "b"',
+                                             4, r"timeout at question \d, go on\?:\n.*t\.md:10: .*arithmetic on a nil"),
+    "something done by hand": ('{ cable: { say: done, by: ann } }', 'if manual("cable", "plug it in") then no_action "b" end', 4, None),
+    "code that forgets who could not": ('{ cable: { say: done, by: ann } }', 'if manual("cable", "plug it in", { otherwise = false }) then no_action "b" end',
+                                        4, r"refused at question \d, cable:\n.*ended without"),
+    "a wait": ("{}", 'if wait_until("calm", { within = "10m" }, function() return observe(prometheus.value("n")) < 0 end) then no_action "a" end\nno_action "b"',
+               2, None),
+    "code that forgets a wait in the dark": ("{}", 'local o = observe { n = prometheus.value("n") } local calm\n'
+                                             'wait_until("calm", { within = "10m" }, function() calm = { n = observe(prometheus.value("k", { absent = 7 })) } return calm.n < 5 end)\n'
+                                             'if calm.n == 7 then error("dark") end no_action "b"', 2, r"no_data at question \d, wait: calm:\n.*dark"),
+}
+ALONE = """given: { n: 3, m: 3, k: 1, 'prometheus.value("n")': 3, 'prometheus.value("k", {absent = 7})': 1, 'prometheus.value("k")': 1 }
+people: %s
+scenarios: [{ name: one, expect: { outcome: no_action } }]
+"""
+WAITING = ('local o = observe { n = prometheus.value("n"), m = prometheus.value("m") }\n', "")
+
+
+def people_fault_cases(box):
+    for name, (people, code, more, found) in PEOPLE_FAULTS.items():
+        write(box, code, ALONE % people)
+        text = (box.path / "t.md").read_text().replace(*WAITING)
+        (box.path / "t.md").write_text(text.replace("```lua\n", "```lua\n\n"))
+        got = box.command("test", "t.md", "--faults")
+        counted = re.search(r"one: (\d+) faults", got[1])
+        wrong = expect(got, 2 if found else 0, *([found] if found else []))
+        yield "faults of people: " + name, wrong or (None if counted and int(counted.group(1)) >= more else got[1])
 
 
 def scenarios(names=("one", "two"), expected="no_action"):
@@ -102,7 +139,7 @@ def fault_cases(box):
 
 def cases(program, scratch, only):
     box = stand.Box(program, scratch / "box", "instances: { metrics: { plugin: prometheus, url: 'http://127.0.0.1:9' } }\n", "")
-    for group in (cover_cases, form_cases, fault_cases):
+    for group in (cover_cases, form_cases, fault_cases, people_fault_cases):
         if only in group.__name__:
             yield from group(box)
 
