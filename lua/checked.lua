@@ -157,7 +157,7 @@ function ops.all(...) return ... end
 --- A function of the program and where it comes from; between two statements, with the locals that count from there on.
 function ops.fn(_, f) return f end
 function ops.at() end
---- What gives the variables that functions of the program change.
+--- What gives the variables that functions of the program change, and what sets them.
 function ops.watch() end
 
 --- Others in the place of these; `at` may be nil.

@@ -109,6 +109,16 @@ function verbs.escalate(text) finish("escalated", "runbook", words("escalate", t
 -- True if nothing is to be done or said at the end.
 local function is_plain() return not begun and #before == 0 and #problems == 0 end
 
+-- For all paths: keeps what the state is, and gives what brings it back. Nothing may be left to do at the end.
+local function keeper()
+  local kept = {}
+  for key, v in host.rawpairs(state) do kept[key] = v end
+  return function()
+    for key, v in host.rawpairs(kept) do state[key] = v end
+    before, begun, problems = {}, false, {}
+  end
+end
+
 local function forget()
   for key in host.rawpairs(state) do state[key] = 0 end
   before, begun, problems = {}, false, {}
@@ -117,5 +127,5 @@ end
 return {
   public = verbs, finish = finish, report = report, retract = retract, unless_begun = unless_begun,
   before_the_end = before_the_end, state = state, forget = forget,
-  is_plain = is_plain,
+  is_plain = is_plain, keeper = keeper,
 }

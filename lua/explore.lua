@@ -4,6 +4,7 @@
 
 local setup = ...
 local fork = host.module("fork")
+local undo = host.module("undo")
 local gate = host.module("explore_gate")
 local symbols = host.module("symbols")
 local shape = host.module("symbols_shape")
@@ -12,6 +13,7 @@ local checked = host.module("checked")
 local prelude = host.module("prelude")
 local observe = host.module("observe")
 local wait = host.module("wait")
+local ending = host.module("ending")
 local language = host.module("language")
 local state = host.module("explore_state")
 
@@ -43,13 +45,15 @@ local function decide(entry)
   local has_default = read.absent ~= nil
   local choice, node = fork.choose(has_default and 3 or 2, entry.name, describe_known, entry)
   if not node.roots then node.roots, node.unknown, node.read = entry.roots, has_default and 3 or 2, entry.name end
-  entry.decided, entry.choice = true, choice
+  undo.set(entry, "decided", true)
+  undo.set(entry, "choice", choice)
   if choice == 1 then
-    entry.v = shape.value(read.returns, entry.name, { unit = read.unit, known = read.known, roots = entry.roots })
+    undo.set(entry, "v", shape.value(read.returns, entry.name, { unit = read.unit, known = read.known, roots = entry.roots }))
   elseif choice == 2 and has_default then
-    entry.v = read.absent
+    undo.set(entry, "v", read.absent)
   else
-    entry.u, entry.w = "no_data", "nobody knows it on this path"
+    undo.set(entry, "u", "no_data")
+    undo.set(entry, "w", "nobody knows it on this path")
   end
 end
 
@@ -81,11 +85,20 @@ gate.later(function(read, name, label)
   return entry
 end)
 
+undo.keep(function()
+  local kept = used
+  return function() used = kept end
+end)
+undo.keep(observe.keeper)
+undo.keep(ending.keeper)
+
 -- Looks and waits
 
 local real_look = prelude.look
 
-local function verdict_of(ok, verdict) return ok and verdict or "error" end
+local function verdict_of(ok, verdict, detail)
+  return ok and verdict or "error", verdict == "inconclusive" and detail or not ok and prelude.message(verdict) or nil
+end
 
 prelude.look = function(fn)
   local ok, verdict, detail = fork.scope("look", nil, function() return real_look(fn) end, verdict_of)
@@ -233,8 +246,7 @@ function text.has(s, ...)
   local parts = {}
   for i = 1, n do parts[i] = symbols.spell((select(i, ...))) end
   local words = table.concat(parts, ", ")
-  data.var.one_has = data.var.one_has or {}
-  data.var.one_has["one of " .. words] = { ... }
+  symbols.put(data.var, "one_has", "one of " .. words, { ... })
   return symbols.free(data.var, "one of " .. words, data.text .. " has one of " .. words, data.text .. " has none of " .. words)
 end
 
@@ -282,8 +294,7 @@ language.params = setmetatable({}, {
     local p = branched[key]
     if not p then return params[key] end
     local path = gate.path()
-    path.params = path.params or {}
-    if not path.params[key] then path.params[key] = { value = parameter(p) } end
+    if not (path.params and path.params[key]) then symbols.put(path, "params", key, { value = parameter(p) }) end
     return path.params[key].value
   end,
   __newindex = function() host.fail("params is read-only") end,
@@ -296,8 +307,7 @@ local function describe_kind(choice) return 'trigger.kind == "' .. kinds[choice]
 local function once(key, make)
   return function()
     local path = gate.path()
-    path.ambient = path.ambient or {}
-    if path.ambient[key] == nil then path.ambient[key] = make() end
+    if not path.ambient or path.ambient[key] == nil then symbols.put(path, "ambient", key, make()) end
     return path.ambient[key]
   end
 end
@@ -390,7 +400,7 @@ if setup.is_plan then watch_decisions() end
 
 -- Paths
 
-local state_of = { observe = observe, diagnose = host.module("diagnose"), ending = host.module("ending"),
+local state_of = { observe = observe, diagnose = host.module("diagnose"), ending = ending,
   approve = host.module("approve"), gate = gate }
 
 local noted                     -- what a program that notes its decisions has noted on this path (lua/cover.lua)
@@ -434,6 +444,20 @@ local function path_of(program)
   end
 end
 
+-- Looks, where nothing is left to do at the end of the run. With --each, and for scenarios, every path is run from its
+-- beginning.
+local looks = { look = true, where = true }
+fork.take_back_if(function(kind) return looks[kind] and setup.can_join and not setup.witness and ending.is_plain() end)
+
+local function copy_of(effects)
+  local copy = {}
+  for i, effect in ipairs(effects) do
+    copy[i] = {}
+    for key, v in host.rawpairs(effect) do copy[i][key] = v end
+  end
+  return copy
+end
+
 local function tell_depth(depth) gate.host("passed", { { name = "passed", args = depth } }) end
 
 -- What scenarios of the paths need (lua/explore_witness.lua). Paths that joined another are followed to an end of their own.
@@ -475,8 +499,7 @@ local function follow_joined(joined)
       tries = tries + 1
       done = leaf.outcome ~= nil
       if done then send_witness(leaf) end
-      return not done and tries < JOINED_TRIES
-    end, nil, nil, nil, choices)
+    end, function() return not done and tries < JOINED_TRIES end, nil, nil, nil, choices)
   end
 end
 
@@ -491,19 +514,19 @@ function explore.run()
   if setup.witness then host.module("explore_witness").begin(setup.witness, setup.started_ms / 1000) end
   local function each(leaf)
     explored = explored + 1
-    if leaf.outcome then
-      leaf.effects = gate.path().effects
-    end
+    if leaf.outcome then leaf.effects = fork.is_trying() and copy_of(gate.path().effects) or gate.path().effects end
     if setup.witness and leaf.outcome then send_witness(leaf) end
     if setup.witness then follow_later(leaf, joined) end
     if leaf.bound then note(leaf.bound, leaf.why, leaf.file, leaf.line) end
-    local word = gate.host("path", { { name = "path", args = explored } })
+  end
+  local function report(runs)
+    local word = gate.host("path", { { name = "path", args = host.array { runs, explored } } })
     if word then ended = word end
     return not word
   end
   local watched = setup.watch
   if watched then watched = { from = watched.from, stops = watched.stops, passed = tell_depth } end
-  local root, all = fork.explore(path_of(host.module("program")), each, setup.can_merge and state.watched, watched,
+  local root, all = fork.explore(path_of(host.module("program")), each, report, setup.can_merge and state.watched, watched,
     setup.can_join and state or nil)
   tree.send(root, { explored = explored, ended = all and "all" or ended, notes = note_list, hypotheses = gate.hypotheses(),
     decisions = decisions })

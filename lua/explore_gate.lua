@@ -3,6 +3,7 @@
 -- language, whose modules take what they need of `host` when they are loaded.
 
 local fork = host.module("fork")
+local undo = host.module("undo")
 local symbols = host.module("symbols")
 
 local real = { gate = host.gate }
@@ -363,9 +364,13 @@ function answers.read(calls)
   return out
 end
 
+-- What leaves nothing behind but what lua/undo.lua takes back.
+local taken_back = { read = true, wait = true, timer = true, record = true, notify = true, cause = true, verdict = true }
+
 see("gate", function(op, calls)
   local answer = answers[op]
   if not answer then host.fail("no gate call is named " .. op) end
+  if fork.is_trying() and not taken_back[op] then fork.give_up() end
   path.calls = path.calls + 1
   return answer(calls)
 end)
@@ -442,6 +447,28 @@ end
 
 --- The number of a value that every path has, or nil.
 function gate.number_of(v) return numbers[v] end
+
+function face.call(read, name)
+  if not read.request.called then undo.set(read.request, "called", name) end
+end
+
+local function shorten(list, n)
+  for i = #list, n + 1, -1 do list[i] = nil end
+end
+
+undo.keep(function()
+  local now, n_made, n_named, reads, events = path, #made, #named, #path.reads, #path.events
+  local kept = {}
+  for key, v in host.rawpairs(path) do kept[key] = v end
+  return function()
+    for i = #made, n_made + 1, -1 do face.drop(made[i]) end
+    shorten(made, n_made)
+    shorten(named, n_named)
+    for key in host.rawpairs(now) do now[key] = kept[key] end
+    shorten(now.reads, reads)
+    shorten(now.events, events)
+  end
+end)
 
 --- As if no value had been made on this path.
 function gate.forget()

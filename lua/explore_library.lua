@@ -4,6 +4,7 @@
 
 local setup = ...
 local fork = host.module("fork")
+local undo = host.module("undo")
 local symbols = host.module("symbols")
 local shape = host.module("symbols_shape")
 local prelude = host.module("prelude")
@@ -24,12 +25,12 @@ local wait = host.module("wait").public
 local real_until = wait.wait_until
 function wait.wait_until(title, opts, fn)
   if type(fn) ~= "function" or setup.is_plan then return real_until(title, opts, fn) end
-  local unknown
+  local last = {}
   return real_until(title, opts, function()
-    if unknown then host.error(unknown, 0) end
+    if last.unknown then host.error(last.unknown, 0) end
     local ok, result = fork.pcall(fn)
     if ok then return result end
-    if prelude.is_inconclusive(result) then unknown = result end
+    if prelude.is_inconclusive(result) then undo.set(last, "unknown", result) end
     host.error(result, 0)
   end)
 end

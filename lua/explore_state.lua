@@ -4,6 +4,7 @@
 -- several have one text. What has no such text (nil is given) is equal to nothing.
 
 local fork = host.module("fork")
+local undo = host.module("undo")
 local symbols = host.module("symbols")
 local shape = host.module("symbols_shape")
 local gate = host.module("explore_gate")
@@ -15,7 +16,7 @@ local face = host.module("face")
 
 local state = {}
 
-local watched                   -- functions that give what functions of the program change
+local watched                   -- { give, set } of variables that functions of the program change
 local functions                 -- function of the program -> where it comes from
 local parts, n, seen, count, complete
 
@@ -162,16 +163,6 @@ function state.key(place, ...)
   return finish()
 end
 
-local function put_known(v)
-  if type(v) == "table" and not symbols.of(v) and shape.of(v) then
-    local made = shape.of(v)
-    put_made(v, made)
-    if made.values then put_fields(made.values) end
-    return
-  end
-  put_value(v)
-end
-
 local function put_words(set)
   local words = {}
   for key in host.rawpairs(set) do words[#words + 1] = (math.type(key) or "text") .. tostring(key) end
@@ -193,28 +184,48 @@ end
 
 local function put_entry_state(entry)
   put(tostring(entry.decided) .. tostring(entry.choice) .. (entry.label or "") .. entry.applied .. "." .. entry.waited)
-  if entry.decided then put_known(entry.v) end
+  if entry.decided then put_value(entry.v) end
 end
 
---- What is known of a symbol or an answer; nil if it cannot be said.
-function state.of(object)
+--- What is known of a symbol, an answer, or labels; of the nth field of a record; nil if it cannot be said.
+function state.of(object, n_field)
   begin()
-  if object.kind then put_variable(object) else put_entry_state(object) end
+  if n_field then
+    put_value(object.values[object.names[n_field]])
+  elseif object.values then
+    put_fields(object.values)
+  elseif object.kind then
+    put_variable(object)
+  else
+    put_entry_state(object)
+  end
   return finish()
 end
 
-function state.watch(f) watched[#watched + 1] = f end
+function state.watch(give, set) watched[#watched + 1] = { give = give, set = set } end
+
+undo.keep(function()
+  local kept, last = {}, #watched
+  for i = 1, last do kept[i] = table.pack(watched[i].give()) end
+  return function()
+    for i = #watched, last + 1, -1 do watched[i] = nil end
+    for i = 1, last do watched[i].set(table.unpack(kept[i], 1, kept[i].n)) end
+  end
+end)
 
 --- The variables that functions of the program change; nil if it cannot be said.
 function state.watched()
   begin()
   for i = 1, #watched do
-    local values = table.pack(watched[i]())
+    local values = table.pack(watched[i].give())
     for k = 1, values.n do put_value(values[k]) end
   end
   return finish()
 end
 
-function state.begin() functions, watched = {}, {} end
+function state.begin()
+  functions, watched = {}, {}
+  state.undecided = state.undecided or state.of({ values = {}, names = { "" } }, 1)   -- a field that nobody has looked at
+end
 
 return state

@@ -161,7 +161,7 @@ end
 -- What came to a place where another path had been goes on like that one: its first way is enough.
 local function collect_one(node, conditions)
   local kept = #conditions
-  while node and not (node.outcome or node.bound or node.merged or node.impossible) do
+  while node and not (node.outcome or node.bound or (node.merged and not node.joined) or node.impossible) do
     if node.joined then
       node = node.joined
     else
@@ -178,7 +178,7 @@ end
 
 -- Every path of the map, with what it does.
 local function collect(node, conditions)
-  if not node or node.merged or node.impossible or #paths >= path_limit then return end
+  if not node or (node.merged and not node.joined) or node.impossible or #paths >= path_limit then return end
   if node.outcome then
     add_path(node, conditions)
     return

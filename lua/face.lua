@@ -13,6 +13,9 @@ local reads, effects, things = host.weak(), host.weak(), host.weak()
 --- What the runbook gets for the constructor f: all paths have one that makes the same value once.
 function face.constructor(f) return f end
 
+--- A read is called by the first name that it is observed under.
+function face.call(read, name) read.request.called = read.request.called or name end
+
 --- For all paths: value v is gone.
 function face.drop(v) reads[v], effects[v], things[v] = nil, nil, nil end
 

@@ -6,8 +6,15 @@
 -- a scope with the result of an earlier one, and differs from it only in what is not looked at behind the scope, would go
 -- on like that one: it ends there, as another way to the same.
 --
+-- All ways through a scope are found first, by following it again and again from where it begins (lua/undo.lua takes back
+-- what a way did). Behind it goes on only what cannot be merged: those paths are run from the beginning of the program. A
+-- scope that does more than look is not followed like this.
+--
 -- At a place (fork.at) a path ends as well if another has been there with the same locals, and knew the same of all that was
 -- looked at behind the place. Which symbols those are is told when everything behind it has been explored.
+
+local undo = host.module("undo")
+local names = host.module("fork_names")
 
 local pcall, raise = host.pcall, host.error
 
@@ -19,19 +26,23 @@ local LOOKS_MAX = 200000        -- looks at symbols that one path may take witho
 local WAYS_MAX = 20             -- ways to the same result that are remembered with their conditions
 
 local STOP = {}                 -- raised to leave a path
+local NOTHING = {}
 local trail, length, depth      -- the nodes of this path so far; those of the path before; how many it has passed
 local looks
 local leaf                      -- what the path came to
 local scopes, exits             -- scopes that are open; those that this path has left
-local ids                       -- of the latest symbol
 local looked, boundary          -- symbol -> the boundary behind which it was looked at last; how many there were
 local merges                    -- gives a text for what functions change; false: they change more than that
-local number                    -- of this path
+local number                    -- of this run: of a path, or of a way through a scope
+local each, report              -- of fork.explore
+local trying, tried             -- how many scopes there are, one inside of the other, whose ways are being found; the outermost
+local given_up                  -- what is done inside cannot be taken back
+local enough                    -- no further path is taken
 local places                    -- key of a place -> the nodes there, all behind them explored
 local latest                    -- the node of the latest place of this path
 local segment                   -- symbols that were made or looked at since
-local texts, orders, objects, counts, named   -- of symbols: id -> text, id -> its order among those; text -> how many, -> ids
 local state                     -- { key, of }: lua/explore_state.lua
+local can_take_back             -- whether what a scope of some kind does can be taken back here
 local watch                     -- { from, passed, stops }: a path that does not end is found by what it passed last
 local forced, forks             -- choices of the first forks of every path, or nil; how many forks this one has passed
 
@@ -59,22 +70,29 @@ function fork.pcall(...) return passing(pcall(...)) end
 
 --- The number of a new symbol. `object`: what is known of it.
 function fork.new_id(text, object)
-  ids = ids + 1
-  if state then
-    local order = (counts[text] or 0) + 1
-    counts[text], texts[ids], orders[ids], objects[ids], segment[ids] = order, text, order, object, true
-    if order == 1 then named[text] = { ids } else named[text][order] = ids end
-  end
-  return ids
+  local id = names.new(text, object)
+  if state then segment[id] = true end
+  return id
 end
 
---- What a symbol is called on every path.
-function fork.who(id) return state and texts[id] .. "\2" .. orders[id] or id end
+fork.part, fork.who = names.part, names.who
+
+undo.keep(function()
+  local last, open, left = names.last(), #scopes, #exits
+  return function()
+    for id in host.rawpairs(segment) do
+      if id > last then segment[id] = nil end
+    end
+    for i = #scopes, open + 1, -1 do scopes[i] = nil end
+    for i = #exits, left + 1, -1 do exits[i] = nil end
+    boundary = boundary + 1
+  end
+end)
 
 -- Behind its last node, a path of watch.stops would not end.
 local function passed()
-  if number >= watch.from then watch.passed(depth) end
   local stop = watch.stops[number]
+  if number >= watch.from then watch.passed(depth) end
   if stop and depth == stop.depth then
     fork.leave { bound = "a part that does not end", why = stop.why, file = stop.file, line = stop.line }
   end
@@ -127,12 +145,12 @@ function fork.choose(n, about, describe, a, b)
   return choice, node
 end
 
---- Something that happens on the path without a choice: make(a, b, c) gives its node, once.
-function fork.mark(make, a, b, c)
+--- Something that happens on the path without a choice: make(...) gives its node, once.
+function fork.mark(make, ...)
   depth = depth + 1
   local node = trail[depth]
   if not node then
-    node = make(a, b, c)
+    node = make(...)
     node.n, node.choice, node.kids = 1, 1, {}
     if not node.line then node.file, node.line = host.where() end
     add(node)
@@ -141,23 +159,27 @@ function fork.mark(make, a, b, c)
   return node
 end
 
+-- A symbol is used behind an exit. If it was made inside of the scope, its ways have to be told apart.
+local function use_behind(exit, id)
+  if id > exit.last_id then return end
+  exit.used[id] = true
+  if id <= exit.first_id then return end
+  local scope = exit.node.of
+  exit.leaked, scope.is_wrong = true, scope.is_lossy
+end
+
 -- What has been used behind an exit or a place that the path goes on like.
 local function use(id)
   if latest and id <= latest.last_id then latest.used[id] = true end
-  for i = 1, #exits do
-    local exit = exits[i]
-    if id <= exit.last_id then
-      exit.used[id] = true
-      if id > exit.first_id then exit.leaked = true end
-    end
-  end
+  for i = 1, #exits do use_behind(exits[i], id) end
 end
 
 -- Looks of a symbol that count: once between two boundaries of scopes.
 local function remember(id)
   looked[id] = boundary
   if state then segment[id] = true end
-  for i = 1, #scopes do scopes[i].seen[id] = true end
+  local scope = scopes[#scopes]
+  if scope then scope.seen[id] = true end
   use(id)
 end
 
@@ -178,50 +200,254 @@ local function conditions(from, to)
   return list
 end
 
-local function is_same(exit, scope)
-  if exit.leaked then return false end
+-- What is known of symbols that were made before the scope and looked at inside.
+local function known_of(scope)
+  if not state then return nil end
+  local known = {}
+  for id in host.rawpairs(scope.seen) do
+    if id <= scope.first_id then known[id] = names.known(id) end
+  end
+  return known
+end
+
+-- How the path comes out of a scope: its last node inside is the one at `to`.
+local function make_way(scope, to, result, detail, kept)
+  return { result = result, detail = detail, kept = kept, seen = scope.seen, known = kept and known_of(scope),
+    because = conditions(scope.depth + 1, to) }
+end
+
+-- What is used behind the exit was not looked at inside, or the same is known of it.
+local function is_same(exit, way)
+  if exit.leaked or exit.result ~= way.result or exit.kept ~= way.kept then return nil end
+  local kind = "merged"
   for id in host.rawpairs(exit.used) do
-    if scope.seen[id] or exit.seen[id] then return false end
+    if way.seen[id] or exit.seen[id] then
+      local known = exit.known and exit.known[id]
+      if not known or exit.detail ~= way.detail or known ~= way.known[id] then return nil end
+      kind = "joined"
+    end
+  end
+  return kind
+end
+
+-- True if both know the same of all that they have looked at and that was made before the outermost scope.
+local function knows_as_much(exit, way, seen)
+  for id in host.rawpairs(seen) do
+    if id <= tried.first_id and not (exit.known and exit.known[id] and exit.known[id] == way.known[id]) then return false end
   end
   return true
 end
 
--- Ends the path if an earlier one came out of the scope like this.
-local function merge(scope, result, kept)
-  for _, exit in ipairs(scope.node.exits) do
-    if exit.result == result and exit.kept == kept and is_same(exit, scope) then
+-- Inside of a scope whose ways are being found nobody knows what will be used behind that one: of all that was made before
+-- it the same must be known. What was made in it will hardly be used behind it; if it is, it is followed once more.
+local function is_inside(exit, way)
+  if trying == 0 then return true end
+  if exit.detail ~= way.detail or not (knows_as_much(exit, way, way.seen) and knows_as_much(exit, way, exit.seen)) then
+    return false
+  end
+  tried.node.is_lossy = true
+  return true
+end
+
+-- The leaf of a way that an earlier path came out of the scope like, or nil.
+local function merged(node, way)
+  if not way.kept then return nil end
+  for _, exit in ipairs(node.exits) do
+    local same = is_same(exit, way)
+    if same and is_inside(exit, way) then
       exit.ways = exit.ways + 1
-      if exit.ways <= WAYS_MAX then exit.because[exit.ways] = conditions(scope.depth + 1, depth) end
-      for id in host.rawpairs(exit.used) do use(id) end
-      fork.leave { merged = exit.node }
+      if exit.ways <= WAYS_MAX then exit.because[exit.ways] = way.because end
+      return { merged = exit.node, joined = same == "joined" and exit.node or nil }, exit
     end
   end
 end
 
-local function make_exit(scope, result, kept)
-  local node = { kind = "exit", of = scope.node, result = result }
-  node.exit = { node = node, result = result, kept = kept, ways = 1, used = {},
-    because = { conditions(scope.depth + 1, depth - 1) } }
+local function make_exit(scope, way)
+  local node = { kind = "exit", of = scope.node, result = way.result }
+  node.exit = { node = node, result = way.result, kept = way.kept, detail = way.detail, ways = 1, used = {}, known = way.known,
+    because = { way.because } }
   scope.node.exits[#scope.node.exits + 1] = node.exit
   return node
 end
 
 local function enter_node(kind, title) return { kind = "scope", scope = kind, title = title, exits = {} } end
 
+-- What has been used behind an exit is used behind those, and the place, that stand above it in the trail.
+local function use_above(top, id)
+  local place
+  for i = top - 1, 2, -1 do
+    local node = trail[i]
+    if node.exit then use_behind(node.exit, id) end
+    if node.kind == "place" and not place then
+      place = node
+      if id <= place.last_id then place.used[id] = true end
+    end
+  end
+end
+
+-- The next way of the scope at the end of the trail that goes on, laid out in the trail. False if there is none.
+local function next_way(node)
+  local top = length
+  while not enough and node.turn < #node.through do
+    node.turn = node.turn + 1
+    local way = node.through[node.turn]
+    local found, exit = merged(node, way)
+    if not found then
+      for i, inner in ipairs(way.nodes) do
+        trail[top + i], inner.choice, inner.fixed = inner, way.choices[i], true
+      end
+      length = top + #way.nodes
+      return true
+    end
+    way.last.kids[way.choice] = found
+    for id in host.rawpairs(exit.used) do use_above(top, id) end
+    each(found)
+  end
+  return false
+end
+
+-- Everything behind a place is explored; above it in the trail is all that the path has done before.
+local leave_place
+
+-- The scope at the end of the trail is followed once more, each of its paths from the beginning of the program.
+local function start_again(node)
+  node.through, node.kids, node.exits, node.is_lossy, node.is_wrong = false, {}, {}, nil, nil
+  return true
+end
+
+-- The next choice of the last fork behind `top` that has one.
+local function advance(top)
+  while length > top do
+    local node = trail[length]
+    if not node.fixed and node.choice < (node.last or node.n) then
+      node.choice = node.choice + 1
+      return true
+    end
+    if node.is_wrong then return start_again(node) end
+    if node.through and not node.fixed and next_way(node) then return true end
+    if node.kind == "place" then leave_place(node) end
+    trail[length], length = nil, length - 1
+  end
+  return false
+end
+
+-- A run is over: whether there may be another.
+local function run_is_over()
+  enough = enough or not report(number)
+  number = number + 1
+  return not enough
+end
+
+-- The way that has just been followed, with the nodes on it.
+local function note_way(scope, way)
+  way.nodes, way.choices = {}, {}
+  for i = scope.depth + 1, length do
+    way.nodes[i - scope.depth], way.choices[i - scope.depth] = trail[i], trail[i].choice
+  end
+  way.last, way.choice = trail[length], trail[length].choice
+  scope.node.through[#scope.node.through + 1] = way
+end
+
+local function open(scope)
+  scopes[#scopes + 1], scope.seen = scope, {}
+  boundary = boundary + 1
+end
+
+-- The leaf that the path came to hangs on its last node.
+local function hang_leaf()
+  if not leaf then return end
+  trail[length].kids[trail[length].choice] = leaf
+  each(leaf)
+end
+
+-- True if nothing behind `top` has another choice.
+local function is_only_way(top)
+  local only = true
+  for i = length, top + 1, -1 do
+    local node = trail[i]
+    only = only and (node.fixed or (node.choice >= node.n and not (node.through and node.turn < #node.through)))
+  end
+  return only
+end
+
+-- One way through a scope, or what the path came to inside. What pcall(fn) gave, if there is no other way.
+local function try_way(scope, fn, result_of)
+  leaf = nil
+  open(scope)
+  local back = table.pack(pcall(fn))
+  if given_up or enough then return nil end
+  if not back[1] and back[2] == STOP then return hang_leaf() end
+  if #scope.node.through == 0 and is_only_way(scope.depth) then return back end
+  local result, detail = result_of(table.unpack(back, 1, back.n))
+  note_way(scope, make_way(scope, length, result, detail, merges()))
+end
+
+local function forget_ways(node)
+  for i = length, depth + 1, -1 do trail[i] = nil end
+  start_again(node)
+  length = depth
+  if trying > 0 then raise(STOP, 0) end
+  given_up = false
+end
+
+-- Finds all ways through a scope, and takes the first. Returns what pcall(fn) gave if it is the only one.
+local function find_ways(scope, fn, result_of)
+  local node, mark = scope.node, undo.mark()
+  if trying == 0 then tried = scope end
+  node.through, node.turn, trying = {}, 0, trying + 1
+  repeat
+    local back = try_way(scope, fn, result_of)
+    if back then
+      trying = trying - 1
+      return back
+    end
+    undo.back(mark)
+    depth = scope.depth
+  until given_up or not run_is_over() or not advance(depth)
+  trying = trying - 1
+  if given_up then return forget_ways(node) end
+  leaf = nil
+  if not next_way(node) then raise(STOP, 0) end
+end
+
+--- True while ways through a scope are being found: what is done can be taken back.
+function fork.is_trying() return trying > 0 end
+
+--- What comes cannot be taken back.
+function fork.give_up()
+  given_up = true
+  raise(STOP, 0)
+end
+
 --- Runs fn in a scope. `result_of(ok, value, ...)` names what it came to. Returns what pcall(fn) does.
 -- `accepts`: what is not known inside is accepted.
 function fork.scope(kind, title, fn, result_of, accepts)
-  local scope = { node = fork.mark(enter_node, kind, title), depth = depth, first_id = ids, seen = {} }
-  scopes[#scopes + 1], scope.node.accepts = scope, accepts
-  boundary = boundary + 1
-  local back = table.pack(fork.pcall(fn))
+  local node = fork.mark(enter_node, kind, title)
+  local scope = { node = node, depth = depth, first_id = names.last() }
+  node.accepts = accepts
+  local back = node.through == nil and merges and can_take_back(kind) and find_ways(scope, fn, result_of)
+  if not back then
+    open(scope)
+    back = table.pack(fork.pcall(fn))
+  end
   scopes[#scopes] = nil
-  local result = result_of(table.unpack(back, 1, back.n))
-  local kept = merges and not trail[depth + 1] and merges()
-  if kept then merge(scope, result, kept) end
-  local exit = fork.mark(make_exit, scope, result, kept).exit
-  exit.first_id, exit.last_id, exit.seen = scope.first_id, ids, scope.seen
+  local outer, exit_node = scopes[#scopes], trail[depth + 1]
+  if not exit_node then
+    local result, detail = result_of(table.unpack(back, 1, back.n))
+    local way = make_way(scope, depth, result, detail, merges and merges() or nil)
+    local found, exit = merged(node, way)
+    if found then
+      for id in host.rawpairs(exit.used) do use(id) end
+      fork.leave(found)
+    end
+    exit_node = fork.mark(make_exit, scope, way)
+  else
+    fork.mark(make_exit)
+  end
+  local exit = exit_node.exit
+  exit.first_id, exit.last_id, exit.seen = scope.first_id, names.last(), scope.seen
   exits[#exits + 1] = exit
+  for id in host.rawpairs(outer and scope.seen or NOTHING) do outer.seen[id] = true end
   boundary = boundary + 1
   return table.unpack(back, 1, back.n)
 end
@@ -230,17 +456,15 @@ end
 local function knows(place)
   for i = 1, #place.needs do
     local need = place.needs[i]
-    local list = named[need.text]
-    local id = list and list[need.order]
-    if not id or state.of(objects[id]) ~= need.known then return false end
+    local id = names.same(need)
+    if not id or names.known(id) ~= need.known then return false end
   end
   return true
 end
 
 local function join(place)
   for i = 1, #place.needs do
-    local need = place.needs[i]
-    use(named[need.text][need.order])
+    use(names.same(place.needs[i]))
   end
   fork.leave { joined = place }
 end
@@ -253,8 +477,8 @@ local function arrive(at, key)
     if knows(place) then join(place) end
   end
   latest = fork.mark(make_place, at, key)
-  latest.last_id = ids
-  for id in host.rawpairs(segment) do latest.known[id] = state.of(objects[id]) or false end
+  latest.last_id = names.last()
+  for id in host.rawpairs(segment) do latest.known[id] = names.known(id) or false end
 end
 
 --- A place of the program, with the values that count from there on.
@@ -274,8 +498,7 @@ end
 
 local PLACES_MAX = 32           -- of one key
 
--- Everything behind a place is explored; above it in the trail is all that the path has done before.
-local function leave_place(node)
+function leave_place(node)
   local at, outer = length - 1, nil
   local needs, complete = {}, true
   for i = at, 2, -1 do
@@ -290,8 +513,10 @@ local function leave_place(node)
     while known == nil and i > 1 do
       known, i = trail[i].kind == "place" and trail[i].known[id] or nil, i - 1
     end
+    local need = names.describe(id)
+    if known == nil and need.offset ~= 0 then known = state.undecided end
     complete = complete and known
-    needs[#needs + 1] = { text = texts[id], order = orders[id], known = known }
+    need.known, needs[#needs + 1] = known, need
   end
   local list = places[node.key] or {}
   places[node.key] = list
@@ -303,24 +528,13 @@ local function leave_place(node)
 end
 
 local function begin()
-  number = number + 1
-  latest, segment, texts, orders, objects, counts, named = nil, {}, {}, {}, {}, {}, {}
-  depth, forks, looks, leaf, scopes, exits, ids, looked, boundary = 1, 0, 0, nil, {}, {}, 0, {}, 0
+  latest, segment, depth, forks, looks, leaf, scopes, exits, looked, boundary = nil, {}, 1, 0, 0, nil, {}, {}, {}, 0
+  names.begin(state)
+  undo.begin()
 end
 
--- The next choice of the last fork that has one.
-local function advance()
-  while length > 1 do
-    local node = trail[length]
-    if node.choice < (node.last or node.n) then
-      node.choice = node.choice + 1
-      return true
-    end
-    if node.kind == "place" then leave_place(node) end
-    trail[length], length = nil, length - 1
-  end
-  return false
-end
+--- Scopes that are followed by their ways: where can(kind) is true.
+function fork.take_back_if(can) can_take_back = can end
 
 --- The choices of this path at its forks, for paths that begin like it.
 function fork.choices()
@@ -350,9 +564,6 @@ function fork.has_chosen()
   return false
 end
 
---- How many nodes the path has passed.
-function fork.depth() return depth end
-
 -- Stops have texts for keys where they come from the host.
 local function watching(given)
   if not given then return nil end
@@ -361,15 +572,16 @@ local function watching(given)
   return { from = given.from, passed = given.passed, stops = stops }
 end
 
---- Runs `path` once for every path. `each(leaf)` is called behind each and says whether to go on. `can_merge`: gives a text for
--- what functions that are looked with change, false if it cannot. `watched` { from, passed, stops = { { path, depth, why, file,
--- line } } }: passed(depth) is called at every node from path number `from` on, and stops are where paths do not end.
--- `with_state`: lua/explore_state.lua, or nil: paths do not join at places. `begins`: only the paths that begin with these
--- choices. Returns the root and whether all was explored.
-function fork.explore(path, each, can_merge, watched, with_state, begins)
+--- Runs `path` once for every path. `ended(leaf)` is called behind each, `went_on(n)` behind the nth run, and says whether
+-- to go on. `can_merge`: gives a text for what functions that are looked with change, false if it cannot. `watched` { from,
+-- passed, stops = { { path, depth, why, file, line } } }: passed(depth) is called at every node from run number `from` on, and
+-- stops are where paths do not end. `with_state`: lua/explore_state.lua, or nil: paths do not join at places. `begins`: only
+-- the paths that begin with these choices. Returns the root and whether all was explored.
+function fork.explore(path, ended, went_on, can_merge, watched, with_state, begins)
   local root = { kind = "root", n = 1, choice = 1, kids = {} }
-  trail, length, merges, number, watch = { root }, 1, can_merge, 0, watching(watched)
-  state, places, forced = with_state, {}, begins
+  trail, length, merges, number, watch = { root }, 1, can_merge, 1, watching(watched)
+  state, places, each, report, trying, given_up, enough = with_state, {}, ended, went_on, 0, false, false
+  forced = begins
   repeat
     begin()
     local ok, e = pcall(function()
@@ -377,12 +589,11 @@ function fork.explore(path, each, can_merge, watched, with_state, begins)
       path()
     end)
     if not ok and e ~= STOP then raise(e, 0) end
-    local last = trail[length]
-    last.kids[last.choice] = leaf
-    local go_on = each(leaf)
-    if not advance() then return root, true end
-  until not go_on
-  return root, false
+    if enough then return root, false end
+    hang_leaf()
+    if not run_is_over() then return root, false end
+  until not advance(1)
+  return root, not enough
 end
 
 return fork

@@ -289,7 +289,8 @@ function body(nodes)
     local watched, after = places.watch[node], places.after[node]
     if watched then
       copy(node.to)
-      put(string.format(" %s.watch(function() return %s end);", op, table.concat(watched, ", ")))
+      local names = table.concat(watched, ", ")
+      put(string.format(" %s.watch(function() return %s end, function(...) %s = ... end);", op, names, names))
     end
     if after then
       copy(node.to)

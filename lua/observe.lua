@@ -150,7 +150,7 @@ local function observe_group(reads)
     end
     local read = face.read_of(value)
     if not read then host.fail(string.format("observe: '%s' is %s, not a read", name, face.describe(value))) end
-    read.request.called = read.request.called or name
+    face.call(read, name)
     list[#list + 1] = { name = name, read = read }
     calls[#calls + 1] = as_call(read, name)
   end
@@ -200,6 +200,17 @@ function observe.group(v) return groups[v] end
 
 --- For all paths: as if nothing had been observed.
 function observe.forget() groups, looks, named = host.weak(), {}, {} end
+
+--- For all paths: keeps what the branch has looked at, and gives what brings it back.
+function observe.keeper()
+  local look = mine()
+  local consulted, window, not_before = look.consulted, look.window, look.not_before
+  local n = #consulted
+  return function()
+    for i = #consulted, n + 1, -1 do consulted[i] = nil end
+    look.consulted, look.window, look.not_before = consulted, window, not_before
+  end
+end
 
 --- The newest rows by the names that groups of this run used, for `evidence = {...}` of hypotheses.
 function observe.rows_named(wanted)

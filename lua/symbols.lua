@@ -7,8 +7,11 @@
 -- multiplying: a * var + b. Variables live for one path.
 
 local fork = host.module("fork")
+local undo = host.module("undo")
 local spell_number = host.module("symbols_spell").number
 local bounds_from = host.module("symbols_bounds").from
+local narrowing = host.module("symbols_narrow")
+local change, put, narrow, fix, exclude = undo.set, narrowing.put, narrowing.narrow, narrowing.fix, narrowing.exclude
 
 local symbols = {}
 
@@ -111,41 +114,11 @@ end
 local describe = { ["<"] = describer "<", ["<="] = describer "<=", [">"] = describer ">", [">="] = describer ">=",
   ["=="] = describer "==" }
 
--- An end that was excluded moves inwards, if the variable is an integer.
-local function shrink(var)
-  local ne = var.ne
-  if not ne then return end
-  while ne[var.lo] and var.lo < var.hi do
-    if not var.integer then
-      var.lo_open = true
-      break
-    end
-    var.lo = var.lo + 1
-  end
-  while ne[var.hi] and var.lo < var.hi do
-    if not var.integer then
-      var.hi_open = true
-      break
-    end
-    var.hi = var.hi - 1
-  end
-end
-
 -- Whether var < k (or var <= k): true, false, or nil if it can be either.
 local function is_below(var, k, inclusive)
   local hi, lo = var.hi, var.lo
   if hi < k or (hi == k and (inclusive or var.hi_open or hi == huge)) then return true end
   if lo > k or (lo == k and (var.lo_open or not inclusive)) then return false end
-end
-
-local function narrow(var, k, inclusive, below)
-  if below then
-    var.hi, var.hi_open = k, not inclusive
-  else
-    var.lo, var.lo_open = k, inclusive
-    if var.integer and inclusive then var.lo, var.lo_open = k + 1, false end
-  end
-  shrink(var)
 end
 
 -- data op c, for a plain c.
@@ -183,27 +156,20 @@ local function decide_equal(data, c)
   if k < var.lo or k > var.hi or (k == var.lo and var.lo_open) or (k == var.hi and var.hi_open) then return false end
   if var.ne and var.ne[k] then return false end
   if choose(var, 2, data.text, describe["=="], data, c) == 1 then
-    var.lo, var.hi, var.lo_open, var.hi_open = k, k, false, false
+    fix(var, k)
     return true
   end
-  var.ne = var.ne or {}
-  var.ne[k] = true
-  shrink(var)
+  exclude(var, k)
   return false
 end
 
 -- A question that nothing else answers: free, and the same at every time it is asked.
 local function free(var, key, yes, no)
   fork.look(var.id)
-  local facts = var.facts
-  if not facts then
-    facts = {}
-    var.facts = facts
-  end
-  local known = facts[key]
+  local known = var.facts and var.facts[key]
   if known == nil then
     known = choose(var, 2, yes, function(choice) return choice == 1 and yes or no end) == 1
-    facts[key] = known
+    put(var, "facts", key, known)
   end
   return known
 end
@@ -261,11 +227,10 @@ local function compute(kind, text, expr, bounds)
     local data = set[expr[i]]
     if data then
       fork.look(data.var.id)
-      data.var.derived = data.var.derived or {}
-      data.var.derived[key] = true
+      put(data.var, "derived", key, true)
     end
   end
-  derived[key] = set[p]
+  change(derived, key, set[p])
   return p
 end
 -- derived(): what was computed on this path, by the keys of the expressions.
@@ -435,16 +400,15 @@ local function equal_text(data, v)
   if var.ne and var.ne[v] then return false end
   if var.words then
     local left = left_of(var)
-    if #left == 1 then var.is = left[1] end
+    if #left == 1 then change(var, "is", left[1]) end
     if #left == 1 or not contains(left, v) then return left[1] == v and #left == 1 end
   end
   if not symbols.text_may_be(var, v) then return false end
   if choose(var, 2, data.text, describe["=="], data, v) == 1 then
-    var.is = v
+    change(var, "is", v)
     return true
   end
-  var.ne = var.ne or {}
-  var.ne[v] = true
+  put(var, "ne", v, true)
   return false
 end
 
@@ -510,7 +474,7 @@ function by.bound(v)
   fork.look(data.var.id)
   local n = values[choose(data.var, #values, data.text, describe_bound, data, values)]
   local k = (n - data.b) / data.a
-  data.var.lo, data.var.hi, data.var.lo_open, data.var.hi_open = k, k, false, false
+  fix(data.var, k)
   return n
 end
 
@@ -579,16 +543,20 @@ metatable.any = fill {
     if not field then
       field = symbols.any(data.text .. (type(key) == "number" and "[" .. key .. "]" or "." .. tostring(key)),
         { roots = data.var.roots })
-      data.fields[key] = field
-      data.var.derived = data.var.derived or {}
-      data.var.derived["." .. tostring(key)] = true
+      put(data, "fields", key, field)
+      put(data.var, "derived", "." .. tostring(key), true)
     end
     return field
   end,
   __call = function() host.fail("attempt to call a value that was observed") end,
 }
 
-symbols.by = by
+symbols.by, symbols.put = by, put
+
+undo.keep(function()
+  local number, text, any = taken.number, taken.string, taken.any
+  return function() taken.number, taken.string, taken.any = number, text, any end
+end)
 
 --- Begins a path. `say(what, why)` notes what is not explored.
 function symbols.begin(checked, say)

@@ -3,6 +3,7 @@
 -- list is none, one or many, a record has its fields when they are looked at.
 
 local fork = host.module("fork")
+local undo = host.module("undo")
 local symbols = host.module("symbols")
 local prelude = host.module("prelude")
 
@@ -10,6 +11,7 @@ local shape = {}
 
 local records                   -- proxy of a record or map -> { fields, text, values, ... }
 local lists                     -- list -> { schema, text, count }
+local in_order                  -- fields -> their names in order, and the place of each
 local NIL = {}
 shape.NIL = NIL                 -- of a field that is not there
 
@@ -45,14 +47,22 @@ local function is_there(record, key, text)
   return choice == 1
 end
 
+-- The names of fields in their order, and the place of each.
 local function names_of(fields)
-  local names = {}
-  for name in pairs(fields) do names[#names + 1] = name end
-  return names
+  local known = in_order[fields]
+  if not known then
+    known = { names = {}, places = {} }
+    for name in pairs(fields) do
+      known.names[#known.names + 1] = name
+      known.places[name] = #known.names
+    end
+    in_order[fields] = known
+  end
+  return known.names, known.places
 end
 
 local function no_field(record, key)
-  local names = names_of(record.fields)
+  local names = record.names
   local near = type(key) == "string" and host.nearest(key, names)
   host.fail(string.format("%s has no field '%s'%s (has: %s)", record.text, tostring(key),
     near and " (did you mean '" .. near .. "'?)" or "", table.concat(names, ", ")))
@@ -63,16 +73,18 @@ local record_meta = {
     local record = records[proxy]
     if not record then fork.bound("a value", "it comes from another path") end
     for root in host.rawpairs(record.roots) do fork.look(root) end
+    local n = record.places[key]
+    if not n then no_field(record, key) end
+    fork.look(fork.part(record.id, n))
     local value = record.values[key]
     if value == nil then
-      if not record.fields[key] then no_field(record, key) end
       local text = record.text .. "." .. key
       if is_there(record, key, text) then
         value = shape.value(record.fields[key], text, { roots = record.roots })
       else
         value = NIL
       end
-      record.values[key] = value
+      undo.set(record.values, key, value)
     end
     if value == NIL then return nil end
     return value
@@ -86,6 +98,7 @@ local map_meta = {
     local record = records[proxy]
     if not record then fork.bound("a value", "it comes from another path") end
     for root in host.rawpairs(record.roots) do fork.look(root) end
+    fork.look(record.id)
     if symbols.of(key) then key = symbols.plain(key) end
     local value = record.values[key]
     if value == nil then
@@ -93,7 +106,7 @@ local map_meta = {
       local choice, node = fork.choose(2, text, describe_there, text)
       node.roots = node.roots or record.roots
       value = choice == 1 and symbols.string(text, { roots = record.roots }) or NIL
-      record.values[key] = value
+      undo.set(record.values, key, value)
     end
     if value == NIL then return nil end
     return value
@@ -104,7 +117,7 @@ local map_meta = {
 
 local function make_record(meta, data)
   local proxy = setmetatable({}, meta)
-  data.values = {}
+  data.values, data.id = {}, fork.new_id(data.text, data)
   records[proxy] = data
   return proxy
 end
@@ -116,14 +129,13 @@ local function describe_list(choice, text) return (choice == 1 and "no " or choi
 
 --- Whether a value of which not even the type is known has an element of this number: as a list it has none, one or many.
 function symbols.has_element(data, number)
-  local facts = data.var.facts or {}
-  data.var.facts = facts
-  if not facts["#"] then
+  local var = data.var
+  if not (var.facts and var.facts["#"]) then
     local choice, node = fork.choose(3, data.text, describe_list, data.text)
-    node.roots = node.roots or data.var.roots
-    facts["#"] = choice - 1
+    node.roots = node.roots or var.roots
+    symbols.put(var, "facts", "#", choice - 1)
   end
-  return number >= 1 and number <= facts["#"]
+  return number >= 1 and number <= var.facts["#"]
 end
 
 local list_meta = {
@@ -132,7 +144,7 @@ local list_meta = {
     for root in host.rawpairs(data.roots) do fork.look(root) end
     if data.count < 2 then return data.count end
     if not data.length then
-      data.length = symbols.number("#" .. data.text, { integer = true, lo = 2, roots = data.roots })
+      undo.set(data, "length", symbols.number("#" .. data.text, { integer = true, lo = 2, roots = data.roots }))
     end
     return data.length
   end,
@@ -186,7 +198,9 @@ function shape.value(schema, text, options)
     known = known or {}
     known[name] = true
   end
-  return make_record(record_meta, { fields = schema, text = text, known = known, roots = options.roots })
+  local names, places = names_of(schema)
+  return make_record(record_meta, { fields = schema, names = names, places = places, text = text, known = known,
+    roots = options.roots })
 end
 
 local function describe_some(choice, text)
@@ -211,6 +225,6 @@ function shape.where(list, holds, said)
   return shape.list(out, about, data.roots, data.schema)
 end
 
-function shape.begin() records, lists = {}, {} end
+function shape.begin() records, lists, in_order = {}, {}, {} end
 
 return shape

@@ -34,7 +34,7 @@ struct explorer {
     json_t *stops;                  /* paths that do not end: [{path, depth, why, line, file}] */
     int64_t watch;                  /* paths from this number on say what they pass; 0 = none */
     int64_t depth;                  /* what the path has passed that is watched */
-    int64_t explored;
+    int64_t runs;                   /* over: of paths, and of ways through a part of one */
     int64_t following, follow_max;  /* of the paths that joined another: which is followed to its end, and up to which */
     int64_t end_ms;
 };
@@ -346,10 +346,11 @@ static void take_part(struct explorer *x, const struct vm_call *c)
 static const char *enough(struct explorer *x, const struct vm_call *c)
 {
     size_t max = x->o->paths_max ? x->o->paths_max : PATHS_MAX;
+    char *end;
 
-    x->explored = strtoll(c->args.p, NULL, 10);
+    x->runs = strtoll(c->args.p + 1, &end, 10);     /* [runs,paths] */
     x->depth = 1;
-    if ((size_t)x->explored >= max)
+    if (strtoull(end + 1, NULL, 10) >= max)
         return "paths";
     return cpu_ms() > x->end_ms ? "time" : NULL;
 }
@@ -390,7 +391,7 @@ static int serve(struct explorer *x, const struct vm_request *q, struct err *e)
 /* The state is dead: 0 if it may be tried again. */
 static int died(struct explorer *x, const struct vm_event *ev, struct err *e)
 {
-    json_int_t path = (json_int_t)x->explored + 1;
+    json_int_t path = (json_int_t)x->runs + 1;
 
     if (json_array_size(x->stops) >= DEATHS_MAX)
         return err_at(e, ERR_LIMIT, ev->chunk ? ev->chunk : x->o->book->file, ev->line, 0,
@@ -422,7 +423,7 @@ static int attempt(struct explorer *x, struct err *e)
 
     for (i = 0; i < n; i++)
         json_object_set_new(x->map, lists[i], json_array());
-    x->explored = 0;
+    x->runs = 0;
     x->following = 0;
     x->depth = 1;
     if (rc == 0)

@@ -73,6 +73,29 @@ APART = {
     "a count": "local n = 0\nfor i = 1, 3 do\n  if o.a > i then n = n + i end\n  note 'y'\nend\nif n == 3 then escalate 'x' end",
     "a list that a loop goes over": "local l = { 1 }\nif o.a > 5 then l[2] = 2 end\nfor _, x in ipairs(l) do\n  note 'y'\n"
                                     "  if o.b > x then escalate(tostring(x)) end\n  note 'z'\nend",
+    "a field of an element": "if o.h[1] and o.h[1].cause then note 'x' end\nif o.b > 1 then note 'y' end\n"
+                             "if o.h[1] then if o.h[1].cause then escalate 'x' else escalate 'z' end end",
+    "a field inside of a look": "local function one() return o.h[1] and o.h[1].revision > 3 end\n"
+                                "local h = hypothesis 'h' { test = one }\nlocal c = diagnose { h }\nnote 'y'\n"
+                                "if o.h[1] and o.h[1].revision > 2 then escalate 'x' end",
+    "which elements a look has seen": "local function bad() return #list.where(o.h, function(x) return x.revision > 3 end) > 0 end\n"
+                                      "local c = diagnose { hypothesis 'h' { test = bad } }\nnote 'y'\n"
+                                      "local rest = list.where(o.h, function(x) return x.revision > 3 end)\n"
+                                      "if #rest == 1 and rest[1].revision > 9 then escalate 'x' end",
+    "what a look changes": "local n = 0\nlocal function look() if o.a > 5 then n = 1 end return o.b > 5 end\n"
+                           "local c = diagnose { hypothesis 'h' { test = look } }\nnote 'y'\nif n == 1 then escalate 'x' end",
+    "what was made in a look": "local kept\nlocal function look() kept = observe(prometheus.value 'k') return kept > 5 end\n"
+                               "local c = diagnose { hypothesis 'h' { test = look } }\nnote 'y'\n"
+                               "if kept > 3 then escalate 'x' end",
+    "a look that ends the run": "local function look() if o.a > 5 then escalate 'in it' end return o.b > 5 end\n"
+                                "local h = hypothesis 'h' { test = look }\nif diagnose { h } == h then escalate 'h' end",
+    "a look that changes the world": "local function look()\n  if o.b > 5 then remedy('more', api:scale(3), { verify = 'applied' }) end\n"
+                                     "  return o.a > 5\nend\nlocal h = hypothesis 'h' { test = look }\n"
+                                     "if diagnose { h } == h then escalate 'h' end",
+    "a look inside of a look": "local function inner() return o.a > 5 end\nlocal function look()\n"
+                               "  local yes = #list.where(o.h, function(x) return x.revision > o.b end) > 0\n"
+                               "  return yes or any { inner }\nend\nlocal h = hypothesis 'h' { test = look }\n"
+                               "if diagnose { h } == h then escalate 'h' end\nif o.b > 3 then escalate 'b' end",
     "a length": "if #o.s.image > 5 then note 'x' end\nif #o.s.image > 3 then escalate 'x' end",
 }
 
