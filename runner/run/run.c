@@ -367,12 +367,23 @@ static bool slice_is_over(struct run *r, int step, int64_t begun_us)
     return r->preempted;
 }
 
+/* Nothing of its own can move: what comes from outside is awaited. */
+static bool is_idle(const struct run *r)
+{
+    return r->phase == PHASE_LIVE && !r->finish.wanted && !vm_is_ready(r->vm);
+}
+
 bool run_pump(struct run *r)
 {
-    int64_t begun_us = clock_us();
+    int64_t begun_us;
     bool moved;
     int i;
 
+    if (is_idle(r)) {
+        r->preempted = false;
+        return run_after_barrier(r);
+    }
+    begun_us = clock_us();
     for (i = 0; i < STEPS_PER_TURN && r->phase != PHASE_SETTLED; i++) {
         if (!step(r) || slice_is_over(r, i, begun_us))
             break;

@@ -50,6 +50,7 @@ struct part {
     struct question question;
     void (*then)(void *part, struct str answer);    /* who gets the answer */
     bool asking;
+    const json_t *declared;                     /* its effect's declaration, once it was asked for; borrowed */
     json_t *request;                            /* args parsed, where an op needs fields; owned */
     struct life *life;                          /* of an effect: run/effect.c; owned */
     struct buf text, extra;                     /* what the question borrows */
@@ -130,6 +131,7 @@ struct engine {
     struct run *runs;
     struct err failure;
     struct registries *more;        /* for runs whose plugins' texts are not those of o.registry (rebuild.c) */
+    struct run *moved;              /* the last one whose barrier's commit was delivered */
     struct tend *tend;              /* it executes every run of the journal (tend.c); NULL = only those it was given */
 };
 
@@ -187,6 +189,7 @@ struct run {
     struct track *tracks;           /* of the branches */
     uint32_t main_branch;
     int64_t remedies_seen;
+    bool undo_told;                 /* of some effect a branch has still to hear what came of its undo */
     bool unproven;                  /* a remedy was intended, and there is no verdict on it yet */
     int64_t waited_ms, waiting_since;   /* for people: not counted by limits.time */
     int questions;                  /* open ones */
