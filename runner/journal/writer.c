@@ -252,12 +252,10 @@ int writer_submit(struct writer *w, const struct journal_item *item, writer_done
     if (journal_check(item, e) < 0)
         return e ? e->code : ERR_CORRUPT;
     pack(&k, &copy);
-    x = xcalloc(1, aligned(sizeof(*x)) + k.used);
+    x = xmalloc(aligned(sizeof(*x)) + k.used);
     k = (struct packer){.to = (char *)x + aligned(sizeof(*x))};
-    x->item = *item;
+    *x = (struct entry){.item = *item, .done = done, .ctx = ctx};
     pack(&k, &x->item);
-    x->done = done;
-    x->ctx = ctx;
     return submit(w, x);
 }
 

@@ -32,22 +32,35 @@ static void (*const act[LIFE_STATES])(struct part *p) = {
     [LIFE_CHECKED] = life_take_up,
 };
 
+static uint32_t sum_of(const char *s)
+{
+    uint32_t sum = 0;
+
+    while (*s)
+        sum = 31 * sum + (unsigned char)*s++;
+    return sum;
+}
+
 struct effect *effect_find(struct run *r, const char *path)
 {
+    uint32_t sum = path ? sum_of(path) : 0;
     struct effect *x;
 
     for (x = r->effects; x && path; x = x->next) {
-        if (strcmp(x->path, path) == 0)
+        if (x->path_sum == sum && strcmp(x->path, path) == 0)
             return x;
     }
     return NULL;
 }
 
-struct effect *effect_add(struct run *r, const char *path)
+struct effect *effect_add(struct run *r, const char *path, const char *target)
 {
     struct effect *x = xcalloc(1, sizeof(*x));
 
     str_copy(x->path, sizeof(x->path), str_of(path));
+    x->path_sum = sum_of(x->path);
+    x->target = xstrdup(target);
+    x->target_sum = sum_of(target);
     x->next = r->effects;
     r->effects = x;
     return x;
@@ -115,7 +128,7 @@ void effect_follow(struct run *r, const struct effect *by)
     json_t *v, *after;
 
     for (x = r->effects; x; x = x->next) {
-        if (x == by || strcmp(x->target, by->target) != 0 || !found_as_left(x, by))
+        if (x == by || x->target_sum != by->target_sum || strcmp(x->target, by->target) != 0 || !found_as_left(x, by))
             continue;
         after = json_copy(x->after);        /* the old one may be borrowed by an undo that has begun */
         json_object_foreach(by->after, key, v) {
@@ -286,10 +299,9 @@ static void remember_intent(struct part *p, const struct row *row)
     struct effect *x = effect_find(r, p->path);
 
     if (!x) {
-        x = effect_add(r, p->path);
+        x = effect_add(r, p->path, buf_text(&l->target));
         x->name = xstrndup(p->name.p, p->name.n);
         x->instance = xstrndup(p->instance.p, p->instance.n);
-        x->target = xstrdup(buf_text(&l->target));
         x->args = json_incref(l->args);
         x->from = json_incref(l->from);
         x->to = json_incref(l->to);

@@ -15,7 +15,7 @@
 #define MOVES_PER_TURN 32
 /* How often one run goes on before the others do: as long as plugins answer it at once, what it needs is in the
  * caches. */
-#define ROUNDS_PER_VISIT 8
+#define ROUNDS_PER_VISIT 4
 #define TURN_US 500             /* where runs have slices */
 
 struct host *engine_host(const struct engine *n)
