@@ -99,11 +99,20 @@ local compare = {
   [">"] = function(a, b) return a > b end, ["<"] = function(a, b) return a < b end,
 }
 
+local parsed = {}       -- schema -> { kind, optional, op, bound }
+
 -- A schema is "integer >= 0", "string?", "labels?": type, optional mark, one bound.
-local function checked(what, name, schema, v)
+local function parse(schema)
   local kind, optional, op, bound = string.match(schema, "^(%a+)(%??)%s*([<>]?=?)%s*(%-?[%d.]*)$")
+  parsed[schema] = { kind = kind, optional = optional == "?", op = op ~= "" and op, bound = tonumber(bound) }
+  return parsed[schema]
+end
+
+local function checked(what, name, schema, v)
+  local s = parsed[schema] or parse(schema)
+  local kind = s.kind
   if v == nil then
-    if optional == "?" then return nil end
+    if s.optional then return nil end
     host.fail(string.format("%s: '%s' is missing (%s)", what, name, schema))
   end
   if not checks[kind](v) then
@@ -112,7 +121,7 @@ local function checked(what, name, schema, v)
   if kind == "integer" then v = math.tointeger(v) end
   if kind == "matchers" then v = matchers_text(v) end
   if kind == "duration" then v = units.duration(v, what .. ": " .. name) end
-  if op ~= "" and not compare[op](v, tonumber(bound)) then
+  if s.op and not compare[s.op](v, s.bound) then
     host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
   end
   return v

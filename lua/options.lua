@@ -3,12 +3,19 @@
 
 local options = {}
 
+local function is_in(list, key)
+  for i = 1, #list do
+    if list[i] == key then return true end
+  end
+  return false
+end
+
 --- Refuses a key of `given` that is not in the list `known`. `what` begins the message.
 function options.check(what, given, known)
   if type(given) ~= "table" then host.fail(string.format("%s wants a table of options, got a %s", what, type(given))) end
   for key in pairs(given) do
-    local near = host.nearest(tostring(key), known)
-    if near ~= key then
+    if not is_in(known, key) then
+      local near = host.nearest(tostring(key), known)
       host.fail(string.format("%s has no option '%s'%s", what, tostring(key),
         near and " (did you mean '" .. near .. "'?)" or " (there is: " .. table.concat(known, ", ") .. ")"))
     end

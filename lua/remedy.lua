@@ -28,7 +28,7 @@ local function read_options(title, opts)
   end
   local on_failure = opts.on_failure or "undo"
   if not failures[on_failure] then host.fail(what .. "on_failure is \"undo\", \"escalate\" or \"continue\"") end
-  local within = units.duration(opts.within or "10m", what .. "within")
+  local within = duration(opts, "within", what) or 600
   return {
     verify = opts.verify, when = options.func(what .. "when", opts.when), skip_if = options.func(what .. "skip_if", opts.skip_if),
     on_failure = on_failure, within = within, every = wait.every(opts.every, within, what .. "every"),

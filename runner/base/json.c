@@ -147,33 +147,53 @@ int json_add_double(struct buf *out, double v)
     return buf_adds(out, text);
 }
 
-static int compare_keys(const void *a, const void *b)
+struct field {
+    const char *key;
+    json_t *value;
+};
+
+static int compare_fields(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(((const struct field *)a)->key, ((const struct field *)b)->key);
+}
+
+/* What is canonical already, as most of what is read is, costs one comparison per field. */
+static void sort_fields(struct field *fields, size_t n)
+{
+    size_t i;
+
+    for (i = 1; i < n && compare_fields(&fields[i - 1], &fields[i]) <= 0; i++)
+        continue;
+    if (i < n)
+        qsort(fields, n, sizeof(*fields), compare_fields);
 }
 
 static int add_value(struct buf *out, const json_t *v, int depth);
 
 static int add_object(struct buf *out, const json_t *v, int depth)
 {
+    struct field few[16], *fields = few;
     size_t n = json_object_size(v), i = 0;
-    const char **keys = xcalloc(n, sizeof(*keys)), *key;
+    const char *key;
     json_t *value;
     int rc = 0;
 
+    if (n > sizeof(few) / sizeof(few[0]))
+        fields = xcalloc(n, sizeof(*fields));
     json_object_foreach((json_t *)v, key, value) {
-        keys[i++] = key;
+        fields[i++] = (struct field){key, value};
     }
-    qsort(keys, n, sizeof(*keys), compare_keys);
+    sort_fields(fields, n);
     buf_addc(out, '{');
     for (i = 0; i < n && rc == 0; i++) {
         if (i)
             buf_addc(out, ',');
-        json_add_string(out, keys[i], strlen(keys[i]));
+        json_add_string(out, fields[i].key, strlen(fields[i].key));
         buf_addc(out, ':');
-        rc = add_value(out, json_object_get(v, keys[i]), depth);
+        rc = add_value(out, fields[i].value, depth);
     }
-    free(keys);
+    if (fields != few)
+        free(fields);
     return rc ? rc : buf_addc(out, '}');
 }
 
@@ -220,55 +240,6 @@ static int add_value(struct buf *out, const json_t *v, int depth)
 int json_add_value(struct buf *out, const json_t *v)
 {
     return add_value(out, v, 0);
-}
-
-/* jansson's own depth limit is far above ours and it has none for values, so both are
- * counted before it allocates. A comma or an opening bracket announces a value; in a
- * text that is no JSON the counts mean nothing, and jansson refuses it. */
-static int check_limits(struct str text, struct err *e)
-{
-    size_t depth = 0, nodes = 0, i;
-    bool quoted = false;
-
-    for (i = 0; i < text.n; i++) {
-        char c = text.p[i];
-
-        if (quoted) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                quoted = false;
-            continue;
-        }
-        if (c == '"')
-            quoted = true;
-        else if ((c == '}' || c == ']') && depth > 0)
-            depth--;
-        else if ((c == '{' || c == '[') && ++depth > JSON_DEPTH_MAX)
-            return err_set(e, ERR_LIMIT, "JSON is nested deeper than %d", JSON_DEPTH_MAX);
-        nodes += c == ',' || c == '{' || c == '[';
-        if (nodes > JSON_NODES_MAX)
-            return err_set(e, ERR_LIMIT, "JSON has more than %d values", JSON_NODES_MAX);
-    }
-    return 0;
-}
-
-int json_read(struct str text, json_t **out, struct err *e)
-{
-    json_error_t error;
-    json_t *v;
-    int rc;
-
-    if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
-        return err_set(e, ERR_INVALID, "JSON begins with a byte order mark");
-    rc = check_limits(text, e);
-    if (rc < 0)
-        return rc;
-    v = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (!v)
-        return err_set(e, ERR_INVALID, "JSON, line %d column %d: %s", error.line, error.column, error.text);
-    *out = v;
-    return 0;
 }
 
 void json_add_text(struct buf *out, struct str json)
@@ -334,6 +305,12 @@ void json_put_bool(struct json_object *o, const char *key, bool v)
 {
     put_key(o, key);
     buf_adds(o->out, v ? "true" : "false");
+}
+
+void json_put_value(struct json_object *o, const char *key, const json_t *v)
+{
+    put_key(o, key);
+    json_add_value(o->out, v);
 }
 
 void json_put_raw(struct json_object *o, const char *key, struct str v)

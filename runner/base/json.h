@@ -48,6 +48,8 @@ void json_open(struct json_object *o, struct buf *out);
 void json_put_string(struct json_object *o, const char *key, struct str v);
 void json_put_int(struct json_object *o, const char *key, int64_t v);
 void json_put_bool(struct json_object *o, const char *key, bool v);
+/* v as json_add_value writes it: what was read, or packed here, never fails but for the size of the buffer. */
+void json_put_value(struct json_object *o, const char *key, const json_t *v);
 /* v is canonical JSON already; an empty v is written as null. */
 void json_put_raw(struct json_object *o, const char *key, struct str v);
 void json_close(struct json_object *o);

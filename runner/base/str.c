@@ -36,6 +36,16 @@ bool str_matches(struct str globs, struct str name)
     return false;
 }
 
+char *str_copy(char *out, size_t size, struct str s)
+{
+    size_t n = s.n < size ? s.n : size - 1;
+
+    if (n)
+        memcpy(out, s.p, n);
+    out[n] = '\0';
+    return out;
+}
+
 bool str_starts(struct str s, const char *prefix)
 {
     size_t n = strlen(prefix);

@@ -25,6 +25,8 @@ bool str_is(struct str a, const char *s);
 bool str_starts(struct str s, const char *prefix);
 /* True if one of the globs, which spaces separate, takes the name. What is longer than 1000 bytes is not looked at. */
 bool str_matches(struct str globs, struct str name);
+/* s into out, NUL behind it; what does not fit is cut off. Returns out. */
+char *str_copy(char *out, size_t size, struct str s);
 /* True if all bytes are one well-formed UTF-8 text (no overlong forms, no surrogates). */
 bool str_is_utf8(const char *s, size_t n);
 /* Adds s as UTF-8, each bad byte as U+FFFD. Returns true if any was bad. */

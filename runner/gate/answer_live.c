@@ -40,8 +40,8 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     r.kind = kinds[q->kind];
     if (q->instance.n == 0)
         return err_set(e, ERR_NOT_FOUND, "nothing tells here whether it is %.*s", (int)q->name.n, q->name.p);
-    snprintf(instance, sizeof(instance), "%.*s", (int)q->instance.n, q->instance.p);
-    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    str_copy(instance, sizeof(instance), q->instance);
+    str_copy(verb, sizeof(verb), v);
     if (body_start(registry, &r, answered, q, &call, e) < 0)
         return e->code;
     q->in_flight = call;

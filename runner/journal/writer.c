@@ -31,6 +31,8 @@ struct writer {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct queue waiting, finished;
+    struct queue taken;             /* of the loop thread: committed, and to be delivered */
+    struct err taken_failure;
     int64_t commits;
     struct err failure;             /* sticky */
 };
@@ -250,12 +252,10 @@ int writer_submit(struct writer *w, const struct journal_item *item, writer_done
     if (journal_check(item, e) < 0)
         return e ? e->code : ERR_CORRUPT;
     pack(&k, &copy);
-    x = xcalloc(1, aligned(sizeof(*x)) + k.used);
+    x = xmalloc(aligned(sizeof(*x)) + k.used);
     k = (struct packer){.to = (char *)x + aligned(sizeof(*x))};
-    x->item = *item;
+    *x = (struct entry){.item = *item, .done = done, .ctx = ctx};
     pack(&k, &x->item);
-    x->done = done;
-    x->ctx = ctx;
     return submit(w, x);
 }
 
@@ -283,6 +283,18 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
     return submit(w, x);
 }
 
+/* Adds what is in `from` to `to`. */
+static void move_all(struct queue *to, struct queue *from)
+{
+    if (!from->first)
+        return;
+    if (!to->first)
+        to->last = &to->first;
+    *to->last = from->first;
+    to->last = from->last;
+    from->first = NULL;
+}
+
 static void commit_inline(struct writer *w)
 {
     struct entry *batch = take_all(&w->waiting);
@@ -293,25 +305,37 @@ static void commit_inline(struct writer *w)
     move_to_finished(w, batch);
 }
 
-size_t writer_poll(struct writer *w)
+void writer_collect(struct writer *w)
 {
-    struct entry *x, *next;
-    struct err failure;
-    size_t n = 0;
-
     if (!w->threaded)
         commit_inline(w);
     pthread_mutex_lock(&w->mutex);
-    x = take_all(&w->finished);
-    failure = w->failure;
+    move_all(&w->taken, &w->finished);
+    w->taken_failure = w->failure;
     pthread_mutex_unlock(&w->mutex);
-    for (; x; x = next) {
-        next = x->next;
-        if (x->done)
-            x->done(x->ctx, &x->item, failure.code ? &failure : NULL);
-        free(x);
+}
+
+bool writer_deliver(struct writer *w)
+{
+    struct entry *x = w->taken.first;
+    struct err failure = w->taken_failure;
+
+    if (!x)
+        return false;
+    w->taken.first = x->next;
+    if (x->done)
+        x->done(x->ctx, &x->item, failure.code ? &failure : NULL);
+    free(x);
+    return true;
+}
+
+size_t writer_poll(struct writer *w)
+{
+    size_t n = 0;
+
+    writer_collect(w);
+    while (writer_deliver(w))
         n++;
-    }
     return n;
 }
 
@@ -359,7 +383,8 @@ void writer_free(struct writer *w)
         pthread_mutex_unlock(&w->mutex);
         pthread_join(w->thread, NULL);
     }
-    for (x = take_all(&w->finished); x; x = next) {
+    move_all(&w->taken, &w->finished);
+    for (x = take_all(&w->taken); x; x = next) {
         next = x->next;
         free(x);
     }

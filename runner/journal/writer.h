@@ -12,7 +12,7 @@
 
 struct writer;
 
-/* Called on the loop thread, from writer_poll. If e is set the journal is dead: stop acting. */
+/* Called on the loop thread, from writer_poll or writer_deliver. If e is set the journal is dead: stop acting. */
 typedef void (*writer_done_fn)(void *ctx, const struct journal_item *item, const struct err *e);
 
 /* Takes the journal over (writer_free frees it). threaded = false is inline mode. */
@@ -26,6 +26,9 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
                       struct err *e);
 /* Delivers what has been committed since. Returns the number of items delivered. */
 size_t writer_poll(struct writer *w);
+/* The same in steps: takes what has been committed, and delivers one item of it; false if none is left. */
+void writer_collect(struct writer *w);
+bool writer_deliver(struct writer *w);
 /* Blocks until everything submitted is committed or the journal is dead; then delivers it. */
 int writer_flush(struct writer *w, struct err *e);
 /* Number of commits (fsyncs) so far: for tests and bench. */

@@ -86,6 +86,7 @@ static void deadline(void *ctx)
 
     c->deadline = NULL;
     c->timed_out = true;
+    c->body->looks_for_late = true;
     c->body->registry->o.host->ops->wake(c->body->registry->o.host);
 }
 
@@ -279,6 +280,9 @@ static bool deliver(struct body *b)
     bool any = false;
     struct err e = {0};
 
+    if (!b->looks_for_answers)
+        return false;
+    b->looks_for_answers = false;
     for (c = b->calls; c; c = next) {
         next = c->next;
         if (!c->answered)
@@ -286,6 +290,7 @@ static bool deliver(struct body *b)
         c->answered = false;
         any = true;
         if (vm_answer(b->vm, c->branch, c->generation, (struct str){c->answer.data, c->answer.len}, &e) < 0) {
+            b->looks_for_answers = true;        /* there may be more */
             body_finish_broken(c, e.msg);
             return true;
         }
@@ -336,8 +341,11 @@ static bool expire(struct body *b)
 {
     struct body_call *c;
 
+    if (!b->looks_for_late)
+        return false;
     for (c = b->calls; c && !c->timed_out; c = c->next)
         ;
+    b->looks_for_late = c != NULL;
     if (c)
         body_finish_broken(c, "no answer within the time for it");
     return c != NULL;

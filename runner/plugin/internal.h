@@ -66,6 +66,7 @@ struct body {
     struct vm_record face[FACE_SECTIONS];   /* of declared; made when it is first wanted */
     const struct instance *config;  /* NULL when it only describes */
     struct body_call *calls;
+    bool looks_for_answers, looks_for_late;     /* since the last turn a call was answered, or its time was over */
     char setting[64];               /* of the instance, that was wrong; or "" */
     bool dead;                      /* its state was killed: every call fails */
     int64_t off_until;              /* mono ms; then the next call gets a new one */

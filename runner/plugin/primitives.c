@@ -27,7 +27,7 @@ void primitive_answer(struct body_call *c, json_t *take)
     }
     json_decref(take);
     c->op = NULL;
-    c->answered = true;
+    c->answered = c->body->looks_for_answers = true;
 }
 
 void primitive_error(struct body_call *c, const char *why)

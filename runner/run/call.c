@@ -83,7 +83,7 @@ static void part_init(struct part *p, struct call *c, size_t i, const struct vm_
     else if (c->nparts > 1)
         snprintf(p->path, sizeof(p->path), "%.60s.%u", c->path, (unsigned)i + 1);
     else
-        snprintf(p->path, sizeof(p->path), "%s", c->path);
+        str_copy(p->path, sizeof(p->path), str_of(c->path));
 }
 
 /* A label is part of the path, a name (or title) the name of a row: neither is ever cut, two cut ones could be equal. */

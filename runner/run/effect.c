@@ -32,22 +32,35 @@ static void (*const act[LIFE_STATES])(struct part *p) = {
     [LIFE_CHECKED] = life_take_up,
 };
 
+static uint32_t sum_of(const char *s)
+{
+    uint32_t sum = 0;
+
+    while (*s)
+        sum = 31 * sum + (unsigned char)*s++;
+    return sum;
+}
+
 struct effect *effect_find(struct run *r, const char *path)
 {
+    uint32_t sum = path ? sum_of(path) : 0;
     struct effect *x;
 
     for (x = r->effects; x && path; x = x->next) {
-        if (strcmp(x->path, path) == 0)
+        if (x->path_sum == sum && strcmp(x->path, path) == 0)
             return x;
     }
     return NULL;
 }
 
-struct effect *effect_add(struct run *r, const char *path)
+struct effect *effect_add(struct run *r, const char *path, const char *target)
 {
     struct effect *x = xcalloc(1, sizeof(*x));
 
-    snprintf(x->path, sizeof(x->path), "%s", path);
+    str_copy(x->path, sizeof(x->path), str_of(path));
+    x->path_sum = sum_of(x->path);
+    x->target = xstrdup(target);
+    x->target_sum = sum_of(target);
     x->next = r->effects;
     r->effects = x;
     return x;
@@ -70,7 +83,11 @@ void effect_heard(struct run *r, uint32_t branch)
 {
     struct effect *x;
 
+    if (!r->undo_told)
+        return;
+    r->undo_told = false;
     for (x = r->effects; x; x = x->next) {
+        r->undo_told = r->undo_told || (x->undo_telling && x->undo_telling != branch);
         if (x->undo_telling != branch)
             continue;
         x->undo_tried = true;
@@ -111,7 +128,7 @@ void effect_follow(struct run *r, const struct effect *by)
     json_t *v, *after;
 
     for (x = r->effects; x; x = x->next) {
-        if (x == by || strcmp(x->target, by->target) != 0 || !found_as_left(x, by))
+        if (x == by || x->target_sum != by->target_sum || strcmp(x->target, by->target) != 0 || !found_as_left(x, by))
             continue;
         after = json_copy(x->after);        /* the old one may be borrowed by an undo that has begun */
         json_object_foreach(by->after, key, v) {
@@ -282,10 +299,9 @@ static void remember_intent(struct part *p, const struct row *row)
     struct effect *x = effect_find(r, p->path);
 
     if (!x) {
-        x = effect_add(r, p->path);
+        x = effect_add(r, p->path, buf_text(&l->target));
         x->name = xstrndup(p->name.p, p->name.n);
         x->instance = xstrndup(p->instance.p, p->instance.n);
-        x->target = xstrdup(buf_text(&l->target));
         x->args = json_incref(l->args);
         x->from = json_incref(l->from);
         x->to = json_incref(l->to);
@@ -297,7 +313,7 @@ static void remember_intent(struct part *p, const struct row *row)
     r->unproven = r->unproven || (!x->is_undo && !x->temporary);
     approval_use(r, json_get_string(p->request, "approval", ""), buf_text(&l->target), json_object_get(p->request, "from"),
                  l->to);
-    snprintf(x->key, sizeof(x->key), "%s", l->key);
+    str_copy(x->key, sizeof(x->key), str_of(l->key));
     x->state = EFFECT_INTENDED;
     x->intent_seq = row->seq;
     x->line = p->call->line;
@@ -334,30 +350,38 @@ static void remember_result(struct part *p, const json_t *payload)
     }
 }
 
+static const char *outcome_told(const struct part *p, const struct row *row, const json_t *payload)
+{
+    if (row->kind == ROW_REFUSED)
+        return "refused";
+    if (row->kind == ROW_CHECK)
+        return "moved";
+    if (row->kind == ROW_SKIP)
+        return p->life->undo_of ? json_get_string(payload, "outcome", "already") : "already";
+    return json_get_string(payload, "outcome", "");
+}
+
 static void answer_lua(struct part *p, const struct row *row, const json_t *payload)
 {
+    const json_t *refused = json_object_get(payload, "refused"), *state = json_object_get(payload, "state");
+    const json_t *why = json_object_get(payload, "why");
     struct buf b = BUF_INIT(VALUE_BYTES_MAX);
-    const char *outcome = json_get_string(payload, "outcome", "");
-    json_t *a = json_pack("{s:I s:s s:s s:I}", "at", (json_int_t)row->at, "outcome", outcome, "path", p->path, "row",
-                          (json_int_t)row->seq);
+    struct json_object o;
 
-    if (row->kind == ROW_SKIP)
-        json_object_set_new(a, "outcome", json_string(p->life->undo_of ? json_get_string(payload, "outcome", "already")
-                                                                       : "already"));
-    if (row->kind == ROW_CHECK)
-        json_object_set_new(a, "outcome", json_string("moved"));
-    if (row->kind == ROW_REFUSED) {
-        json_object_set_new(a, "outcome", json_string("refused"));
-        json_object_set_new(a, "refused", json_stringn(row->name.p, row->name.n));
-    }
-    if (json_object_get(payload, "refused"))
-        json_object_set(a, "refused", json_object_get(payload, "refused"));
-    if (json_object_get(payload, "why"))
-        json_object_set(a, "why", json_object_get(payload, "why"));
-    if (json_object_get(payload, "state"))
-        json_object_set(a, "state", json_object_get(payload, "state"));
-    add_json(&b, a);
-    json_decref(a);
+    json_open(&o, &b);
+    json_put_int(&o, "at", row->at);
+    json_put_string(&o, "outcome", str_of(outcome_told(p, row, payload)));
+    json_put_string(&o, "path", str_of(p->path));
+    if (refused)
+        json_put_value(&o, "refused", refused);
+    else if (row->kind == ROW_REFUSED)
+        json_put_string(&o, "refused", row->name);
+    json_put_int(&o, "row", row->seq);
+    if (state)
+        json_put_value(&o, "state", state);
+    if (why)
+        json_put_value(&o, "why", why);
+    json_close(&o);
     call_answer(p->call, (struct str){b.data, b.len});
     buf_free(&b);
 }
@@ -409,8 +433,10 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
             l->undo_of->state = EFFECT_UNDONE;
         break;
     }
-    if (next == LIFE_DONE && l->undo_of)
+    if (next == LIFE_DONE && l->undo_of) {
         l->undo_of->undo_telling = c->branch;
+        c->run->undo_told = true;
+    }
     if (next == LIFE_DONE)
         answer_lua(p, row, payload);
     json_decref(payload);

@@ -13,6 +13,9 @@
 
 /* Moves before I/O and timers get their chance again. */
 #define MOVES_PER_TURN 32
+/* How often one run goes on before the others do: as long as plugins answer it at once, what it needs is in the
+ * caches. */
+#define ROUNDS_PER_VISIT 4
 #define TURN_US 500             /* where runs have slices */
 
 struct host *engine_host(const struct engine *n)
@@ -437,6 +440,33 @@ static bool pump(struct run *r)
     return run_pump(r);
 }
 
+/* Pumps r, and again when bodies answered. Where runs are evicted at every step, once. */
+static bool visit(struct run *r)
+{
+    bool moved = pump(r), goes_on = moved && !r->engine->o.evict_always;
+    int i;
+
+    for (i = 1; goes_on && i < ROUNDS_PER_VISIT && r->phase != PHASE_SETTLED && !r->preempted; i++)
+        goes_on = rebuild_turn(r->engine) && pump(r);
+    return moved;
+}
+
+/* What was committed, run by run. */
+static bool deliver(struct engine *n)
+{
+    bool moved = false;
+    struct run *r;
+
+    writer_collect(n->o.writer);
+    for (n->moved = NULL; writer_deliver(n->o.writer); n->moved = NULL) {
+        moved = true;
+        r = n->moved;
+        if (r && r->phase != PHASE_SETTLED && !r->preempted && rebuild_turn(n))
+            visit(r);
+    }
+    return moved;
+}
+
 /* Everything that can move now, once; of the runs that only compute the one that used least. */
 static bool move(struct engine *n)
 {
@@ -444,20 +474,20 @@ static bool move(struct engine *n)
     bool moved = false;
 
     if (n->o.writer)
-        moved = writer_poll(n->o.writer) > 0;
+        moved = deliver(n);
     moved |= rebuild_turn(n);
     for (r = n->runs; r; r = r->next) {
         if (r->phase != PHASE_SETTLED && r->preempted)
             least = !least || r->spent_us < least->spent_us ? r : least;
         else if (r->phase != PHASE_SETTLED)
-            moved |= pump(r);
+            moved |= visit(r);
         if (n->o.evict_always && evict_wanted(r)) {
             evict_in_place(r);
             moved = true;
         }
     }
     if (least)
-        moved |= pump(least);
+        moved |= visit(least);
     watchdog_enter(n->o.watchdog, 0, 0, NULL);
     if (n->tend)
         moved |= tend_turn(n);

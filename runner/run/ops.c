@@ -111,8 +111,8 @@ static int64_t read_timeout(struct part *p)
     const json_t *declared;
     struct err e = {0};
 
-    snprintf(instance, sizeof(instance), "%.*s", (int)p->instance.n, p->instance.p);
-    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    str_copy(instance, sizeof(instance), p->instance);
+    str_copy(verb, sizeof(verb), v);
     if (p->instance.n == 0 || registry_describe(p->call->run->registry, instance, NULL, &declared, &e) < 0)
         return 0;
     return 1000 * json_get_int(json_object_get(json_object_get(declared, "reads"), verb), "timeout", 0);

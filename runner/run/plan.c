@@ -51,17 +51,19 @@ const json_t *part_effect(struct part *p, struct err *e)
 {
     struct run *r = p->call->run;
     char instance[256], verb[128];
-    const json_t *declared, *effect;
+    const json_t *declared;
     struct str v = gate_verb(p->name);
 
-    snprintf(instance, sizeof(instance), "%.*s", (int)p->instance.n, p->instance.p);
-    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    if (p->declared)
+        return p->declared;
+    str_copy(instance, sizeof(instance), p->instance);
+    str_copy(verb, sizeof(verb), v);
     if (registry_describe(r->registry, instance, NULL, &declared, e) < 0)
         return NULL;
-    effect = json_object_get(json_object_get(declared, "effects"), verb);
-    if (!effect)
+    p->declared = json_object_get(json_object_get(declared, "effects"), verb);
+    if (!p->declared)
         err_set(e, ERR_INVALID, "%s has no effect '%s'", instance, verb);
-    return effect;
+    return p->declared;
 }
 
 int part_target(struct part *p, const json_t *declared, const json_t *args, struct buf *out, struct err *e)
@@ -175,17 +177,14 @@ static bool must_wait(const struct part *p)
 
 static void plan_part(struct part *p);
 
-/* Appends the PLAN row; takes the payload's reference. The row may end the call, and with it p. */
-static void plan_row(struct part *p, json_t *payload)
+/* Appends the PLAN row; frees the payload. The row may end the call, and with it p. */
+static void plan_row(struct part *p, struct buf *payload)
 {
     struct run *r = p->call->run;
     struct part *next = next_on_target(p);
-    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
 
-    json_add_value(&b, payload);
-    json_decref(payload);
-    run_row(r, p->call, p, ROW_PLAN, p->name, p->args, (struct str){b.data, b.len});
-    buf_free(&b);
+    run_row(r, p->call, p, ROW_PLAN, p->name, p->args, (struct str){payload->data, payload->len});
+    buf_free(payload);
     if (next && r->phase == PHASE_LIVE)
         plan_part(next);
 }
@@ -193,8 +192,13 @@ static void plan_row(struct part *p, json_t *payload)
 /* A plan that ends in a refusal or in an unknown state. */
 static void plan_stops(struct part *p, const char *key, const char *value, const char *why)
 {
-    plan_row(p, json_pack("{s:i s:s s:s s:s}", "line", p->call->line, key, value, "target", buf_text(&p->text), "why",
-                          why));
+    json_t *payload = json_pack("{s:i s:s s:s s:s}", "line", p->call->line, key, value, "target", buf_text(&p->text), "why",
+                                why);
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+
+    add_json(&b, payload);
+    json_decref(payload);
+    plan_row(p, &b);
 }
 
 struct policy_effect part_policy(const struct part *p, const json_t *args, const json_t *declared, const char *target)
@@ -217,11 +221,22 @@ static void plan_done(struct part *p, const json_t *declared, const json_t *from
 {
     bool already = from && strcmp(state_verdict(from, NULL, to), "applied") == 0;
     struct policy_effect x = part_policy(p, json_object_get(p->request, "args"), declared, buf_text(&p->text));
+    const char *needs_approval = policy_needs_approval(&x);
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+    struct json_object o;
 
-    plan_row(p, json_pack("{s:b s:s s:O? s:i s:s* s:s s:O s:s}", "already", already, "class",
-                          json_get_string(declared, "class", "never_twice"), "from", from, "line", p->call->line,
-                          "needs_approval", policy_needs_approval(&x), "target", buf_text(&p->text), "to", to,
-                          "undo", undo_word(declared)));
+    json_open(&o, &b);
+    json_put_bool(&o, "already", already);
+    json_put_string(&o, "class", str_of(json_get_string(declared, "class", "never_twice")));
+    json_put_value(&o, "from", from);
+    json_put_int(&o, "line", p->call->line);
+    if (needs_approval)
+        json_put_string(&o, "needs_approval", str_of(needs_approval));
+    json_put_string(&o, "target", (struct str){p->text.data, p->text.len});
+    json_put_value(&o, "to", to);
+    json_put_string(&o, "undo", str_of(undo_word(declared)));
+    json_close(&o);
+    plan_row(p, &b);
 }
 
 /* What the effect wants, given the state. `from` NULL = nobody looked. */
@@ -235,8 +250,8 @@ static void plan_want(struct part *p, const json_t *declared, const json_t *from
     struct str v = gate_verb(p->name);
     json_t *to = NULL;
 
-    snprintf(instance, sizeof(instance), "%.*s", (int)p->instance.n, p->instance.p);
-    snprintf(verb, sizeof(verb), "%.*s", (int)v.n, v.p);
+    str_copy(instance, sizeof(instance), p->instance);
+    str_copy(verb, sizeof(verb), v);
     add_json(&args, json_object_get(p->request, "args"));
     if (from)
         add_json(&state, from);

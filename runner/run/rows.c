@@ -247,6 +247,7 @@ static void committed(void *ctx, const struct journal_item *item, const struct e
     struct err fenced = {0};
 
     r->barrier = (struct barrier){0};
+    r->engine->moved = r;
     if (e) {
         batch_reset(&b.batch);
         engine_fatal(r->engine, e);

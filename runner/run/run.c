@@ -114,13 +114,26 @@ void run_tracks_free(struct run *r)
         track_drop(r, r->tracks->branch);
 }
 
+/* Behind the text in out. */
+static void add_number(char *out, size_t size, uint64_t n)
+{
+    char digits[24];
+    size_t used = strlen(out), i = sizeof(digits);
+
+    do
+        digits[--i] = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    str_copy(out + used, size - used, (struct str){digits + i, sizeof(digits) - i});
+}
+
 void run_next_path(struct run *r, uint32_t branch, char *out, size_t size)
 {
     struct track *t = track_of(r, branch);
 
     if (!t)
         t = track_new(r, branch);
-    snprintf(out, size, "%s%llu", t->prefix, (unsigned long long)++t->calls);
+    str_copy(out, size, str_of(t->prefix));
+    add_number(out, size, ++t->calls);
 }
 
 /* The children of the branch at "4" have the paths "4.b1.1", "4.b2.1"... */
@@ -367,12 +380,23 @@ static bool slice_is_over(struct run *r, int step, int64_t begun_us)
     return r->preempted;
 }
 
+/* Nothing of its own can move: what comes from outside is awaited. */
+static bool is_idle(const struct run *r)
+{
+    return r->phase == PHASE_LIVE && !r->finish.wanted && !vm_is_ready(r->vm);
+}
+
 bool run_pump(struct run *r)
 {
-    int64_t begun_us = clock_us();
+    int64_t begun_us;
     bool moved;
     int i;
 
+    if (is_idle(r)) {
+        r->preempted = false;
+        return run_after_barrier(r);
+    }
+    begun_us = clock_us();
     for (i = 0; i < STEPS_PER_TURN && r->phase != PHASE_SETTLED; i++) {
         if (!step(r) || slice_is_over(r, i, begun_us))
             break;

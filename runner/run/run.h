@@ -50,6 +50,7 @@ struct part {
     struct question question;
     void (*then)(void *part, struct str answer);    /* who gets the answer */
     bool asking;
+    const json_t *declared;                     /* its effect's declaration, once it was asked for; borrowed */
     json_t *request;                            /* args parsed, where an op needs fields; owned */
     struct life *life;                          /* of an effect: run/effect.c; owned */
     struct buf text, extra;                     /* what the question borrows */
@@ -75,11 +76,13 @@ struct call {
 
 /* A change to the world as this run knows it; undo and verify find it by path. */
 struct effect {
+    struct effect *next;            /* what a walk over all looks at lies in front */
+    uint32_t path_sum, target_sum;  /* so that most of them need no comparison */
+    enum effect_state state;
     char path[128];
     char key[33];
     char *name, *instance, *target; /* target with its instance */
     json_t *args, *from, *to, *after;
-    enum effect_state state;
     int64_t intent_seq;
     int line;                       /* of the call that intended it */
     int64_t until;                  /* Unix ms: put back then at the latest; 0 = made to stay */
@@ -87,7 +90,6 @@ struct effect {
     bool undo_tried;                /* and the code has heard what came of it, or nobody will try again */
     uint32_t undo_telling;          /* the branch that is to hear it next, 0 = none */
     bool is_undo;                   /* of another effect */
-    struct effect *next;
 };
 
 struct recorded {                   /* rows of a replay, all text owned by `arena` */
@@ -130,6 +132,7 @@ struct engine {
     struct run *runs;
     struct err failure;
     struct registries *more;        /* for runs whose plugins' texts are not those of o.registry (rebuild.c) */
+    struct run *moved;              /* the last one whose barrier's commit was delivered */
     struct tend *tend;              /* it executes every run of the journal (tend.c); NULL = only those it was given */
 };
 
@@ -187,6 +190,7 @@ struct run {
     struct track *tracks;           /* of the branches */
     uint32_t main_branch;
     int64_t remedies_seen;
+    bool undo_told;                 /* of some effect a branch has still to hear what came of its undo */
     bool unproven;                  /* a remedy was intended, and there is no verdict on it yet */
     int64_t waited_ms, waiting_since;   /* for people: not counted by limits.time */
     int questions;                  /* open ones */
@@ -338,7 +342,7 @@ void undo_begin(struct run *r);
 
 /* effect.c */
 struct effect *effect_find(struct run *r, const char *path);
-struct effect *effect_add(struct run *r, const char *path);
+struct effect *effect_add(struct run *r, const char *path, const char *target);
 void effect_free(struct effect *x);
 /* `by`, an effect or an undo, has been applied: what else the run changed of its target is looked for, when it is undone,
  * as `by` left it. Only where `by` found it as it was left: what somebody else did in between is still seen. */

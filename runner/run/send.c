@@ -57,13 +57,16 @@ void life_ask_state(struct part *p, void (*done)(void *part, struct str answer))
 void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, struct str answer))
 {
     struct life *l = p->life;
-    json_t *extra = json_pack("{s:O? s:s s:O}", "from", l->from, "key", l->key, "to", l->to);
+    struct json_object o;
 
     buf_reset(&p->text);
     add_json(&p->text, l->args);
     buf_reset(&p->extra);
-    add_json(&p->extra, extra);
-    json_decref(extra);
+    json_open(&o, &p->extra);
+    json_put_value(&o, "from", l->from);
+    json_put_string(&o, "key", str_of(l->key));
+    json_put_value(&o, "to", l->to);
+    json_close(&o);
     l->busy = true;
     part_ask(p, kind, (struct str){p->text.data, p->text.len}, (struct str){p->extra.data, p->extra.len},
              str_of(buf_text(&l->target)), l->timeout_ms, done);
@@ -228,15 +231,22 @@ void life_result(struct part *p, const char *outcome, const char *how, const jso
     struct effect *x = l->effect, *undone = l->undo_of;
     bool at_once = strcmp(l->kind, "never_twice") == 0;
     int64_t seq = r->next_seq;
-    json_t *payload = json_pack("{s:s s:i s:s s:O?}", "how", how, "line", p->call->line, "outcome", outcome, "state",
-                                state);
+    struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
+    struct json_object o;
 
-    if (why)
-        json_object_set_new(payload, "why", json_string(why));
+    json_open(&o, &b);
+    json_put_string(&o, "how", str_of(how));
+    json_put_int(&o, "line", p->call->line);
+    json_put_string(&o, "outcome", str_of(outcome));
     if (l->refused)
-        json_object_set_new(payload, "refused", json_string(l->refused));
+        json_put_string(&o, "refused", str_of(l->refused));
+    json_put_value(&o, "state", state);
+    if (why)
+        json_put_string(&o, "why", str_of(why));
+    json_close(&o);
     /* The row ends the call, and with it p and l; the effects are the run's. */
-    life_row(p, ROW_RESULT, NULL, payload);
+    run_row(r, p->call, p, ROW_RESULT, p->name, STR(""), (struct str){b.data, b.len});
+    buf_free(&b);
     change_effect(r, x, seq);
     if (undone && undone->state == EFFECT_UNDONE)
         change_effect(r, undone, 0);
@@ -335,7 +345,7 @@ void life_intend(struct part *p, int attempt)
     const char *approval = attempt == 1 ? json_get_string(p->request, "approval", "") : "";
     struct row *row;
     struct change *c;
-    json_t *payload;
+    struct json_object o;
     struct buf b = BUF_INIT(PAYLOAD_BYTES_MAX);
     size_t n;
 
@@ -348,12 +358,14 @@ void life_intend(struct part *p, int attempt)
     if (attempt == 1 && is_busy(p))
         return;
     l->attempt = attempt;
-    payload = json_pack("{s:i s:I s:s s:i}", "attempt", attempt, "deadline", (json_int_t)(run_now(r) + l->timeout_ms),
-                        "key", l->key, "line", p->call->line);
+    json_open(&o, &b);
+    json_put_int(&o, "attempt", attempt);
+    json_put_int(&o, "deadline", run_now(r) + l->timeout_ms);
+    json_put_string(&o, "key", str_of(l->key));
+    json_put_int(&o, "line", p->call->line);
     if (l->undo_of)
-        json_object_set_new(payload, "undo_of", json_string(l->undo_of->path));
-    add_json(&b, payload);
-    json_decref(payload);
+        json_put_string(&o, "undo_of", str_of(l->undo_of->path));
+    json_close(&o);
     run_row_conditional(r, p, ROW_INTENT, p->name, (struct str){l->intent_args.data, l->intent_args.len},
                         (struct str){b.data, b.len}, &row);
     c = run_change(r, CHANGE_LOCK);

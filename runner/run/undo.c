@@ -27,10 +27,9 @@ static void intended(struct run *r, const struct row *row)
         return;
     target = json_get_string(args, "target", "");
     colon = strchr(target, ':');
-    x = effect_add(r, path);
+    x = effect_add(r, path, target);
     x->name = xstrndup(row->name.p, row->name.n);
     x->instance = xstrndup(target, colon ? (size_t)(colon - target) : 0);
-    x->target = xstrdup(target);
     x->args = json_incref(json_object_get(args, "args"));
     x->from = json_incref(json_object_get(args, "from"));
     x->to = json_incref(json_object_get(args, "to"));

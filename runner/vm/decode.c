@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* So many elements are read onto the stack before their table is made, so that it need not grow. */
+#define AHEAD 16
+
 struct decoder {
     lua_State *L;
     struct vm *vm;
@@ -236,68 +239,107 @@ static void finish_table(struct decoder *d)
     lua_remove(d->L, -2);
 }
 
+/* The n values above `base` become a list there, made to size. */
+static void gather_list(struct decoder *d, int base, int n)
+{
+    lua_createtable(d->L, n, 0);
+    lua_insert(d->L, base + 1);
+    for (int i = n; i > 0; i--)
+        lua_rawseti(d->L, base + 1, i);
+    value_mark_array(d->L);
+}
+
+/* The n keys and values above `base` become a record there, made to size. */
+static void gather_record(struct decoder *d, int base, int n)
+{
+    int table = base + 2 * n + 1;
+    lua_createtable(d->L, 0, n);
+    for (int i = base + 1; i < table; i += 2) {
+        lua_pushvalue(d->L, i);
+        lua_pushvalue(d->L, i + 1);
+        lua_rawset(d->L, table);
+    }
+    lua_copy(d->L, table, base + 1);
+    lua_settop(d->L, base + 1);
+}
+
+/* True behind the last element, which `close` follows. */
+static const char *next_element(struct decoder *d, char close, const char *expected, bool *last)
+{
+    skip_space(d);
+    char c = d->p < d->end ? *d->p : '\0';
+    if (c != ',' && c != close)
+        return wrong(d, expected);
+    d->p++;
+    *last = c == close;
+    return NULL;
+}
+
+static bool is_empty(struct decoder *d, char close)
+{
+    skip_space(d);
+    if (d->p == d->end || *d->p != close)
+        return false;
+    d->p++;
+    return true;
+}
+
 /* Behind the '['. */
 static const char *decode_list(struct decoder *d)
 {
-    lua_createtable(d->L, 0, 0);
-    value_mark_array(d->L);
-    skip_space(d);
-    if (d->p < d->end && *d->p == ']') {
-        d->p++;
-        finish_table(d);
-        return NULL;
-    }
-    for (lua_Integer i = 1;; i++) {
+    int base = lua_gettop(d->L), n = 0;
+    bool last = is_empty(d, ']');
+    while (!last) {
         const char *bad = decode(d);
+        if (!bad)
+            bad = next_element(d, ']', "expected ',' or ']'", &last);
         if (bad)
             return bad;
-        lua_rawseti(d->L, -2, i);
-        skip_space(d);
-        char c = d->p < d->end ? *d->p : '\0';
-        if (c != ',' && c != ']')
-            return wrong(d, "expected ',' or ']'");
-        d->p++;
-        if (c == ']')
-            break;
+        if (++n == AHEAD)
+            gather_list(d, base, n);
+        else if (n > AHEAD)
+            lua_rawseti(d->L, base + 1, n);
     }
+    if (n < AHEAD)
+        gather_list(d, base, n);
     finish_table(d);
     return NULL;
+}
+
+static const char *decode_field(struct decoder *d)
+{
+    skip_space(d);
+    if (d->p == d->end || *d->p != '"')
+        return wrong(d, "expected a key");
+    d->p++;
+    const char *bad = decode_string(d);
+    if (bad)
+        return bad;
+    skip_space(d);
+    if (d->p == d->end || *d->p != ':')
+        return wrong(d, "expected ':'");
+    d->p++;
+    return decode(d);
 }
 
 /* Behind the '{'. */
 static const char *decode_record(struct decoder *d)
 {
-    lua_createtable(d->L, 0, 0);
-    skip_space(d);
-    if (d->p < d->end && *d->p == '}') {
-        d->p++;
-        finish_table(d);
-        return NULL;
-    }
-    for (;;) {
-        skip_space(d);
-        if (d->p == d->end || *d->p != '"')
-            return wrong(d, "expected a key");
-        d->p++;
-        const char *bad = decode_string(d);
+    int base = lua_gettop(d->L), n = 0;
+    bool last = is_empty(d, '}');
+    while (!last) {
+        const char *bad = decode_field(d);
+        if (!bad)
+            bad = next_element(d, '}', "expected ',' or '}'", &last);
         if (bad)
             return bad;
-        skip_space(d);
-        if (d->p == d->end || *d->p != ':')
-            return wrong(d, "expected ':'");
-        d->p++;
-        bad = decode(d);
-        if (bad)
-            return bad;
-        lua_rawset(d->L, -3);
-        skip_space(d);
-        char c = d->p < d->end ? *d->p : '\0';
-        if (c != ',' && c != '}')
-            return wrong(d, "expected ',' or '}'");
-        d->p++;
-        if (c == '}')
-            break;
+        if (++n == AHEAD)
+            gather_record(d, base, n);
+        else if (n > AHEAD)
+            lua_rawset(d->L, base + 1);
     }
+    if (n < AHEAD)
+        gather_record(d, base, n);
     finish_table(d);
     return NULL;
 }
@@ -331,7 +373,7 @@ static const char *decode(struct decoder *d)
     skip_space(d);
     char c = d->p < d->end ? *d->p : '\0';
     if (c == '{' || c == '[') {
-        if (d->depth == JSON_DEPTH_MAX || !lua_checkstack(d->L, 8))
+        if (d->depth == JSON_DEPTH_MAX || !lua_checkstack(d->L, 2 * AHEAD + 8))
             return wrong(d, "nested more than 64 deep");
         d->depth++;
         d->p++;

@@ -41,9 +41,9 @@ RAISES static void add_call(lua_State *L, struct branch *b, struct vm_call *call
     size_t at = b->request.len;
     lua_pushliteral(L, "args");
     lua_rawget(L, -2);
-    char path[64];
-    snprintf(path, sizeof path, "%.60s", call->name.n ? b->request.data + (uintptr_t)call->name.p : "args");
-    path[call->name.n < 60 && call->name.n ? call->name.n : strlen(path)] = '\0';
+    char path[61];
+    struct str name = {buf_text(&b->request) + (uintptr_t)call->name.p, call->name.n};
+    str_copy(path, sizeof path, name.n ? name : STR("args"));
     const char *bad = value_encode(L, -1, path, &b->request, &call->lossy);
     if (b->request.failed)
         vm_fail(L, "%s: all calls together are larger than 4 MiB", lua_tostring(L, 1));
@@ -168,7 +168,7 @@ RAISES static int pcall_k(lua_State *L, int status, lua_KContext ctx)
         return lua_error(L);
     struct branch *b = vm_running(vm);
     if (b)
-        snprintf(b->forbid, sizeof b->forbid, "%s", lua_tostring(L, 1));
+        str_copy(b->forbid, sizeof b->forbid, str_of(lua_tostring(L, 1)));
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
@@ -208,7 +208,7 @@ RAISES static int host_forbid(lua_State *L)
     else
         lua_pushstring(L, b->forbid);
     if (b)
-        snprintf(b->forbid, sizeof b->forbid, "%s", what);
+        str_copy(b->forbid, sizeof b->forbid, str_of(what));
     return 1;
 }
 

@@ -226,8 +226,9 @@ static void done_event(struct vm *vm, struct branch *b, int nresults, struct vm_
     buf_reset(&vm->json);
     buf_addc(&vm->json, '[');
     for (int i = 1; i <= nresults; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "result %d", i);
+        char name[32] = "result 1";
+        if (i > 1)
+            snprintf(name, sizeof name, "result %d", i);
         if (i > 1)
             buf_addc(&vm->json, ',');
         ev->error = value_encode(L, lua_gettop(L) - nresults + i, name, &vm->json, &lossy);

@@ -150,12 +150,11 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
     size_t old = block ? old_size : 0;      /* without a block old_size is a type tag */
     if (size == 0) {
         vm->used -= old;
-        free(block);
-        return NULL;
+        return pool_change(&vm->pool, block, old, 0);
     }
     if (size > old && vm->inside && !may_grow(vm, block, size, size - old))
         return NULL;
-    void *p = realloc(block, size);
+    void *p = pool_change(&vm->pool, block, old, size);
     if (!p && size > old)
         return NULL;
     vm->used += size - old;
@@ -256,6 +255,7 @@ int vm_new(const struct vm_options *o, struct vm **out, struct err *e)
     seed_random(vm->random, o->seed);
     vm->L = lua_newstate(allocate, vm);
     if (!vm->L) {
+        pool_free(&vm->pool);
         free(vm);
         return err_set(e, ERR_INTERNAL, "lua state: out of memory");
     }
@@ -285,6 +285,7 @@ void vm_free(struct vm *vm)
     keys_free(&vm->keys);
     buf_free(&vm->scratch);
     buf_free(&vm->json);
+    pool_free(&vm->pool);
     free(vm);
 }
 

@@ -10,6 +10,7 @@
 #define MIDWATCH_VM_STATE_H
 
 #include "vm/keys.h"
+#include "vm/pool.h"
 #include "vm/vm.h"
 
 #include <lauxlib.h>
@@ -53,6 +54,7 @@ struct required {
 
 struct vm {
     lua_State *L;               /* the main thread: never runs sandboxed code */
+    struct pool pool;
     size_t used, limit;         /* bytes */
     size_t grown;               /* since the clock was last looked at */
     size_t pending_size;        /* of the request that was just refused, 0 = none */

@@ -14,6 +14,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#define KEPT_KEYS 16
+
 struct step {
     struct str key;     /* of a record; p NULL: a list index */
     lua_Integer i;
@@ -68,11 +70,14 @@ static const char *encode_list(struct encoder *e, int table, lua_Integer n)
     return NULL;
 }
 
-/* Takes the keys of the record at `table`. */
+/* Takes the keys of the record at `table`. Those of small ones stay on the stack, where `slot` says: looking a text up
+ * among all others again costs more than the rest. */
 static const char *collect_fields(struct encoder *e, int table)
 {
     lua_State *L = e->L;
     struct keys *keys = &e->vm->keys;
+    size_t first = keys->n;
+    bool has_room = lua_checkstack(L, KEPT_KEYS + 8);
     size_t most = keys->n + (e->end - e->out->len) / 4;     /* a field takes 4 bytes: "":0 */
     lua_pushnil(L);
     while (lua_next(L, table)) {
@@ -87,8 +92,21 @@ static const char *collect_fields(struct encoder *e, int table)
         if (!k)
             return wrong(e, too_large);
         keys_read(L, k);
+        k->slot = 0;
+        if (has_room && keys->n - first <= KEPT_KEYS) {
+            lua_pushvalue(L, -1);
+            k->slot = lua_gettop(L) - 1;
+        }
     }
     return NULL;
+}
+
+static void push_key(lua_State *L, const struct key *k)
+{
+    if (k->slot)
+        lua_pushvalue(L, k->slot);
+    else
+        lua_pushlstring(L, k->u.s.p, k->u.s.n);
 }
 
 static const char *encode_record(struct encoder *e, int table)
@@ -99,6 +117,7 @@ static const char *encode_record(struct encoder *e, int table)
     if (bad)
         return bad;
     size_t n = keys->n - first;
+    int top = lua_gettop(e->L);
     keys_sort(keys->v + first, n);
     buf_addc(e->out, '{');
     for (size_t i = 0; i < n; i++) {
@@ -109,13 +128,14 @@ static const char *encode_record(struct encoder *e, int table)
         if (json_add_string(e->out, key.p, key.n))
             return wrong(e, "the key is not UTF-8");
         buf_addc(e->out, ':');
-        lua_pushlstring(e->L, key.p, key.n);
+        push_key(e->L, &keys->v[first + i]);
         lua_rawget(e->L, table);
-        bad = encode(e, table + 1);
+        bad = encode(e, top + 1);
         if (bad)
             return bad;
         lua_pop(e->L, 1);
     }
+    lua_settop(e->L, table);
     buf_addc(e->out, '}');
     keys->n = first;
     return NULL;

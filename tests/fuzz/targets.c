@@ -39,17 +39,20 @@ static struct str text_of(const struct buf *b)
     return (struct str){buf_text(b), b->len};
 }
 
-/* Canonical text reads back as itself. */
+/* Canonical text reads back as itself; what is read here jansson reads, too. */
 static void json(struct str in)
 {
     struct buf once = BUF_INIT(8 * MIB), twice = BUF_INIT(8 * MIB);
-    json_t *v = NULL, *again = NULL;
+    json_t *v = NULL, *again = NULL, *theirs;
     struct err e = {0};
 
     if (json_read(in, &v, &e) < 0) {
         MUST(says_why(&e) && v == NULL);
         return;
     }
+    theirs = json_loadb(in.p, in.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    MUST(theirs && json_equal(v, theirs));
+    json_decref(theirs);
     if (json_add_value(&once, v) == 0) {
         MUST(json_read(text_of(&once), &again, &e) == 0);
         MUST(json_add_value(&twice, again) == 0 && str_eq(text_of(&once), text_of(&twice)));

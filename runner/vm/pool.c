@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A sanitizer sees what happens to a block only if the block is malloc's. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PIECES_USED 0
+#else
+#define PIECES_USED POOL_PIECES
+#endif
+
+static size_t class_of(size_t size)
+{
+    return (size - 1) / POOL_UNIT;
+}
+
+/* Says whose a block is, because a small one may be malloc's. */
+static bool is_ours(const struct pool *p, const char *block)
+{
+    for (int i = 0; i < p->npieces; i++) {
+        if (block >= p->pieces[i] && block < p->ends[i])
+            return true;
+    }
+    return false;
+}
+
+static bool new_piece(struct pool *p)
+{
+    size_t size = (size_t)POOL_FIRST_PIECE << p->npieces;
+    char *piece = p->npieces < PIECES_USED ? malloc(size) : NULL;
+
+    if (!piece)
+        return false;
+    p->pieces[p->npieces] = p->next = piece;
+    p->ends[p->npieces++] = p->end = piece + size;
+    return true;
+}
+
+static void *take(struct pool *p, size_t size)
+{
+    size_t class = class_of(size), rounded = (class + 1) * POOL_UNIT;
+    char *block = p->free[class];
+
+    if (block) {
+        p->free[class] = *(void **)block;
+        return block;
+    }
+    if ((size_t)(p->end - p->next) < rounded && !new_piece(p))
+        return malloc(size);
+    block = p->next;
+    p->next += rounded;
+    return block;
+}
+
+static void give_back(struct pool *p, void *block, size_t size)
+{
+    size_t class = class_of(size);
+
+    *(void **)block = p->free[class];
+    p->free[class] = block;
+}
+
+static bool is_small(size_t size)
+{
+    return size <= (size_t)POOL_CLASSES * POOL_UNIT;
+}
+
+/* From the pool or into it. */
+static void *move(struct pool *p, void *block, size_t old, size_t size)
+{
+    void *to = is_small(size) ? take(p, size) : malloc(size);
+
+    if (!to)
+        return NULL;
+    memcpy(to, block, old < size ? old : size);
+    pool_change(p, block, old, 0);
+    return to;
+}
+
+void *pool_change(struct pool *p, void *block, size_t old, size_t size)
+{
+    bool ours = block && is_small(old) && is_ours(p, block);
+
+    if (size == 0) {
+        if (ours)
+            give_back(p, block, old);
+        else
+            free(block);
+        return NULL;
+    }
+    if (!block)
+        return is_small(size) ? take(p, size) : malloc(size);
+    if (ours && is_small(size) && class_of(old) == class_of(size))
+        return block;
+    return ours || is_small(size) ? move(p, block, old, size) : realloc(block, size);
+}
+
+void pool_free(struct pool *p)
+{
+    for (int i = 0; i < p->npieces; i++)
+        free(p->pieces[i]);
+}

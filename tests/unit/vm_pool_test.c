@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool against a model: what a block holds stays in it, whatever is taken, changed and given back around it, also when
+ * the pool is full. */
+#include "vm/pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BLOCKS = 6000 };
+
+static uint64_t seed = 7;
+
+static unsigned below(unsigned n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(seed >> 33) % n;
+}
+
+struct block {
+    unsigned char *p;
+    size_t size;
+    unsigned char filled;
+};
+
+static void check(const struct block *b, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        assert_int_equal(b->p[i], b->filled);
+}
+
+static void change(struct pool *pool, struct block *b, size_t size)
+{
+    size_t kept = b->size < size ? b->size : size;
+
+    check(b, b->size);
+    b->p = pool_change(pool, b->p, b->size, size);
+    b->size = size;
+    assert_true((b->p == NULL) == (size == 0));
+    if (!b->p)
+        return;
+    assert_int_equal((uintptr_t)b->p % 16, 0);
+    check(b, kept);
+    b->filled = (unsigned char)below(256);
+    memset(b->p, b->filled, size);
+}
+
+static size_t some_size(void)
+{
+    switch (below(4)) {
+    case 0:
+        return 0;
+    case 1:
+        return 1 + below(3000);
+    default:
+        return 1 + below(POOL_UNIT * POOL_CLASSES + 16);
+    }
+}
+
+static void blocks_keep_what_they_hold(void **state)
+{
+    static struct block blocks[BLOCKS];
+    struct pool pool = {0};
+    size_t live = 0, most = 0;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 400000; i++) {
+        struct block *b = &blocks[below(BLOCKS)];
+
+        live -= b->size;
+        change(&pool, b, some_size());
+        live += b->size;
+        most = live > most ? live : most;
+    }
+    assert_true(most > POOL_BYTES_MAX);
+    for (i = 0; i < BLOCKS; i++)
+        change(&pool, &blocks[i], 0);
+    pool_free(&pool);
+}
+
+/* What one run touches lies together. */
+static void small_blocks_are_neighbours(void **state)
+{
+    struct pool pool = {0};
+    char *first = pool_change(&pool, NULL, 0, 24), *second = pool_change(&pool, NULL, 0, 24), *again;
+
+    (void)state;
+    if (pool.npieces > 0) {         /* under a sanitizer they are malloc's */
+        assert_ptr_equal(second, first + 32);
+        pool_change(&pool, first, 24, 0);
+        again = pool_change(&pool, NULL, 0, 32);
+        assert_ptr_equal(again, first);
+    } else {
+        again = first;
+    }
+    pool_change(&pool, again, 32, 0);
+    pool_change(&pool, second, 24, 0);
+    pool_free(&pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_keep_what_they_hold),
+        cmocka_unit_test(small_blocks_are_neighbours),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
