@@ -129,7 +129,7 @@ static void env_free(struct env_list *env)
 static int env_of(struct body_call *c, const json_t *map, const char *program, struct env_list *out, struct err *e)
 {
     const char *key;
-    struct str value;
+    struct str value = {0};
     json_t *v;
     int rc;
 
