@@ -99,11 +99,17 @@ class Loop:
         run, outcome = self.newest()
         changes, self.size = self.log()[before:], int(self.log()[-1])
         if run <= last or not outcome:
-            self.count("lost", f"run {number} did not end: {run} {outcome}")
+            self.count("lost", f"run {number} did not end: {self.shown(run)}")
         elif len(changes) > 1:
             self.count("doubled", f"run {number} made the changes {changes}")
         elif (outcome, self.size, changes) != ("resolved", wanted, [str(wanted)]):
             self.count("silent", f"run {number} ended {outcome}; the world shows {self.size} after {changes}, not {wanted}")
+
+    def shown(self, run):
+        """What the program says of a run, the end of it."""
+        p = subprocess.run([self.program, "show", str(run), "--state", "state"], cwd=self.directory, text=True,
+                           capture_output=True, check=False, timeout=ENDS_WITHIN_S)
+        return (p.stdout + p.stderr)[-1500:]
 
     def log(self):
         return (self.world / "log").read_text().split()
