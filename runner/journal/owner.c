@@ -7,12 +7,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { GONE_MS = 5000, GONE_LOOK_MS = 10 };     /* until the children of an owner that is gone must be gone, too */
 
 /* A new directory that is not durable would take a durable journal with it. */
 static void sync_parent(const char *path)
@@ -109,6 +114,30 @@ static int write_owner(int fd, const char *path, const char *what_for, struct er
     return 0;
 }
 
+static bool is_gone(int fd)
+{
+    char who[24] = "";
+    long pid = pread(fd, who, sizeof(who) - 1, 0) > 0 ? strtol(who, NULL, 10) : 0;
+
+    return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+/* A child between fork and exec has the lock, too: of an owner that was killed it goes on holding it until it is its turn to
+ * die. 0 or an errno. */
+static int take(int fd)
+{
+    const struct timespec pause = {.tv_nsec = GONE_LOOK_MS * 1000000L};
+
+    for (int left = GONE_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; left -= GONE_LOOK_MS) {
+        int wrong = errno;
+
+        if (wrong != EWOULDBLOCK || left <= 0 || !is_gone(fd))
+            return wrong;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 int owner_lock(const char *dir, const char *what_for, int *out, struct err *e)
 {
     char path[4200];
@@ -120,7 +149,7 @@ int owner_lock(const char *dir, const char *what_for, int *out, struct err *e)
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return system_error("open", path, e);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if ((errno = take(fd)) != 0)
         rc = errno == EWOULDBLOCK ? busy(dir, fd, e) : system_error("lock", path, e);
     else
         rc = write_owner(fd, path, what_for, e);

@@ -47,6 +47,7 @@ class Loop:
     def __init__(self, program, directory, seed):
         self.program, self.directory, self.random = program, directory, random.Random(seed)
         self.world, self.kill_within_s, self.size = directory / "world", 0.1, 3
+        self.said = ""              # by the last process that ended by itself
         self.kills, self.wrong, self.counts = 0, [], {"lost": 0, "doubled": 0, "silent": 0}
         self.world.mkdir()
         for path, text, mode in [("midwatch.yaml", CONFIG, 0o600), ("kill-flow.md", None, 0o600), ("world/set", SET, 0o700),
@@ -58,9 +59,9 @@ class Loop:
         """True if it ended by itself."""
         argv = [str(self.program), *words, "--config", "midwatch.yaml", "--state", "state"]
         with subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL) as p:
+                              stderr=subprocess.PIPE, text=True) as p:
             try:
-                p.wait(timeout=ENDS_WITHIN_S if kill_after is None else kill_after)
+                self.said = p.communicate(timeout=ENDS_WITHIN_S if kill_after is None else kill_after)[1]
                 return True
             except subprocess.TimeoutExpired:
                 p.send_signal(signal.SIGKILL)
@@ -109,7 +110,7 @@ class Loop:
         """What the program says of a run, the end of it."""
         p = subprocess.run([self.program, "show", str(run), "--state", "state"], cwd=self.directory, text=True,
                            capture_output=True, check=False, timeout=ENDS_WITHIN_S)
-        return (p.stdout + p.stderr)[-1500:]
+        return (p.stdout + p.stderr)[-1500:] + self.said
 
     def log(self):
         return (self.world / "log").read_text().split()
