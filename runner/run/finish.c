@@ -13,22 +13,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool keeps_lock(enum effect_state s)
+/* escalated: the run is handed over. One that ended well although a target was moved has proven what it wanted. */
+static bool keeps_lock(enum effect_state s, bool escalated)
 {
     switch (s) {
     case EFFECT_INTENDED:
     case EFFECT_APPLIED:
     case EFFECT_UNKNOWN:
-    case EFFECT_MOVED:
     case EFFECT_UNVERIFIED:
         return true;
+    case EFFECT_MOVED:
+        return escalated;
     default:
         return false;
     }
 }
 
 /* Frees the target of x unless some effect on it is unknown, not verified, or could not be put back. */
-static void free_target(struct run *r, const struct effect *x)
+static void free_target(struct run *r, const struct effect *x, bool escalated)
 {
     const struct effect *y;
     struct change *c;
@@ -37,9 +39,9 @@ static void free_target(struct run *r, const struct effect *x)
     for (y = r->effects; y; y = y->next) {
         if (strcmp(y->target, x->target) != 0)
             continue;
-        if (keeps_lock(y->state) || (y->undo_tried && y->state != EFFECT_UNDONE && y->state != EFFECT_ABSENT))
+        if (keeps_lock(y->state, escalated) || (y->undo_tried && y->state != EFFECT_UNDONE && y->state != EFFECT_ABSENT))
             return;
-        touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE;
+        touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE || y->state == EFFECT_MOVED;
     }
     c = run_change(r, CHANGE_UNLOCK);
     c->target = run_keep(r, str_of(x->target));
@@ -77,7 +79,7 @@ void run_end_changes(struct run *r, struct str outcome, struct str reason, struc
     struct change *c;
 
     for (x = r->effects; x; x = x->next)
-        free_target(r, x);
+        free_target(r, x, str_is(outcome, "escalated"));
     json_add_text(&b, reason);
     if (ends_unproven(r, outcome, buf_text(&b)))
         run_verdict(r, false, 0);

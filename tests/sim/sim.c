@@ -53,6 +53,7 @@ static const struct {
     {9253, "an undo that found everything back already left its effect unverified in the journal"},
     {1162, "a run was released while it waited for something else, and nobody was told"},
     {4005, "a run was cancelled while an effect was unknown, which somebody else then moved, and nobody was told"},
+    {17777, "a run was resolved although one of its effects was moved, and held that target for good"},
 };
 
 static struct config *config;
