@@ -131,7 +131,7 @@ const struct effect *guard_beside(const struct part *p, bool open, const json_t 
 void guard_beside_words(const struct part *p, const struct effect *x, struct buf *why)
 {
     buf_addf(why, "another branch of this run changes it (%s:%d); what changes one target goes one after the other",
-             p->call->run->book->file, x->line);
+             p->call->run->file, x->line);
 }
 
 struct search {
