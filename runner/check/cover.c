@@ -149,7 +149,7 @@ static void miss(json_t **list, size_t *n, const json_t *at, const char *what, c
 {
     char why[700];
 
-    snprintf(why, sizeof(why), "%.600s%s%.500s%s", what, title ? " \"" : "", title ? title : "", title ? "\"" : "");
+    snprintf(why, sizeof(why), "%.500s%s%.190s%s", what, title ? " \"" : "", title ? title : "", title ? "\"" : "");
     list[(*n)++] = json_pack("{s:O s:s}", "line", json_object_get(at, "line"), "why", why);
 }
 
