@@ -343,6 +343,14 @@ static bool replay_next(struct run *r)
     return true;
 }
 
+/* Only an error is left of the rows. If it was memory that ended, it has to end where it did (rebuild_run). */
+static bool only_error_left(const struct run *r)
+{
+    const struct row *row = r->phase == PHASE_REPLAY ? next_recorded(r) : NULL;
+
+    return row && row->kind == ROW_END && row->path.n == 0 && str_starts(row->args, "{\"reason\":\"error\",");
+}
+
 /* One step of Lua or of the replay. False if there is nothing to do until something comes from outside. */
 static bool step(struct run *r)
 {
@@ -354,6 +362,8 @@ static bool step(struct run *r)
     /* START tells the code what time it is. */
     if (r->phase == PHASE_REPLAY && r->recorded.cursor == 0 && replay_next(r))
         return true;
+    if (only_error_left(r))
+        vm_limit_memory(r->vm, VM_MEMORY_MAX);
     rc = r->ending ? 0 : vm_step(r->vm, &ev);
     r->preempted = rc == 2;
     if (rc == 1)
