@@ -185,7 +185,7 @@ NONE = {
 def none_cases(box):
     (box.path / "t.test.yaml").unlink(missing_ok=True)
     (box.path / "t.md").write_text(BOOK.replace("CODE", 'for _, v in ipairs(observe(toy.thing("x"))) do note(v) end\nno_action "b"'))
-    yield "a plugin without schema that is gone through", expect(box.command("map", "t.md"), 0, r"3 paths")
+    yield "a plugin without schema that is gone through", expect(box.command("map", "t.md"), 0, r"4 paths")
     for name, (code, pattern) in NONE.items():
         (box.path / "t.md").write_text(BOOK.replace("CODE", code))
         got = generated(box)
