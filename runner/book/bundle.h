@@ -17,8 +17,10 @@
 /* Number of the C primitives, the canonical encoding and the Lua release together. A program runs
  * MIDWATCH_ABI and the one before it. The texts of the language and of the plugins are the run's own (setup_vm takes the
  * modules that its bundle has); where C must do something else for an older run, it asks the bundle, and this list says so:
- *   1  the first */
-#define MIDWATCH_ABI 1
+ *   1  the first
+ *   2  weak tables and proxies for the language's own modules. No __concat in a runbook's metatables, in older runs either:
+ *      it is a hole of the Lua library (vm/metatable.c), so a run that joined by one diverges */
+#define MIDWATCH_ABI 2
 
 struct bundle_file {
     char *path;         /* "high-latency.md", "lua/remedy.lua", "plugins/shell.lua", "modules/lib/checks.lua" */

@@ -79,7 +79,7 @@ static void test_a_manifest_says_all(void **state)
     bundle_seal(b, "5.4.4");
     bundle_manifest(b, &m);
     assert_string_equal(buf_text(&m),
-                        "{\"abi\":1,\"dirty\":false,\"files\":{"
+                        "{\"abi\":2,\"dirty\":false,\"files\":{"
                         "\"lua/a.lua\":\"486d9affb60dbb0063b03d8e23a6ccf6364ce203dc3a9f56f20e750eb41ecade\","
                         "\"t.md\":\"4321893dc18b145ad336300ff5929711a5a3836075522f016a319d8b3793304e\"},\"lua\":\"5.4.4\"}");
     buf_free(&m);
@@ -152,7 +152,7 @@ static void test_manifests_that_are_refused(void **state)
         {"", ERR_INVALID, ""},
         {"[", ERR_INVALID, ""},
         {"[]", ERR_INVALID, ""},
-        {"{\"abi\":2,\"files\":{}}", ERR_INVALID, "the run has abi 2, this program runs abi 1"},
+        {"{\"abi\":3,\"files\":{}}", ERR_INVALID, "the run has abi 3, this program runs abi 2 and the one before"},
         {"{\"abi\":0,\"files\":{}}", ERR_INVALID, "the run has abi 0"},
         {"{\"files\":{}}", ERR_INVALID, "abi"},
         {"{\"abi\":1,\"files\":{\"t.md\":\"12\"}}", ERR_CORRUPT, "the manifest's hash of t.md is no hash"},
