@@ -47,7 +47,10 @@ json_t *map_about(const struct runbook *b);
 /* A text for one cell of a Markdown table. */
 void map_add_cell(struct buf *out, const char *s);
 
-/* Decisions that were added, removed, or come to something else, by their conditions. Returns how many. */
+/* Takes the decisions that are the same behind another condition out of both, { key: { conditions, to } }. Returns
+ * [{ what: "condition", before, after, decisions, when }], one for each condition that moved. Owned. */
+json_t *map_moved(json_t *removed, json_t *added);
+/* Conditions that moved; decisions that were added, removed, or come to something else. Returns how many decisions change. */
 size_t map_diff(const json_t *before, const json_t *after, const char *form, struct buf *out);
 
 /* Appends to map's findings. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a change alters decisions: paths of two maps are the same decision if their conditions are; what they come to is compared
- * then. Places in the file are not. */
+/* How a change alters decisions: paths of two maps are the same decision if their conditions are; what they come to is
+ * compared then. Places in the file are not. What only moved a condition is found by map_moved. */
 #include "check/map.h"
 
 #include "base/json.h"
@@ -42,6 +42,7 @@ static char *decision_of(const json_t *path)
     return out;
 }
 
+/* By their conditions: {"conditions": their texts, "to": what they come to}. */
 static json_t *decisions(const json_t *map)
 {
     json_t *out = json_object(), *path;
@@ -49,32 +50,51 @@ static json_t *decisions(const json_t *map)
 
     json_array_foreach(json_object_get(map, "paths"), i, path) {
         char *key = key_of(path), *decision = decision_of(path);
+        json_t *texts = json_array();
+        const json_t *c;
+        size_t k;
 
-        json_object_set_new(out, key, json_string(decision));
+        json_array_foreach(json_object_get(path, "conditions"), k, c)
+            json_array_append_new(texts, json_string(json_get_string(c, "text", "")));
+        json_object_set_new(out, key, json_pack("{s:o s:s}", "conditions", texts, "to", decision));
         free(key);
         free(decision);
     }
     return out;
 }
 
+/* Those of `a` that `b` does not have. */
+static json_t *without(json_t *a, const json_t *b)
+{
+    json_t *out = json_object(), *v;
+    const char *key;
+
+    json_object_foreach(a, key, v) {
+        if (!json_object_get(b, key))
+            json_object_set(out, key, v);
+    }
+    return out;
+}
+
+/* The conditions that moved, then what came to something else, what is gone and what is new. */
 static json_t *compare(json_t *before, json_t *after)
 {
-    json_t *out = json_array(), *v;
+    json_t *removed = without(before, after), *added = without(after, before), *out = map_moved(removed, added), *v;
     const char *key;
 
     json_object_foreach(before, key, v) {
-        const json_t *now = json_object_get(after, key);
+        const char *was = json_get_string(v, "to", ""), *is = json_get_string(json_object_get(after, key), "to", was);
 
-        if (!now)
-            json_array_append_new(out, json_pack("{s:s s:s s:O}", "what", "removed", "when", key, "before", v));
-        else if (!json_equal(v, now))
-            json_array_append_new(out, json_pack("{s:s s:s s:O s:O}", "what", "different", "when", key, "before", v, "after",
-                                                 (json_t *)now));
+        if (strcmp(was, is) != 0)
+            json_array_append_new(
+                out, json_pack("{s:s s:s s:s s:s}", "what", "different", "when", key, "before", was, "after", is));
     }
-    json_object_foreach(after, key, v) {
-        if (!json_object_get(before, key))
-            json_array_append_new(out, json_pack("{s:s s:s s:O}", "what", "added", "when", key, "after", v));
-    }
+    json_object_foreach(removed, key, v) json_array_append_new(
+        out, json_pack("{s:s s:s s:O}", "what", "removed", "when", key, "before", json_object_get(v, "to")));
+    json_object_foreach(added, key, v) json_array_append_new(
+        out, json_pack("{s:s s:s s:O}", "what", "added", "when", key, "after", json_object_get(v, "to")));
+    json_decref(removed);
+    json_decref(added);
     return out;
 }
 
@@ -122,8 +142,13 @@ static void as_text(const json_t *list, struct buf *out)
 
 size_t map_diff(const json_t *before, const json_t *after, const char *form, struct buf *out)
 {
-    json_t *a = decisions(before), *b = decisions(after), *list = compare(a, b);
-    size_t n = json_array_size(list);
+    json_t *a = decisions(before), *b = decisions(after), *list = compare(a, b), *d;
+    size_t n = 0, all = json_object_size(b), i;
+
+    json_array_foreach(list, i, d) {
+        n += (size_t)json_get_int(d, "decisions", 1);
+        all += strcmp(json_get_string(d, "what", ""), "removed") == 0;
+    }
 
     if (strcmp(form, "json") == 0) {
         json_add_value(out, list);
@@ -132,7 +157,7 @@ size_t map_diff(const json_t *before, const json_t *after, const char *form, str
         bool is_markdown = strcmp(form, "markdown") == 0;
 
         buf_addf(out, is_markdown ? "**%s**: %zu of %zu decisions change\n\n" : "%s: %zu of %zu decisions change\n",
-                 json_get_string(after, "runbook", ""), n, json_object_size(b));
+                 json_get_string(after, "runbook", ""), n, all);
         if (n && strcmp(form, "markdown") == 0)
             as_markdown(list, out);
         else

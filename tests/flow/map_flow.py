@@ -310,12 +310,17 @@ def diff_cases(box):
     (folder / "t.md").write_text(text.replace("o.a < 5", "o.a < 7"))
     git("commit", "-qam", "two")
     exit_code, out, err = box.run("--diff", "HEAD~1..HEAD", "-o", "json")
-    found = {(d["what"], d["when"]) for d in json.loads(out or "[]")}
-    yield "diff: a threshold", None if exit_code == 0 and {("added", "a < 7"), ("removed", "a < 5")} <= found else out + err
+    found = sorted((d["what"], d["before"], d["after"], d["decisions"]) for d in json.loads(out or "[]"))
+    yield "diff: a threshold", None if exit_code == 0 and [f[:3] for f in found] == [
+        ("condition", "a < 5", "a < 7"), ("condition", "a >= 5", "a >= 7")] and found[0][3] == 1 < found[1][3] else out + err
     _, out, _ = box.run("--diff", "HEAD~1..HEAD", "-o", "markdown")
-    yield "diff: markdown", None if "| added | a \\< 7 |" in out and out.startswith("**t**: ") else out[:500]
+    yield "diff: markdown", None if "| condition | 1 decision, which comes to the same as before | a \\< 5 | a \\< 7 |" in out and \
+        out.startswith("**t**: ") else out[:500]
     _, out, _ = box.run("--diff", "HEAD..HEAD")
     yield "diff: none", None if ": 0 of " in out else out
+    (folder / "t.md").write_text(text.replace("o.a < 5", "o.a < 7").replace("resolve 'x'", "if o.a < 9 then escalate 'y' end resolve 'x'"))
+    _, out, _ = box.run("--diff", "HEAD..")
+    yield "diff: a new branch", None if "added: " in out and "removed: " in out and "condition: " not in out else out[:800]
     (folder / "t.md").write_text(text.replace("no_action 'fine'", "escalate 'x'").replace("o.a < 5", "o.a < 7"))
     _, out, _ = box.run("--diff", "HEAD..", "-o", "json")
     different = [d for d in json.loads(out) if d["what"] == "different"]
