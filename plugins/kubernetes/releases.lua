@@ -156,7 +156,7 @@ end
 --- The newest other release that nobody has left as bad; "the second newest" would toggle back to the bad one.
 function releases.want(_, found, past)
   local bad = left_as_bad(past)
-  for _, name in ipairs(found.previous) do
+  for _, name in ipairs(found.previous or {}) do
     if not bad[name] then return found.replicaset and { replicaset = name } or { revision = name } end
   end
   refused("there is no earlier release to roll back to")
