@@ -70,24 +70,32 @@ static int64_t next_run(struct journal *j)
     return ((struct sqlite *)j)->next_id++;
 }
 
+/* Adds the first column of the only row that st has to out, and ends st. 1 = there was one, 0 = there is none. */
+static int one_text(struct sqlite *s, sqlite3_stmt *st, struct buf *out, struct err *e)
+{
+    int rc = sqlite3_step(st);
+    struct str text;
+
+    if (rc == SQLITE_ROW) {
+        text = column(st, 0);
+        buf_add(out, text.p, text.n);
+    }
+    return done(s, st, rc, e) < 0 ? e->code : rc == SQLITE_ROW;
+}
+
 static int get_bundle(struct journal *j, const char *id, struct buf *meta, blob_fn fn, void *ctx, struct err *e)
 {
     struct sqlite *s = (struct sqlite *)j;
     sqlite3_stmt *st = ask(s, "select meta from bundle where id = ?1", e);
-    struct str m;
     int rc;
 
     if (!st)
         return e->code;
     sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
-    rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
-        m = column(st, 0);
-        buf_add(meta, m.p, m.n);
-    }
-    if (done(s, st, rc, e) < 0)
-        return e->code;
-    if (rc != SQLITE_ROW)
+    rc = one_text(s, st, meta, e);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
         return err_set(e, ERR_NOT_FOUND, "journal %s has no bundle %.12s", s->path, id);
     if (!fn)
         return 0;
@@ -108,21 +116,16 @@ static int get_file(struct journal *j, const char *id, const char *path, struct 
     struct sqlite *s = (struct sqlite *)j;
     sqlite3_stmt *st = ask(s, "select b.data from bundle_file f join blob b on b.sha256 = f.sha256 where f.bundle = ?1"
                               " and f.path = ?2", e);
-    struct str text;
     int rc;
 
     if (!st)
         return e->code;
     sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 2, path, -1, SQLITE_STATIC);
-    rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
-        text = column(st, 0);
-        buf_add(out, text.p, text.n);
-    }
-    if (done(s, st, rc, e) < 0)
-        return e->code;
-    return rc == SQLITE_ROW ? 0 : err_set(e, ERR_NOT_FOUND, "journal %s has no %s of bundle %.12s", s->path, path, id);
+    rc = one_text(s, st, out, e);
+    if (rc < 0)
+        return rc;
+    return rc ? 0 : err_set(e, ERR_NOT_FOUND, "journal %s has no %s of bundle %.12s", s->path, path, id);
 }
 
 #define RUN_COLUMNS                                                                                                    \
