@@ -449,6 +449,7 @@ static struct call *next_stalled(struct run *r)
 bool run_after_barrier(struct run *r)
 {
     struct call *c;
+    char path[sizeof(c->path)];
 
     if (r->barrier.active || r->phase != PHASE_LIVE)
         return false;
@@ -457,9 +458,11 @@ bool run_after_barrier(struct run *r)
     } else if (r->state == RUN_WAITING_PERSON) {
         return false;
     } else if ((c = next_stalled(r))) {
+        str_copy(path, sizeof(path), str_of(c->path));
         c->stalled = false;
         c->op->live(c);
-        return next_stalled(r) != c;        /* it may wait again, for what comes from outside */
+        /* It may have ended, or wait again for what comes from outside. */
+        return !(c = next_stalled(r)) || strcmp(c->path, path) != 0;
     } else if (r->leaving && !run_sending(r)) {
         leave(r);
     } else if (r->ending && r->finish.text && (!run_unsettled(r) || r->elsewhere) && !is_undoing(r)) {
