@@ -91,8 +91,13 @@ int engine_strike(struct engine *n, const struct inside *died, const char *who, 
         return 0;
     if (j->ops->get_run(j, died->run, &info, e) < 0)
         return e->code == ERR_NOT_FOUND ? 0 : e->code;
-    over = info.state == RUN_ENDED || info.state == RUN_QUARANTINED;
+    over = info.state == RUN_ENDED;
+    set_aside = info.state == RUN_QUARANTINED;      /* whoever took it up again did not come as far as a durable RESUME */
     run_info_deinit(&info);
+    if (set_aside) {
+        *out = STRIKE_SET_ASIDE;
+        return err_set(e, ERR_DENIED, "it ended the process again before anything new of it was written, and stays set aside"), 0;
+    }
     if (!over && run_strike(n, died->run, who, died->place, &set_aside, e) < 0)
         return e->code;
     *out = over ? STRIKE_NONE : set_aside ? STRIKE_SET_ASIDE : STRIKE_GIVEN;
