@@ -271,23 +271,22 @@ static const char *error_text(struct vm *vm, lua_State *L)
     return vm->error;
 }
 
+/* The value is looked at on the main stack: a stack that overflowed may have been shrunk since to what is in use. */
 static void error_event(struct vm *vm, struct branch *b, struct vm_event *ev)
 {
-    lua_State *L = b->co;
+    lua_State *L = vm->L;
     bool lossy = false;
     struct str chunk;
+    lua_xmove(b->co, L, 1);
     ev->outcome = VM_ERROR;
     buf_reset(&vm->json);
-    if (!lua_checkstack(L, 10)) {
-        ev->error = "stack overflow";
-    } else {
-        if (lua_type(L, -1) == LUA_TTABLE && !value_encode(L, -1, "error", &vm->json, &lossy))
-            ev->json = (struct str){buf_text(&vm->json), vm->json.len};
-        ev->error = error_text(vm, L);
-        ev->line = vm_place(L, &chunk);
-        snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
-        ev->chunk = vm->place;
-    }
+    if (lua_type(L, -1) == LUA_TTABLE && !value_encode(L, lua_gettop(L), "error", &vm->json, &lossy))
+        ev->json = (struct str){buf_text(&vm->json), vm->json.len};
+    ev->error = error_text(vm, L);
+    lua_pop(L, 1);
+    ev->line = vm_place(b->co, &chunk);
+    snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
+    ev->chunk = vm->place;
     release(vm, b, false);
 }
 
@@ -297,7 +296,7 @@ static void dead_event(struct vm *vm, struct branch *b, struct vm_event *ev)
     ev->outcome = vm->dead;
     snprintf(vm->place, sizeof vm->place, "%s", vm->dead_place);
     ev->line = vm->dead_line;
-    if (!ev->line && lua_checkstack(b->co, 10)) {
+    if (!ev->line) {
         ev->line = vm_place(b->co, &chunk);
         snprintf(vm->place, sizeof vm->place, "%.*s", (int)chunk.n, chunk.p);
     }

@@ -240,6 +240,24 @@ static void errors_carry_their_place(void **state)
     }
 }
 
+/* A collection may shrink the stack between the overflow and the answer; the place is told all the same. */
+static void overflow_has_its_place_whatever_is_collected(void **state)
+{
+    (void)state;
+    static const char *const params[] = {"a, b, c", "a, b, c, d", "a, b, c, d, e", "a, b, c, d, e, g", "a, b, c, d, e, g, h"};
+    for (int i = 0; i < 35; i++) {
+        struct vm *vm = vm_make((struct vm_options){.seed = 3, .hook_count = 1 + i % 7});
+        char text[300];
+        snprintf(text, sizeof text, "for i = 1, %d do local t = {{}, {}} end local function f(%s) local x = f(%s) return x end f()",
+                 i * 50, params[i % 5], params[i % 5]);
+        start(vm, text);
+        struct outcome out = vm_finish(vm, "1");
+        if (strncmp(out.text, "run.md:1: stack overflow", 24) != 0 || out.line != 1)
+            fail_msg("%s\n  gave (%d) line %d %s", text, out.outcome, out.line, out.text);
+        vm_free(vm);
+    }
+}
+
 static void syntax_errors_have_a_place(void **state)
 {
     (void)state;
@@ -349,7 +367,7 @@ int main(void)
         cmocka_unit_test(request_says_what_and_where), cmocka_unit_test(many_calls_at_once),
         cmocka_unit_test(wrong_calls_are_refused),     cmocka_unit_test(endings_are_never_resumed),
         cmocka_unit_test(order_of_branches),           cmocka_unit_test(preempted_before_siblings),
-        cmocka_unit_test(preemption_changes_nothing),  cmocka_unit_test(errors_carry_their_place),
+        cmocka_unit_test(preemption_changes_nothing),  cmocka_unit_test(errors_carry_their_place), cmocka_unit_test(overflow_has_its_place_whatever_is_collected),
         cmocka_unit_test(syntax_errors_have_a_place),  cmocka_unit_test(pcall_and_gate),
         cmocka_unit_test(forbidden_sections),          cmocka_unit_test(drop_and_reuse),
         cmocka_unit_test(many_ready_branches),         cmocka_unit_test(calls_of_modules),
