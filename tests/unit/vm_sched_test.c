@@ -248,8 +248,9 @@ static void overflow_has_its_place_whatever_is_collected(void **state)
     for (int i = 0; i < 35; i++) {
         struct vm *vm = vm_make((struct vm_options){.seed = 3, .hook_count = 1 + i % 7});
         char text[300];
-        snprintf(text, sizeof text, "for i = 1, %d do local t = {{}, {}} end local function f(%s) local x = f(%s) return x end f()",
-                 i * 50, params[i % 5], params[i % 5]);
+        snprintf(text, sizeof text,
+                 "for i = 1, %d do local t = {{}, {}} end local function f(%s) local x = f(%s) return x end f()", i * 50,
+                 params[i % 5], params[i % 5]);
         start(vm, text);
         struct outcome out = vm_finish(vm, "1");
         if (strncmp(out.text, "run.md:1: stack overflow", 24) != 0 || out.line != 1)
@@ -367,7 +368,8 @@ int main(void)
         cmocka_unit_test(request_says_what_and_where), cmocka_unit_test(many_calls_at_once),
         cmocka_unit_test(wrong_calls_are_refused),     cmocka_unit_test(endings_are_never_resumed),
         cmocka_unit_test(order_of_branches),           cmocka_unit_test(preempted_before_siblings),
-        cmocka_unit_test(preemption_changes_nothing),  cmocka_unit_test(errors_carry_their_place), cmocka_unit_test(overflow_has_its_place_whatever_is_collected),
+        cmocka_unit_test(preemption_changes_nothing),  cmocka_unit_test(errors_carry_their_place),
+        cmocka_unit_test(overflow_has_its_place_whatever_is_collected),
         cmocka_unit_test(syntax_errors_have_a_place),  cmocka_unit_test(pcall_and_gate),
         cmocka_unit_test(forbidden_sections),          cmocka_unit_test(drop_and_reuse),
         cmocka_unit_test(many_ready_branches),         cmocka_unit_test(calls_of_modules),
