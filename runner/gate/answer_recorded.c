@@ -3,19 +3,13 @@
  * targets as they were seen, and for each effect that equals the recorded one what
  * became of that. An answer takes as long as it took. */
 #include "gate/answer_recorded.h"
+#include "gate/pending.h"
 
 #include "base/json.h"
 #include "base/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-struct pending {
-    struct recorded *recorded;
-    struct question *q;
-    struct host_op *timer;
-    struct buf answer;
-};
 
 struct recorded {
     struct answerer base;
@@ -340,18 +334,6 @@ static struct reading answer_notify(struct recorded *s, struct question *q)
     return (struct reading){.answer = json_pack("{s:b}", "sent", 1)};
 }
 
-static void deliver(void *ctx)
-{
-    struct pending *p = ctx;
-    struct question *q = p->q;
-    struct buf answer = p->answer;
-
-    q->in_flight = NULL;
-    free(p);
-    q->done(q->ctx, (struct str){answer.data, answer.len});
-    buf_free(&answer);
-}
-
 static struct reading (*const by_kind[])(struct recorded *, struct question *) = {
     [ASK_READ] = answer_read,   [ASK_STATE] = answer_state,   [ASK_CHECK] = answer_check,
     [ASK_APPLY] = answer_apply, [ASK_NOTIFY] = answer_notify,
@@ -361,39 +343,16 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
 {
     struct recorded *s = (struct recorded *)a;
     struct reading r = {0};
-    struct pending *p;
 
     if (s->rec->stop == RECORD_GOES_ON)
         r = by_kind[q->kind](s, q);
     q->in_flight = NULL;
-    if (!r.answer)
-        return 0;
-    p = xcalloc(1, sizeof(*p));
-    p->recorded = s;
-    p->q = q;
-    buf_init(&p->answer, 4 * MIB);
-    json_add_value(&p->answer, r.answer);
-    json_decref(r.answer);
-    if (s->host->ops->timer(s->host, r.delay > 0 ? r.delay : 0, deliver, p, &p->timer, e) < 0) {
-        buf_free(&p->answer);
-        free(p);
-        return e->code;
-    }
-    q->in_flight = p;
-    return 0;
+    return r.answer ? pending_start(s->host, q, r.answer, r.delay, e) : 0;
 }
 
 static void cancel(struct answerer *a, struct question *q)
 {
-    struct recorded *s = (struct recorded *)a;
-    struct pending *p = q->in_flight;
-
-    if (!p)
-        return;
-    s->host->ops->cancel(s->host, p->timer);
-    buf_free(&p->answer);
-    free(p);
-    q->in_flight = NULL;
+    pending_cancel(((struct recorded *)a)->host, q);
 }
 
 static void recorded_free(struct answerer *a)

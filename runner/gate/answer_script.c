@@ -3,6 +3,7 @@
  * name it has in a group, else under the name that the same read had before, else
  * under its printed text; `after` changes the answers once an effect was applied. */
 #include "gate/fixture.h"
+#include "gate/pending.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -15,13 +16,6 @@
 struct named {
     struct hash hash;
     char *label;
-};
-
-struct pending {                /* an answer on its way: delivered by a timer, never inside ask */
-    struct script *script;
-    struct question *q;
-    struct host_op *timer;
-    struct buf answer;
 };
 
 struct script {
@@ -37,12 +31,6 @@ struct script {
     int64_t started;            /* for {at: {10m: ..}} */
     struct fixture_fault fault; /* the first one */
 };
-
-static void answer_json(struct pending *p, json_t *take)
-{
-    json_add_value(&p->answer, take);
-    json_decref(take);
-}
 
 static json_t *unknown(const char *kind, const char *why)
 {
@@ -149,48 +137,43 @@ static void not_given(struct script *s, const char *text, const char *label)
                 text, quote, label ? label : text, quote);
 }
 
-static void answer_read(struct script *s, struct question *q, struct pending *p)
+static json_t *answer_read(struct script *s, struct question *q)
 {
     char *text = plain(q->text), *label = q->label.n ? xstrndup(q->label.p, q->label.n) : NULL;
     const char *earlier = label ? NULL : label_of(s, &q->args_hash);
     const char *key = label ? label : earlier ? earlier : text;
     const json_t *v = json_object_get(s->given, key);
+    json_t *answer;
 
     if (!v && !label)
         v = json_object_get(s->given, key = text);
     remember_label(s, q);
-    if (v && !is_possible(s, q, key))
-        answer_json(p, unknown("error", "the scenario gives what this read never returns"));
-    else if (v && (v = resolve(s, key, v)))
-        answer_json(p, observation(v));
-    else {
+    if (v && !is_possible(s, q, key)) {
+        answer = unknown("error", "the scenario gives what this read never returns");
+    } else if (v && (v = resolve(s, key, v))) {
+        answer = observation(v);
+    } else {
         not_given(s, text, label);
-        answer_json(p, unknown("error", "the scenario does not answer this read"));
+        answer = unknown("error", "the scenario does not answer this read");
     }
     free(text);
     free(label);
+    return answer;
 }
 
-static void answer_state(struct script *s, struct question *q, struct pending *p)
+static json_t *answer_state(struct script *s, struct question *q)
 {
     char *full = xstrndup(q->target.p, q->target.n), *target = strchr(full, ':');
     const char *key = target ? target + 1 : full;
     const json_t *v = json_object_get(s->state, key);
+    struct fixture_fault f = {0};
 
     if (!v)
         v = json_object_get(s->state, key = full);
-    if (fixture_is_unknown(v)) {
-        answer_json(p, unknown(json_string_value(v), "the scenario says so"));
-    } else if (v) {
-        struct fixture_fault f = {0};
-
-        if (fixture_check_state(s->registry, q, key, v, &f) < 0 && !s->fault.e.code)
-            s->fault = f;
-        answer_json(p, json_pack("{s:O}", "value", v));
-    } else {
-        answer_json(p, json_pack("{s:b s:{}}", "assumed", 1, "value"));
-    }
+    if (v && !fixture_is_unknown(v) && fixture_check_state(s->registry, q, key, v, &f) < 0 && !s->fault.e.code)
+        s->fault = f;
     free(full);
+    return v ? observation(v) : json_pack("{s:b s:{}}", "assumed", 1, "value");
 }
 
 static const char *word_of(struct script *s, struct question *q)
@@ -226,53 +209,37 @@ static void apply_after(struct script *s, struct question *q)
     free(full);
 }
 
-static void answer_apply(struct script *s, struct question *q, struct pending *p)
+static json_t *answer_apply(struct script *s, struct question *q)
 {
     const char *word = word_of(s, q);
 
-    if (strcmp(word, "applied") == 0) {
+    if (strcmp(word, "applied") == 0 || strcmp(word, "cut") == 0)
         apply_after(s, q);
-        answer_json(p, json_pack("{s:s}", "outcome", "sent"));
-    } else if (strcmp(word, "409") == 0) {
-        answer_json(p, json_pack("{s:s s:s}", "outcome", "moved", "why", "409 conflict"));
-    } else if (strcmp(word, "refused") == 0) {
-        answer_json(p, json_pack("{s:s s:s}", "outcome", "refused", "why", "the scenario says so"));
-    } else {
-        if (strcmp(word, "cut") == 0)
-            apply_after(s, q);
-        answer_json(p, json_pack("{s:s s:s}", "outcome", "unknown", "why", "no answer came"));
-    }
+    if (strcmp(word, "applied") == 0)
+        return json_pack("{s:s}", "outcome", "sent");
+    if (strcmp(word, "409") == 0)
+        return json_pack("{s:s s:s}", "outcome", "moved", "why", "409 conflict");
+    if (strcmp(word, "refused") == 0)
+        return json_pack("{s:s s:s}", "outcome", "refused", "why", "the scenario says so");
+    return json_pack("{s:s s:s}", "outcome", "unknown", "why", "no answer came");
 }
 
-static void answer_check(struct script *s, struct question *q, struct pending *p)
+static json_t *answer_check(struct script *s, struct question *q)
 {
     const char *word = word_of(s, q);
 
     if (strcmp(word, "timeout") == 0)
-        answer_json(p, unknown("error", "nothing can be read back"));
-    else
-        answer_json(p, json_pack("{s:s}", "verdict", strcmp(word, "cut") == 0 ? "applied" : word));
+        return unknown("error", "nothing can be read back");
+    return json_pack("{s:s}", "verdict", strcmp(word, "cut") == 0 ? "applied" : word);
 }
 
-static void answer_notify(struct script *s, struct question *q, struct pending *p)
+static json_t *answer_notify(struct script *s, struct question *q)
 {
     (void)s, (void)q;
-    answer_json(p, json_pack("{s:b}", "sent", 1));
+    return json_pack("{s:b}", "sent", 1);
 }
 
-static void deliver(void *ctx)
-{
-    struct pending *p = ctx;
-    struct question *q = p->q;
-    struct buf answer = p->answer;
-
-    q->in_flight = NULL;
-    free(p);
-    q->done(q->ctx, (struct str){answer.data, answer.len});
-    buf_free(&answer);
-}
-
-static void (*const by_kind[])(struct script *, struct question *, struct pending *) = {
+static json_t *(*const by_kind[])(struct script *, struct question *) = {
     [ASK_READ] = answer_read,   [ASK_STATE] = answer_state,   [ASK_CHECK] = answer_check,
     [ASK_APPLY] = answer_apply, [ASK_NOTIFY] = answer_notify,
 };
@@ -280,32 +247,13 @@ static void (*const by_kind[])(struct script *, struct question *, struct pendin
 static int ask(struct answerer *a, struct question *q, struct err *e)
 {
     struct script *s = (struct script *)a;
-    struct pending *p = xcalloc(1, sizeof(*p));
 
-    p->script = s;
-    p->q = q;
-    buf_init(&p->answer, 4u << 20);
-    by_kind[q->kind](s, q, p);
-    if (s->host->ops->timer(s->host, 0, deliver, p, &p->timer, e) < 0) {
-        buf_free(&p->answer);
-        free(p);
-        return e->code;
-    }
-    q->in_flight = p;
-    return 0;
+    return pending_start(s->host, q, by_kind[q->kind](s, q), 0, e);
 }
 
 static void cancel(struct answerer *a, struct question *q)
 {
-    struct script *s = (struct script *)a;
-    struct pending *p = q->in_flight;
-
-    if (!p)
-        return;
-    s->host->ops->cancel(s->host, p->timer);
-    buf_free(&p->answer);
-    free(p);
-    q->in_flight = NULL;
+    pending_cancel(((struct script *)a)->host, q);
 }
 
 static void script_free(struct answerer *a)
