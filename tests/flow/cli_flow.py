@@ -4,9 +4,7 @@
 effects that nobody knows the outcome of. Each case says its exit code and what the one error must name.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import hashlib
-import itertools
 import json
 import os
 import pathlib
@@ -18,9 +16,9 @@ import signal
 import sqlite3
 import struct
 import subprocess
-import sys
-import tempfile
 import time
+
+import stand
 
 CONFIG = """\
 instances: { sh: { plugin: shell }, typo: { plugin: shel } }
@@ -457,22 +455,13 @@ GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usa
           "bounds": bound_cases}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-cli-") as scratch:
-        for group, cases in GROUPS.items():
-            if args.only not in group:
-                continue
-            box = Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)
-            for name, wrong in itertools.chain(cases(box), replay_all(box, group)):
-                failed += wrong is not None
-                print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, only):
+    for group, of in GROUPS.items():
+        if only in group:
+            box = Box(program, scratch / group)
+            yield from of(box)
+            yield from replay_all(box, group)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

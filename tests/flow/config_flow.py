@@ -4,7 +4,6 @@
 runbook; and midwatch doctor, which says so.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import fcntl
 import http.server
 import json
@@ -13,7 +12,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -24,6 +22,7 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import handover  # noqa: E402
 import scene  # noqa: E402
+import stand  # noqa: E402
 
 PLUGIN = """
 return plugin "web" {
@@ -323,22 +322,12 @@ def subprocess_without(box):
     return box.doctor()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-config-") as scratch:
-        box = Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / "box")
-        for name, case in CASES.items():
-            if args.only not in name:
-                continue
-            wrong = case(box)
-            failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, only):
+    box = Box(program, scratch / "box")
+    for name, case in CASES.items():
+        if only in name:
+            yield name, case(box)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

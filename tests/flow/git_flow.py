@@ -3,24 +3,21 @@
 """Runbooks from git: `--at`, `--repo`, what is recorded of a run's sources, `require`, and a repository behind a real sshd.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import contextlib
 import getpass
 import http.server
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 
+import stand
 from cli_flow import CONFIG, FRONT, MAY, Box, book, expect, wait_for
 
 GIT = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
@@ -553,23 +550,13 @@ GROUPS = {"record": record_cases, "at": at_cases, "check": check_cases, "require
           "killed": killed_cases, "ssh": ssh_cases, "http": http_cases, "address": address_cases, "module": module_cases}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
+def cases(program, scratch, only):
     for name in [n for n in os.environ if re.match("GIT_|SSH_", n)]:
         del os.environ[name]
-    with tempfile.TemporaryDirectory(prefix="midwatch-git-") as scratch:
-        for group, cases in GROUPS.items():
-            if args.only not in group:
-                continue
-            for name, wrong in cases(Repo(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
-                failed += wrong is not None
-                print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+    for group, of in GROUPS.items():
+        if only in group:
+            yield from of(Repo(program, scratch / group))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

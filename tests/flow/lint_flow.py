@@ -3,13 +3,12 @@
 """midwatch lint: for each rule code that breaks it, with the place and the mend, and code beside it that does not.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import json
 import pathlib
 import re
 import subprocess
-import sys
-import tempfile
+
+import stand
 
 FRONT = """\
 ---
@@ -209,21 +208,13 @@ def words_cases(program, box):
         f"{len(words)}: {p.stdout}{p.stderr}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    program = pathlib.Path(args.build).resolve() / "midwatch"
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-lint-") as scratch:
-        box = pathlib.Path(scratch)
-        (box / "midwatch.yaml").write_text(CONFIG)
-        for cases in (wrong_cases, right_cases, other_cases, words_cases):
-            for name, wrong in cases(program, box):
-                failed += wrong is not None
-                print(f"{'ok' if wrong is None else 'not ok'} - lint {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, only):
+    (scratch / "midwatch.yaml").write_text(CONFIG)
+    for group in (wrong_cases, right_cases, other_cases, words_cases):
+        if only in group.__name__:
+            for name, wrong in group(program, scratch):
+                yield f"lint {name}", wrong
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

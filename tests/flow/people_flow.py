@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """People at a real terminal and people elsewhere: approvals, questions, nobody, and a run that was left while it
 asked. Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import grp
 import os
 import pathlib
@@ -13,11 +12,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
+import stand  # noqa: E402
 from cli_flow import FRONT, MAY, Box, book, expect, read_until  # noqa: E402
 
 LIMITS = "limits: { cooldown: 0s }\n"
@@ -256,22 +255,12 @@ GROUPS = {"drift": drift_cases, "operator": operator_cases, "notify": notify_cas
           "expiry": expiry_cases}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-people-") as scratch:
-        os.chmod(scratch, 0o755)
-        for group, cases in GROUPS.items():
-            if args.only not in group:
-                continue
-            for name, wrong in cases(Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
-                failed += wrong is not None
-                print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, only):
+    os.chmod(scratch, 0o755)
+    for group, of in GROUPS.items():
+        if only in group:
+            yield from of(Box(program, scratch / group))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

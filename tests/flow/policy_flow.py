@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What binds several runs: cooldown, budgets, the operator's allow-list. Prints `ok - name` or `not ok - name: why`."""
-import argparse
 import json
 import pathlib
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
+import stand  # noqa: E402
 from cli_flow import CONFIG, FRONT, MAY, Box, book, expect  # noqa: E402
 
 
@@ -270,21 +269,11 @@ GROUPS = {"freeze": freeze_cases, "stale": stale_cases, "flapping": flapping_cas
           "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-policy-") as scratch:
-        for group, cases in GROUPS.items():
-            if args.only not in group:
-                continue
-            for name, wrong in cases(Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / group)):
-                failed += wrong is not None
-                print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, only):
+    for group, of in GROUPS.items():
+        if only in group:
+            yield from of(Box(program, scratch / group))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

@@ -3,15 +3,13 @@
 """The reports of real runs: the page is well-formed and needs nothing else, its pictures are XML, an escalation leaves one file.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import html.parser
 import os
-import pathlib
 import re
 import subprocess
-import sys
-import tempfile
 import xml.etree.ElementTree
+
+import stand
 
 CONFIG = """\
 instances: { sh: { plugin: shell } }
@@ -67,7 +65,7 @@ def faults_of(text):
     return None if pictures else "no picture"
 
 
-def cases(program, box):
+def cases(program, box, _):
     def run(*words):
         return subprocess.run([str(program), *words, "--state", "s"], cwd=box, capture_output=True, timeout=60, check=False,
                               env={**os.environ, "HOME": str(box)})
@@ -127,17 +125,5 @@ def lines_stay_lines(program, box):
             yield f"lines in {form}", None if text in forms[form] else f"no {text!r} in {forms[form]}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-report-") as scratch:
-        for name, wrong in cases(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch)):
-            failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

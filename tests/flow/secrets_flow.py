@@ -4,7 +4,6 @@
 print their environment, and afterwards no byte of the journal, the reports or what was printed holds it in any form.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import base64
 import hashlib
 import hmac
@@ -14,11 +13,11 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import urllib.parse
+
+import stand
 
 CANARY = 'c4n&ry/+s3cret"<v1>=z9?'
 NEXT = "n3xt/Canary+4fter=Rotation"
@@ -340,24 +339,14 @@ CASES = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-secrets-") as scratch:
-        box = Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch) / "box")
-        last = {"no canary anywhere": lambda b: "; ".join(b.leaks()) or None, "a planted canary is found": planted}
-        for name, case in {**CASES, **last}.items():
-            if args.only not in name and name not in last:
-                continue
+def cases(program, scratch, only):
+    box = Box(program, scratch / "box")
+    last = {"no canary anywhere": lambda b: "; ".join(b.leaks()) or None, "a planted canary is found": planted}
+    for name, case in {**CASES, **last}.items():
+        if only in name or name in last:
             box.server.seen.clear()
-            wrong = case(box)
-            failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+            yield name, case(box)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)
