@@ -285,16 +285,16 @@ void ask_live(struct call *c)
         run_commit(r, NULL, 0, 0, show, c);
 }
 
-/* While people are waited for, limits.time stands still. */
-static void waiting(struct run *r, int64_t at, bool begins)
+/* While people are waited for, limits.time stands still. Their words may have a time before the question. */
+static void waiting(struct run *r, bool begins)
 {
     if (begins && r->questions++ == 0)
-        r->waiting_since = at;
+        r->waiting_since = r->last_at;
     if (!begins && --r->questions == 0)
-        r->waited_ms += at - r->waiting_since;
+        r->waited_ms += r->last_at - r->waiting_since;
 }
 
-static void close_enquiry(struct call *c, const struct row *row, const json_t *payload)
+static void close_enquiry(struct call *c, const json_t *payload)
 {
     struct run *r = c->run;
     struct asked *a = c->asked;
@@ -304,7 +304,7 @@ static void close_enquiry(struct call *c, const struct row *row, const json_t *p
     json_t *v = json_pack("{s:s* s:s* s:s s:s*}", "answer", answer, "by", json_get_string(payload, "by", NULL), "path",
                           c->path, "why", json_get_string(payload, "why", NULL));
 
-    waiting(r, row->at, false);
+    waiting(r, false);
     if (r->phase == PHASE_LIVE && r->questions == 0)
         run_change(r, CHANGE_RUN_STATE)->run_state = RUN_RUNNING;
     if (json_get_int(payload, "good_for", 0) && r->phase == PHASE_LIVE) {
@@ -328,7 +328,7 @@ static int answer_consumed(struct call *c, const struct row *row, struct err *e)
     if (json_read(row->payload, &payload, e) < 0)
         return e->code;
     if (!json_get_bool(payload, "more", false))
-        close_enquiry(c, row, payload);
+        close_enquiry(c, payload);
     else if (a->votes < VOTES_MAX)
         a->voters[a->votes++] = xstrdup(json_get_string(payload, "by", "?"));
     json_decref(payload);
@@ -347,7 +347,7 @@ int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e
     ask_operator_rules(a->args, row->payload);
     a->asked_at = row->at;
     snprintf(c->title, sizeof(c->title), "%.*s", (int)p->name.n, p->name.p);
-    waiting(c->run, row->at, true);
+    waiting(c->run, true);
     return 0;
 }
 

@@ -236,17 +236,28 @@ int op_apply_begin(struct call *c, struct err *e)
     return 0;
 }
 
-/* The fields of `from` that `to` names: what an undo puts back. */
-static json_t *project(const json_t *from, const json_t *to)
+json_t *state_fields(const json_t *state, const json_t *named)
 {
     json_t *out = json_object(), *v;
     const char *key;
 
-    json_object_foreach((json_t *)to, key, v) {
-        if (json_object_get(from, key))
-            json_object_set(out, key, json_object_get(from, key));
+    json_object_foreach((json_t *)named, key, v) {
+        if (json_object_get(state, key))
+            json_object_set(out, key, json_object_get(state, key));
     }
     return out;
+}
+
+void undo_says(struct part *p, const json_t *from)
+{
+    struct life *l = p->life;
+    json_t *args = json_pack("{s:O s:[] s:O? s:i s:s s:s s:O s:s}", "args", l->args, "evidence", "from", (json_t *)from,
+                             "remedy", 0, "target", l->undo_of->target, "title", json_get_string(p->request, "title", ""),
+                             "to", l->to, "undo_of", l->undo_of->path);
+
+    buf_reset(&l->intent_args);
+    add_json(&l->intent_args, args);
+    json_decref(args);
 }
 
 int op_undo_begin(struct call *c, struct err *e)
@@ -254,7 +265,6 @@ int op_undo_begin(struct call *c, struct err *e)
     struct part *p = &c->parts[0];
     struct life *l = life_new(p, e);
     struct effect *x;
-    json_t *args;
 
     if (!l || json_read(p->args, &p->request, e) < 0)
         return e->code;
@@ -265,14 +275,10 @@ int op_undo_begin(struct call *c, struct err *e)
     l->undo_of = x;
     l->args = json_incref(x->args);
     l->from = json_incref(x->after);
-    l->to = project(x->from, x->to);
+    l->to = state_fields(x->from, x->to);
     buf_adds(&l->target, x->target);
-    args = json_pack("{s:O s:[] s:O? s:i s:s s:s s:O s:s}", "args", l->args, "evidence", "from", l->from, "remedy", 0,
-                     "target", x->target, "title", json_get_string(p->request, "title", ""), "to", l->to, "undo_of",
-                     x->path);
-    add_json(&l->intent_args, args);
-    json_decref(args);
-    make_key(p, l);
+    undo_says(p, l->from);
+    make_key(p, l);         /* whatever the last look will find */
     return 0;
 }
 
@@ -303,7 +309,7 @@ static void remember_intent(struct part *p, const struct row *row)
         x->name = xstrndup(p->name.p, p->name.n);
         x->instance = xstrndup(p->instance.p, p->instance.n);
         x->args = json_incref(l->args);
-        x->from = json_incref(l->from);
+        x->from = l->undo_of ? state_fields(l->from, l->undo_of->after) : json_incref(l->from);
         x->to = json_incref(l->to);
         x->is_undo = l->undo_of != NULL;
         x->temporary = !l->undo_of && json_object_get(p->request, "within");
@@ -394,6 +400,25 @@ static void remember_check(struct life *l, const struct row *row, const json_t *
              row->kind == ROW_SETTLE ? json_get_string(payload, "by", "a person") : "");
 }
 
+/* True if INTENT says what the code does. An undo takes over what it found: all that is recorded, and maybe more. */
+static bool is_intended(struct part *p, const struct row *row)
+{
+    struct life *l = p->life;
+    json_t *args = NULL, *found;
+    struct err e = {0};
+
+    if (l->undo_of && !l->effect && json_read(row->args, &args, &e) == 0) {
+        found = json_object_get(args, "from");
+        if (strcmp(state_verdict(found, l->from, NULL), "absent") == 0) {
+            json_decref(l->from);
+            l->from = json_incref(found);
+            undo_says(p, found);
+        }
+        json_decref(args);
+    }
+    return str_eq(row->args, (struct str){l->intent_args.data, l->intent_args.len});
+}
+
 int op_apply_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     struct life *l = p->life;
@@ -403,7 +428,7 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
     if (next == 0)
         return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s where the effect %.*s is %s", p->path, c->line,
                        row_kind_name(row->kind), (int)p->name.n, p->name.p, life_state_name(l->state));
-    if (row->kind == ROW_INTENT && !str_eq(row->args, (struct str){l->intent_args.data, l->intent_args.len}))
+    if (row->kind == ROW_INTENT && !is_intended(p, row))
         return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal intends %.*s, the code %.*s", p->path, c->line,
                        (int)row->args.n, row->args.p, (int)l->intent_args.len, buf_text(&l->intent_args));
     if (row->payload.n && json_read(row->payload, &payload, e) < 0)

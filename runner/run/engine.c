@@ -265,13 +265,8 @@ int run_take_over(struct run *r, const char *who, struct err *e)
     json_open(&o, &b);
     json_put_string(&o, "by", str_of(who));
     json_close(&o);
-    /* The wall clock may have been set back meanwhile; the run's own never is. In the replay it begins anew. */
-    r->last_at = r->recorded.rows[r->recorded.n - 1].at;
-    if (r->base_at < r->last_at)
-        r->base_at = r->last_at;
     row = (struct row){.seq = r->next_seq++, .epoch = r->epoch + 1, .kind = ROW_RESUME, .name = STR("resume"),
                        .payload = {b.data, b.len}, .at = run_now(r)};
-    r->last_at = 0;
     r->epoch++;
     item.epoch = r->epoch;
     item.changes = changes;

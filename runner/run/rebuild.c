@@ -257,6 +257,19 @@ struct str rebuild_moved(const struct run *r, const char *who)
     return here.n == 0 || str_eq(last, here) ? STR("") : last;
 }
 
+/* The wall's clock may have been set back since any of the rows: people's words have its time, and the run's own never
+ * steps back, nor stands still until the wall's has come so far. */
+static int64_t now_behind(const struct recorded *rec, int64_t wall)
+{
+    size_t i;
+
+    for (i = 0; i < rec->n; i++) {
+        if (rec->rows[i].at > wall)
+            wall = rec->rows[i].at;
+    }
+    return wall;
+}
+
 int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_only, struct err *e)
 {
     struct host *h = engine_host(r->engine);
@@ -289,7 +302,7 @@ int rebuild_run(struct run *r, struct journal *from, int64_t id, bool replay_onl
         rc = rebuild_registry(r, e);
     if (rc == 0 && json_object_get(r->start, "undoes"))
         rc = undo_seed(r, from, json_get_int(r->start, "undoes", 0), id, e);
-    r->base_at = h->ops->wall_ms(h);
+    r->base_at = now_behind(&r->recorded, h->ops->wall_ms(h));
     r->base_mono = h->ops->mono_ms(h);
     if (rc == 0)
         rc = setup_vm(r, e);

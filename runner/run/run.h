@@ -356,6 +356,8 @@ void op_apply_live(struct call *c);
 int op_apply_row(struct call *c, struct part *p, const struct row *row, struct err *e);
 void op_apply_drop(struct call *c);
 int op_undo_begin(struct call *c, struct err *e);
+/* The fields of `state` that `named` has, too. Owned. */
+json_t *state_fields(const json_t *state, const json_t *named);
 
 /* Answers the apply or undo call: outcome and what Lua is told. */
 

@@ -171,6 +171,15 @@ static void moved(struct part *p, json_t *state)
     buf_free(&why);
 }
 
+/* What an undo rests on may be recorded in part only (an effect that was read back, while its target could not be). The
+ * whole state is what the target can refuse a request by that comes twice, or late. */
+static void intend_from(struct part *p, const json_t *state)
+{
+    if (p->life->undo_of)
+        undo_says(p, state);
+    life_intend(p, 1);
+}
+
 static void looked(void *part, struct str answer)
 {
     struct part *p = part;
@@ -188,7 +197,7 @@ static void looked(void *part, struct str answer)
     else if (strcmp(verdict, "moved") == 0)
         moved(p, state);
     else
-        life_intend(p, 1);
+        intend_from(p, state);
     json_decref(a);
 }
 

@@ -15,6 +15,16 @@
 
 #define UNDO_PATH "end."        /* and the path of what it puts back: where finish_undo calls */
 
+/* What an effect found: of an undo, as far as it was looked for. Owned. */
+static json_t *found_by(struct run *r, const json_t *args)
+{
+    const char *undo_of = json_get_string(args, "undo_of", NULL);
+    const struct effect *undone = undo_of ? effect_find(r, undo_of) : NULL;
+    json_t *from = json_object_get(args, "from");
+
+    return undone ? state_fields(from, undone->after) : json_incref(from);
+}
+
 static void intended(struct run *r, const struct row *row)
 {
     json_t *args = NULL;
@@ -31,7 +41,7 @@ static void intended(struct run *r, const struct row *row)
     x->name = xstrndup(row->name.p, row->name.n);
     x->instance = xstrndup(target, colon ? (size_t)(colon - target) : 0);
     x->args = json_incref(json_object_get(args, "args"));
-    x->from = json_incref(json_object_get(args, "from"));
+    x->from = found_by(r, args);
     x->to = json_incref(json_object_get(args, "to"));
     x->state = EFFECT_ABSENT;
     x->is_undo = json_slice(row->payload, "undo_of").n > 0;

@@ -54,6 +54,10 @@ static const struct {
     {1162, "a run was released while it waited for something else, and nobody was told"},
     {4005, "a run was cancelled while an effect was unknown, which somebody else then moved, and nobody was told"},
     {17777, "a run was resolved although one of its effects was moved, and held that target for good"},
+    {46364, "a change that was only read back was put back by its code, and a doubled request did it twice"},
+    {54171, "a change that was only read back was put back in a branch, and a doubled request did it twice"},
+    {92317, "a change that was only read back was put back by the end of its run, and a doubled request did it twice"},
+    {54435, "a person's word had the time of a clock that was set back, and the run stood still for hours"},
 };
 
 static struct config *config;

@@ -346,6 +346,57 @@ static void the_clock_may_be_set(void **state)
     assert_in_range(slept_min(true, -3 * 3600000), 480, 481);
 }
 
+static void stop(void *ctx)
+{
+    struct host *h = ctx;
+
+    h->ops->stop(h);
+}
+
+/* A process begins on the journal in `dir`, with the wall's clock that many hours behind that of the first. */
+static void begin_on(struct stage *s, const char *dir, int hours)
+{
+    struct journal *journal;
+    struct err e = {0};
+
+    *s = (struct stage){0};
+    good(journal_sqlite_open(dir, "test", NULL, &journal, &e), &e);
+    stage_on(s, journal, "{\"people\":{\"q\":[]}}", false);
+    host_sim_step_clock(s->o.host, -hours * 3600000LL);
+}
+
+/* The clock is set back between two processes, and a person's word has its time: the run's own goes on behind the latest row,
+ * and the time that people were waited for is none that is missing. */
+static void a_word_may_come_before_its_question(void **state)
+{
+    const struct reply word = {.answer = "a", .by = "dora", .via = "test"};
+    char *dir = state_dir_new();
+    struct host_op *timer;
+    struct host *h;
+    struct err e = {0};
+    struct stage s;
+    struct run *r;
+    bool more;
+
+    (void)state;
+    begin_on(&s, dir, 0);
+    start(&s, "ask(\"q\", { \"a\", \"b\" }, { within = \"10h\", otherwise = \"b\" }) sleep \"1h\"", &r);
+    good(s.o.host->ops->timer(s.o.host, 60000, stop, s.o.host, &timer, &e), &e);
+    go(&s);
+    assert_int_equal(s.settled, 0);
+    stage_close(&s);
+
+    begin_on(&s, dir, 72);
+    h = s.o.host;
+    good(answer_question(s.o.writer, h, 1, NULL, &word, &more, &e), &e);
+    good(engine_resume(s.engine, 1, "test", &r, &e), &e);
+    go(&s);
+    assert_int_equal(s.settled, 1);
+    assert_int_equal(h->ops->mono_ms(h) / 60000, 60);
+    stage_close(&s);
+    state_dir_free(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +407,7 @@ int main(void)
         cmocka_unit_test(no_memory_is_an_end),
         cmocka_unit_test(many_looks_take_no_memory),
         cmocka_unit_test(the_clock_may_be_set),
+        cmocka_unit_test(a_word_may_come_before_its_question),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
