@@ -93,7 +93,7 @@ local function settle(read, answer, name)
     entry.unknown, entry.why = "stale", "its sample is older than the change"
   end
   if not entry.unknown and type(entry.value) == "table" then
-    entry.value = face.strict(entry.value, read, name)
+    entry.value = host.module("face_record").strict(entry.value, read, name)
   end
   return entry
 end
