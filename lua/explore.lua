@@ -385,7 +385,8 @@ end
 
 -- The program gets functions of its own: what the language compares is no decision.
 local function watch_decisions()
-  for _, name in ipairs { "options", "units", "face", "record", "list", "text" } do host.module(name) end
+  for _, name in ipairs { "options", "units", "face", "face_call", "face_make", "face_record", "face_things", "face_window",
+    "record", "list", "text" } do host.module(name) end
   local ops, signs = {}, { lt = "<", le = "<=", gt = ">", ge = ">=", eq = "==", ne = "~=" }
   for name, f in host.rawpairs(checked.ops) do ops[name] = f end
   for name, sign in host.rawpairs(signs) do watched_comparison(ops, name, sign) end

@@ -5,10 +5,11 @@
 local setup = ...
 local prelude = host.module("prelude")
 local face = host.module("face")
+local observe = host.module("observe")
 
 local globals = {
   try = prelude.try, any = prelude.any, all = prelude.all, none = prelude.none,
-  observe = host.module("observe").observe, known = host.module("observe").known,
+  observe = observe.observe, known = observe.known,
   now = function() return host.now() / 1000 end,
 }
 
@@ -17,12 +18,13 @@ local later = {
   list = { "list" }, stats = { "stats" }, text = { "text" }, remedy = { "remedy" }, temporarily = { "temporarily" },
   record = { "note", "follow_up", "measure", "notify" }, branches = { "parallel", "each" }, people = { "ask", "manual" },
   wait = { "wait_until", "sleep" }, diagnose = { "hypothesis", "diagnose", "NONE" },
+  ending = { "resolve", "no_action", "refuse", "escalate" },
   units = { "ms", "seconds", "minutes", "hours", "days", "percent", "kib", "mib", "gib" },
 }
 for module, names in host.rawpairs(later) do
-  for _, name in ipairs(names) do globals[name] = host.later(module) end
+  local marker = host.later(module)
+  for i = 1, #names do globals[names[i]] = marker end
 end
-for name, verb in host.rawpairs(host.module("ending").public) do globals[name] = verb end
 
 -- The stable sort takes the place of the library's; the sandbox sees this table through a read-only view.
 host.rawset(table, "sort", prelude.sort)

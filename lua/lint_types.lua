@@ -13,7 +13,7 @@ local faces                 -- alias -> declarations
 --- Begins a runbook. `declared`: alias -> what its plugin declares.
 function types.begin(declared) faces = declared end
 
--- Is it a member of this thing ({kind, name}), or of the face (nil)? As in lua/face.lua.
+-- Is it a member of this thing ({kind, name}), or of the face (nil)? As in lua/face_things.lua.
 local function is_on(spec, thing)
   if not thing or spec.on == nil then return not thing and spec.on == nil end
   for _, on in ipairs(type(spec.on) == "table" and spec.on or { spec.on }) do

@@ -5,6 +5,8 @@
 local prelude = host.module("prelude")
 local face = host.module("face")
 
+local gate, where, branch = host.gate, host.where, host.branch
+
 local observe = {}
 
 local groups = host.weak()      -- group proxy -> its data
@@ -13,26 +15,42 @@ local named = {}
 -- What one row says of evidence: a run that looks for weeks remembers its newest looks.
 local EVIDENCE_MAX = 100
 -- Of each branch:
---   consulted   since the last mark: the evidence of hypotheses and intents
+--   consulted   since the last mark: the evidence of hypotheses and intents; name, row and line of one look behind those
+--               of the one before, false where there is none: a table for each would cost more than the rest of a look
 --   window      the longest of the reads made while somebody verifies, in seconds; nil = nobody does
 --   not_before  older samples do not count (Unix ms); set while a remedy is verified
 local looks = {}
 
+local PARTS = 3
+
 -- Only now and then, so that adding costs the same however much there is.
-local function add(consulted, entry)
+local function forget_oldest(consulted, n)
+  local kept = EVIDENCE_MAX * PARTS
+  table.move(consulted, n - kept + 1, n, 1)
+  for i = n, kept + 1, -1 do consulted[i] = nil end
+end
+
+local function add(consulted, name, row, line)
   local n = #consulted
-  if n >= 2 * EVIDENCE_MAX then
-    table.move(consulted, n - EVIDENCE_MAX + 1, n, 1)
-    for i = n, EVIDENCE_MAX + 1, -1 do consulted[i] = nil end
-    n = EVIDENCE_MAX
+  if n >= 2 * EVIDENCE_MAX * PARTS then
+    forget_oldest(consulted, n)
+    n = EVIDENCE_MAX * PARTS
   end
-  consulted[n + 1] = entry
+  consulted[n + 1], consulted[n + 2], consulted[n + 3] = name, row or false, line or false
+end
+
+local function add_all(consulted, more)
+  for i = 1, #more, PARTS do add(consulted, more[i], more[i + 1], more[i + 2]) end
 end
 
 local function mine()
-  local branch = host.branch()
-  if not looks[branch] then looks[branch] = { consulted = {} } end
-  return looks[branch]
+  local id = branch()
+  local look = looks[id]
+  if not look then
+    look = { consulted = {} }
+    looks[id] = look
+  end
+  return look
 end
 
 --- fn as a branch that looks as the calling one does: what it may see is as old, and what it consulted is the
@@ -40,24 +58,23 @@ end
 function observe.branch(fn)
   local parent = mine()
   return function()
-    local branch = host.branch()
+    local id = branch()
     local look = { consulted = {}, window = parent.window, not_before = parent.not_before }
-    looks[branch] = look
+    looks[id] = look
     fn()
-    looks[branch] = nil
-    for _, entry in ipairs(look.consulted) do add(parent.consulted, entry) end
+    looks[id] = nil
+    add_all(parent.consulted, look.consulted)
     if parent.window then parent.window = math.max(parent.window, look.window) end
   end
-end
-
-local function consult(entry, line)
-  add(mine().consulted, { name = entry.name, row = entry.row, line = line })
 end
 
 --- Takes what was consulted since the last call, as a list for a row.
 function observe.evidence()
   local look = mine()
-  local taken = look.consulted
+  local consulted, taken = look.consulted, {}
+  for i = 1, #consulted, PARTS do
+    taken[#taken + 1] = { name = consulted[i], row = consulted[i + 1] or nil, line = consulted[i + 2] or nil }
+  end
   look.consulted = {}
   return host.array(taken)
 end
@@ -65,8 +82,10 @@ end
 --- Puts evidence back in front: what a caller consulted still counts for what follows.
 function observe.keep(evidence)
   local look = mine()
-  for i = 1, #look.consulted do add(evidence, look.consulted[i]) end
-  look.consulted = evidence
+  local before = {}
+  for i = 1, #evidence do add(before, evidence[i].name, evidence[i].row, evidence[i].line) end
+  add_all(before, look.consulted)
+  look.consulted = before
 end
 
 --- Runs fn with samples before `since_ms` counted as stale and returns what prelude.look says, with
@@ -82,25 +101,25 @@ function observe.verifying(since_ms, fn)
   return verdict, detail, longest
 end
 
-local function settle(read, answer, name)
-  if answer.later then return answer.later(read, name) end      -- all paths: it forks when it is looked at
-  local o = answer.o
-  local entry = { name = name, row = answer.row, value = o.value, unknown = o.unknown, why = o.why, unit = read.unit,
-    at = o.at }
-  if read.absent ~= nil and entry.unknown == "no_data" then entry.value, entry.unknown = read.absent, nil end
-  local not_before = mine().not_before
-  if not entry.unknown and not_before and o.at and o.at < not_before then
-    entry.unknown, entry.why = "stale", "its sample is older than the change"
+-- What an answer says: its value, or that it is unknown, and why.
+local function judged(look, read, o, name)
+  local value, unknown, why = o.value, o.unknown, o.why
+  if read.absent ~= nil and unknown == "no_data" then value, unknown = read.absent, nil end
+  if unknown then return nil, unknown, why end
+  if look.not_before and o.at and o.at < look.not_before then
+    return nil, "stale", "its sample is older than the change"
   end
-  if not entry.unknown and type(entry.value) == "table" then
-    entry.value = face.strict(entry.value, read, name)
-  end
-  return entry
+  if type(value) == "table" then value = host.module("face_record").strict(value, read, name) end
+  return value, nil, why
+end
+
+local function consult(look, name, row)
+  local _, line = where()
+  add(look.consulted, name, row, line)
 end
 
 local function access(entry)
-  local _, line = host.where()
-  consult(entry, line)
+  consult(mine(), entry.name, entry.row)
   if entry.unknown then prelude.inconclusive(entry.name, entry.unknown, entry.why) end
   return entry.value
 end
@@ -125,15 +144,34 @@ local group_meta = {
   __newindex = function() host.fail("what was observed is read-only") end,
 }
 
-local function as_call(read, label)
-  local look = mine()
+local function widen(look, read)
   if read.window and look.window then look.window = math.max(look.window, read.window) end
+end
+
+local function as_call(read, label)
   return { label = label, name = read.name, instance = read.instance, args = read.request }
 end
 
 local function observe_one(read)
-  local answers = host.gate("read", { as_call(read) })
-  return access(settle(read, answers[1], read.request.called or read.text))
+  local look, calls = mine(), read.calls
+  if not calls then
+    calls = { as_call(read) }
+    read.calls = calls
+  end
+  widen(look, read)
+  local answer = gate("read", calls)[1]
+  local name = read.request.called or read.text
+  if answer.later then return access(answer.later(read, name)) end      -- all paths: it forks when it is looked at
+  local value, unknown, why = judged(look, read, answer.o, name)
+  consult(look, name, answer.row)
+  if unknown then prelude.inconclusive(name, unknown, why) end
+  return value
+end
+
+local function settle(look, read, answer, name)
+  if answer.later then return answer.later(read, name) end
+  local value, unknown, why = judged(look, read, answer.o, name)
+  return { name = name, row = answer.row, value = value, unknown = unknown, why = why, unit = read.unit }
 end
 
 local function remember(entry)
@@ -143,7 +181,7 @@ local function remember(entry)
 end
 
 local function observe_group(reads)
-  local list, calls = {}, {}
+  local list, calls, look = {}, {}, mine()
   for name, value in pairs(reads) do
     if type(name) ~= "string" or not string.match(name, "^[%a_][%w_]*$") then
       host.fail("observe: give every read a name: observe { p95 = ..., ... }")
@@ -152,14 +190,15 @@ local function observe_group(reads)
     if not read then host.fail(string.format("observe: '%s' is %s, not a read", name, face.describe(value))) end
     face.call(read, name)
     list[#list + 1] = { name = name, read = read }
+    widen(look, read)
     calls[#calls + 1] = as_call(read, name)
   end
   if #calls == 0 then host.fail("observe: an empty list of reads") end
-  local answers = host.gate("read", calls)
+  local answers = gate("read", calls)
   local entries, group = {}, host.proxy(group_meta)
   for i = 1, #list do
     local name = list[i].name
-    entries[name] = settle(list[i].read, answers[i], name)
+    entries[name] = settle(look, list[i].read, answers[i], name)
     remember(entries[name])
   end
   groups[group] = entries
@@ -187,8 +226,7 @@ end
 --- known(group, name): true if it has a value. Asking counts as evidence.
 function observe.known(group, name)
   local entry = entry_of(group, name, "known")
-  local _, line = host.where()
-  consult(entry, line)
+  consult(mine(), entry.name, entry.row)
   return entry.unknown == nil
 end
 

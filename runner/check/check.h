@@ -19,7 +19,7 @@ struct fault_plan;
 struct registry;
 struct run_request;
 
-/* What helps where a verb is missing because nothing is configured; lua/face.lua and lua/lint.lua say the same. */
+/* What helps where a verb is missing because nothing is configured; lua/face_call.lua and lua/lint.lua say the same. */
 #define DECLARES_NOTHING                                                                                     \
     "its instance declares nothing: midwatch.yaml does, or --config FILE; for the shipped runbooks: --config " \
     "runbooks/midwatch.example.yaml"

@@ -19,7 +19,8 @@ static const char *const plain[] = {"prelude", "observe", "ending", "diagnose", 
                                     "symbols_bounds", "symbols_narrow", "symbols", "symbols_text", "symbols_shape", "checked",
                                     "explore_state", "explore_tree", "fork", "witness_text", "witness_values",
                                     "explore_witness"};
-static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "record", "list", "text", "stats"};
+static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "face_call", "face_make", "face_record",
+                                                        "face_things", "face_window", "record", "list", "text", "stats"};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct embedded *find(const char *name, struct err *e)

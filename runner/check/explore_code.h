@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#define EXPLORE_LANGUAGE 7          /* modules of the language that look at values of the runbook */
+#define EXPLORE_LANGUAGE 12         /* modules of the language that look at values of the runbook */
 
 struct explore_code {
     const struct runbook *book;     /* borrowed */

@@ -14,8 +14,9 @@
 /* The modules of the language. All are offered and loaded where they are first needed, but for the last
  * one, which publishes what a runbook sees. */
 static const char *const modules[] = {
-    "prelude", "options", "units", "face", "observe", "ending", "diagnose", "wait", "record", "people", "branches",
-    "effects", "approve", "remedy", "temporarily", "list", "text", "stats", "language",
+    "prelude", "options", "units", "face", "face_call", "face_make", "face_record", "face_things", "face_window", "observe",
+    "ending", "diagnose", "wait", "record", "people", "branches", "effects", "approve", "remedy",
+    "temporarily", "list", "text", "stats", "language",
 };
 #define NMODULES (sizeof(modules) / sizeof(modules[0]))
 

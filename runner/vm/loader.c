@@ -16,7 +16,7 @@
 
 #define LOAD_BYTES_MAX (64 * KIB)   /* one text given to load() */
 #define ARGUMENTS_MAX 200
-#define OFFERS_MAX 40
+#define OFFERS_MAX 48
 
 /* "file:12: message" -> the place and the message. */
 static int syntax_error(struct err *e, const char *chunk, const char *text)

@@ -127,6 +127,8 @@ struct branch *sched_new(struct vm *vm, struct err *e)
             lua_gc(vm->L, LUA_GCINC, 400, 400, 16);
         else if (vm->gc_mode)
             lua_gc(vm->L, LUA_GCINC, 1, 1000, 1);
+        else    /* the language stays: nothing is looked at before as much again was made */
+            lua_gc(vm->L, LUA_GCSTEP, -(int)(vm->used / KIB));
     }
     if (!b->co) {
         push_threads(vm);

@@ -57,7 +57,7 @@ struct vm_record {
 void vm_argument_records(struct vm *vm, const struct vm_record *records, size_t n);
 
 /* The same without an argument, at the first host.module(name): what a run does not use costs it
- * nothing. `code` is borrowed for the life of the vm. ERR_LIMIT beyond 32. */
+ * nothing. `code` is borrowed for the life of the vm. ERR_LIMIT beyond 48. */
 int vm_offer_trusted(struct vm *vm, const char *name, struct str code, struct err *e);
 
 /* Publishes what code of the sandbox sees: the trusted module `name` returned a table; each of

@@ -147,9 +147,9 @@ static double sqlite_rate(const char *state, int n)
 /* The language in a fresh state, as every run has it. */
 static void measure_state(double *us, size_t *bytes)
 {
-    static const char *const modules[] = {"prelude", "options", "units", "face", "observe", "ending", "diagnose",
-        "wait", "record", "people", "branches", "effects", "approve", "remedy", "temporarily", "list", "text",
-        "language"};
+    static const char *const modules[] = {"prelude", "options", "units", "face", "face_call", "face_make", "face_record",
+        "face_things", "face_window", "observe", "ending", "diagnose", "wait", "record", "people", "branches",
+        "effects", "approve", "remedy", "temporarily", "list", "text", "stats", "language"};
     static const char setup[] = "{\"param_names\":{},\"params\":{},\"run\":{\"id\":1,\"requester\":\"\",\"started\":0.5},"
                                 "\"trigger\":{\"kind\":\"command line\"},\"uses\":[]}";
     struct vm_options o = {.seed = 1};

@@ -9,8 +9,9 @@
 #define REQUESTS_MAX 50000
 
 static const char *const modules[] = {
-    "prelude", "options", "units", "face", "observe", "ending", "diagnose", "wait", "record", "people", "branches",
-    "effects", "approve", "remedy", "temporarily", "list", "text", "stats",
+    "prelude", "options", "units", "face", "face_call", "face_make", "face_record", "face_things", "face_window", "observe",
+    "ending", "diagnose", "wait", "record", "people", "branches", "effects", "approve", "remedy", "temporarily",
+    "list", "text", "stats",
 };
 static const char attempt[] = "return { attempt = function(f, ...) return host.pcall(f, ...) end }\n";
 static const char bare[] =
