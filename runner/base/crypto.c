@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 by libcrypto's plain functions: the EVP interface first reads the library's
+/* Hashes by libcrypto's plain functions. The EVP interface first reads the library's
  * configuration and loads its providers, which takes longer than all hashes of a short
- * run. A digest that fails is a broken library: nothing may go on with a wrong hash,
- * so it aborts. */
+ * run; and whatever leads to it (HMAC, base64, a digest in one call) links all
+ * algorithms, whose tables every start would relocate. A digest that fails is a broken
+ * library: nothing may go on with a wrong hash, so it aborts. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/crypto.h"
 #include "base/err.h"
@@ -56,6 +57,44 @@ struct hash hash_parts(const struct str *parts, size_t n)
         add(&c, parts[i].p, parts[i].n);
     }
     return finish(&c);
+}
+
+/* One of the two digests of an HMAC. */
+static void digest(bool wide, struct str a, struct str b, unsigned char *out)
+{
+    SHA512_CTX c;
+    struct hash h;
+    SHA256_CTX narrow;
+
+    if (!wide) {
+        start(&narrow);
+        add(&narrow, a.p, a.n);
+        add(&narrow, b.p, b.n);
+        h = finish(&narrow);
+        memcpy(out, h.bytes, HASH_BYTES);
+    } else if (SHA512_Init(&c) != 1 || SHA512_Update(&c, a.p, a.n) != 1 || (b.n && SHA512_Update(&c, b.p, b.n) != 1) ||
+               SHA512_Final(out, &c) != 1) {
+        abort();
+    }
+}
+
+size_t hash_hmac(bool wide, struct str key, struct str message, unsigned char mac[HMAC_BYTES_MAX])
+{
+    size_t size = wide ? SHA512_DIGEST_LENGTH : HASH_BYTES, block = wide ? SHA512_CBLOCK : SHA256_CBLOCK, i;
+    unsigned char pad[SHA512_CBLOCK] = {0};
+
+    if (key.n > block)
+        digest(wide, key, STR(""), pad);
+    else if (key.n)
+        memcpy(pad, key.p, key.n);
+    for (i = 0; i < block; i++)
+        pad[i] ^= 0x36;
+    digest(wide, (struct str){(char *)pad, block}, message, mac);
+    for (i = 0; i < block; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    digest(wide, (struct str){(char *)pad, block}, (struct str){(char *)mac, size}, mac);
+    explicit_bzero(pad, sizeof(pad));
+    return size;
 }
 
 bool hash_eq(const struct hash *a, const struct hash *b)

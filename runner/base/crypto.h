@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 and hex. */
+/* SHA-256, HMAC and hex. */
 #ifndef MIDWATCH_BASE_CRYPTO_H
 #define MIDWATCH_BASE_CRYPTO_H
 
@@ -15,6 +15,9 @@ struct hash hash_of(struct str data);
 /* Hash over the parts, each preceded by its length as 8 bytes little endian, so
  * that ("ab","c") and ("a","bc") differ. */
 struct hash hash_parts(const struct str *parts, size_t n);
+#define HMAC_BYTES_MAX 64
+/* HMAC (RFC 2104) with SHA-256, or with SHA-512 if `wide`. Returns its length. */
+size_t hash_hmac(bool wide, struct str key, struct str message, unsigned char mac[HMAC_BYTES_MAX]);
 bool hash_eq(const struct hash *a, const struct hash *b);
 /* 64 lower-case hex digits and NUL into out. Returns out. */
 const char *hash_hex(const struct hash *h, char out[2 * HASH_BYTES + 1]);

@@ -4,11 +4,11 @@
  * alignments in a larger text, hex, URL-encoded, escaped in JSON. A hash of the first
  * four bytes finds the forms that may start at a byte, so the cost does not grow with
  * their number. If the table is full nothing passes any more: better mute than leaking. */
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
 
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -85,16 +85,17 @@ static void add_form(const char *p, size_t n)
 static void add_base64(struct str s, size_t before)
 {
     size_t from = (before * 8 + 5) / 6, to = (before + s.n) * 8 / 6, i;
-    unsigned char *in = xcalloc(1, before + s.n), *out = xmalloc(4 * ((before + s.n) / 3 + 1) + 1);
+    char *in = xcalloc(1, before + s.n);
+    struct buf out = BUF_INIT(4 * ENCODED_MAX);
 
     memcpy(in + before, s.p, s.n);
-    EVP_EncodeBlock(out, in, (int)(before + s.n));
-    add_form((char *)out + from, to - from);
+    base64_add(&out, in, before + s.n);
+    add_form(out.data + from, to - from);
     for (i = from; i < to; i++)
-        out[i] = out[i] == '+' ? '-' : out[i] == '/' ? '_' : out[i];
-    add_form((char *)out + from, to - from);
+        out.data[i] = out.data[i] == '+' ? '-' : out.data[i] == '/' ? '_' : out.data[i];
+    add_form(out.data + from, to - from);
     free(in);
-    free(out);
+    buf_free(&out);
 }
 
 static void add_hex(struct str s, const char *byte)

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/auth.h"
 
+#include "base/base64.h"
 #include "base/crypto.h"
 #include "base/limits.h"
 #include "base/log.h"
 
 #include "base/json.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,16 +36,6 @@ static void add_header(struct auth *a, const char *name, const struct buf *value
     a->headers[a->nheaders++] = (struct http_header){name, buf_text(value)};
 }
 
-static void add_base64(struct buf *out, const void *data, size_t n)
-{
-    unsigned char *text = xmalloc(4 * (n / 3 + 1) + 1);
-
-    EVP_EncodeBlock(text, data, (int)n);
-    buf_adds(out, (char *)text);
-    explicit_bzero(text, strlen((char *)text));
-    free(text);
-}
-
 static int make_basic(const json_t *how, struct str secret, struct auth *a, struct err *e)
 {
     const char *user = json_get_string(how, "user", "");
@@ -58,7 +47,7 @@ static int make_basic(const json_t *how, struct str secret, struct auth *a, stru
     buf_addf(&pair, "%s:", user);
     buf_add(&pair, secret.p, secret.n);
     buf_adds(&a->value, "Basic ");
-    add_base64(&a->value, pair.data, pair.len);
+    base64_add(&a->value, pair.data, pair.len);
     log_secret(str_of(buf_text(&a->value) + 6));
     wipe(&pair);
     return 0;
@@ -107,23 +96,23 @@ static int make_hmac(const json_t *how, struct str secret, const struct http_req
 {
     const char *algorithm = json_get_string(how, "algorithm", "sha256"), *encoding = json_get_string(how, "encoding", "hex");
     const char *stamp_header = json_get_string(how, "timestamp_header", NULL);
-    const EVP_MD *md = strcmp(algorithm, "sha256") == 0 ? EVP_sha256() : strcmp(algorithm, "sha512") == 0 ? EVP_sha512() : NULL;
+    bool wide = strcmp(algorithm, "sha512") == 0;
     struct buf message = BUF_INIT(HTTP_BODY_MAX);
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned n = 0, i;
+    unsigned char mac[HMAC_BYTES_MAX];
+    size_t n, i;
     int rc;
 
-    if (!md)
+    if (!wide && strcmp(algorithm, "sha256") != 0)
         return err_set(e, ERR_INVALID, "auth: algorithm is sha256 or sha512, not '%.40s'", algorithm);
     if (strcmp(encoding, "hex") != 0 && strcmp(encoding, "base64") != 0)
         return err_set(e, ERR_INVALID, "auth: encoding is hex or base64, not '%.40s'", encoding);
     buf_addf(&a->stamp, "%lld", (long long)(now_ms / 1000));
     rc = add_message(json_get_string(how, "message", "{{body}}"), q, buf_text(&a->stamp), &message, e);
     if (rc == 0) {
-        HMAC(md, secret.p, (int)secret.n, (const unsigned char *)(message.data ? message.data : ""), message.len, mac, &n);
+        n = hash_hmac(wide, secret, (struct str){message.data, message.len}, mac);
         buf_adds(&a->value, json_get_string(how, "prefix", ""));
         if (encoding[0] == 'b')
-            add_base64(&a->value, mac, n);
+            base64_add(&a->value, mac, n);
         for (i = 0; encoding[0] == 'h' && i < n; i++)
             buf_addf(&a->value, "%02x", mac[i]);
         if (stamp_header)

@@ -7,12 +7,12 @@
 #include "plugin/pick.h"
 #include "plugin/secret.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/yaml.h"
 
-#include <openssl/evp.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,21 +237,13 @@ static int begin_yaml(struct body_call *c, const json_t *args, struct err *e)
 
 static int begin_base64(struct body_call *c, const json_t *args, struct err *e)
 {
-    const char *text = json_get_string(args, "text", "");
-    size_t n = strlen(text);
-    unsigned char *out;
-    int len;
+    struct buf out = BUF_INIT(MIB);
+    int rc = base64_read(str_of(json_get_string(args, "text", "")), &out);
 
-    if (n % 4 || n > MIB)
-        return err_set(e, ERR_INVALID, "not base64");
-    out = xmalloc(n + 1);
-    len = EVP_DecodeBlock(out, (const unsigned char *)text, (int)n);
-    while (len > 0 && n > 0 && text[--n] == '=')
-        len--;
-    if (len >= 0)
-        primitive_answer(c, json_pack("{s:o}", "text", primitive_text((struct str){(char *)out, (size_t)len}, true, false)));
-    free(out);
-    return len < 0 ? err_set(e, ERR_INVALID, "not base64") : 0;
+    if (rc == 0)
+        primitive_answer(c, json_pack("{s:o}", "text", primitive_text((struct str){buf_text(&out), out.len}, true, false)));
+    buf_free(&out);
+    return rc == 0 ? 0 : err_set(e, rc, "not base64");
 }
 
 static int begin_matches(struct body_call *c, const json_t *args, struct err *e)
