@@ -147,12 +147,13 @@ local function plan_one(call)
   local info = plan_info(call)
   if info.refused then return { refused = info.refused, why = info.why, target = info.target } end
   local plan = { target = info.target, class = info.class, undo = info.undo, needs_approval = info.needs_approval,
-    has_state = info.has_state }
+    has_state = info.has_state, finds = info.finds }
   if not info.has_state then return plan end
   local state = fork.choose(3, info.target, describe_state, info.target)
   if state == 2 then plan.already = true end
   if state == 3 then plan.unknown, plan.why = "error", "it does not answer" end
-  if state > 1 then path.events[#path.events + 1] = { state = plan.already and "already" or "error", target = info.target } end
+  if state > 1 then path.events[#path.events + 1] = { state = plan.already and "already" or "error", target = info.target,
+    finds = info.finds } end
   return plan
 end
 
@@ -231,6 +232,7 @@ function answers.undo(calls)
   end
   local undone = fork.choose(2, "its undo", describe_undo) == 1
   path.events[#path.events + 1] = { effect = effect.effect, target = effect.target,
+    finds = (path.planned[effect.target] or {}).finds,
     outcome = undone and "applied" or "moved", undo = true }
   if undone then
     effect.outcome = "undone"

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The scenario of one path, in the form of scenario files: what it would have to see, what becomes of its effects, who says
 -- what, so that a run goes this way. What the file's scenarios share is kept where the path allows it and then not repeated.
--- A value that changes while nothing is done changes either from one look to the next (then) or some time after the look before
--- (at): which of them is right depends on how often the run looks, so both are offered.
+-- A value that changes while nothing is done changes either from one look to the next (then), or at a time (at) soon after the
+-- look before or right before the next: which of them is right depends on how often the run looks, so all are offered.
 
 local gate = host.module("explore_gate")
 local symbols = host.module("symbols")
@@ -13,6 +13,7 @@ local witness = {}
 
 local AFTER_A_LOOK_S = 1
 local ELEMENTS_MAX = 1000
+local TWICE_MAX = 3             -- reads of which either is tried
 
 local shared                    -- given, params of the file
 local started_s
@@ -184,24 +185,27 @@ local function answers_to(entries, hint)
   return list
 end
 
-local function by_time(list)
-  local at, last, changes = {}, nil, 0
-  for i, a in ipairs(list) do
-    if i == 1 or not same(a.v, list[i - 1].v) then
-      local key = i == 1 and "0s" or string.format("%ds", list[i - 1].waited // 1000 + AFTER_A_LOOK_S)
-      if at[key] ~= nil then return nil end
-      at[key], last, changes = a.v, a.v, changes + 1
-    end
-  end
-  return changes > 1 and { at = at } or last, changes
-end
-
 local function by_look(list)
   local all, n = {}, #list
   while n > 1 and same(list[n].v, list[n - 1].v) do n = n - 1 end
   for i = 1, n do all[i] = list[i].v end
   return n > 1 and { ["then"] = host.array(all) } or all[1]
 end
+
+-- late: right before the look that sees the change, else soon after the one before. Where no time passes, it is by look.
+local function by_time(list, late)
+  local at, last, changes = {}, nil, 0
+  for i, a in ipairs(list) do
+    if i == 1 or not same(a.v, list[i - 1].v) then
+      local s = i > 1 and (late and a.waited // 1000 or list[i - 1].waited // 1000 + AFTER_A_LOOK_S) or 0
+      if i > 1 and (s * 1000 > a.waited or s * 1000 <= list[i - 1].waited) then return by_look(list) end
+      at[string.format("%ds", s)], last, changes = a.v, a.v, changes + 1
+    end
+  end
+  return changes > 1 and { at = at } or last
+end
+
+local function by_late_time(list) return by_time(list, true) end
 
 -- Puts the answers to one question where they belong. Returns why they cannot be said, or nil.
 local function place(name, list, names, style, out)
@@ -210,11 +214,11 @@ local function place(name, list, names, style, out)
     local to = from
     while to < #list and list[to + 1].applied == list[from].applied do to = to + 1 end
     local v = style(table.move(list, from, to, 1, {}))
-    if v == nil then return name .. " changes with nothing in between" end
     if not same(v, now) then
       local effect = names[list[from].applied]
       local into = out.given
-      if effect then
+      -- What nobody asked before it was applied, may have been so before.
+      if effect and from > 1 then
         out.after[effect] = out.after[effect] or {}
         into = out.after[effect]
       end
@@ -225,12 +229,25 @@ local function place(name, list, names, style, out)
   end
 end
 
--- by_text: a read that is made again is called by its name in a group only if it is the same value, which a path does not tell
--- from one that is equal.
+-- Reads that are looked at with a name and without one.
+local function looked_at_twice(path)
+  local with, list = {}, {}
+  for _, entry in ipairs(path.reads) do
+    if entry.label then
+      with[entry.read.text] = true
+    elseif with[entry.read.text] then
+      with[entry.read.text], list[#list + 1] = nil, entry.read.text
+    end
+  end
+  return list
+end
+
+-- by_text: the reads that are called by their text where they are looked at without a name. A read that is made again is called
+-- by its name in a group only if it is the same value, which a path does not tell from one that is equal.
 local function by_question(path, by_text)
   local order, questions = {}, {}
   for _, entry in ipairs(path.reads) do
-    local name = named(by_text and not entry.label and entry.read.text or entry.name)
+    local name = named(not entry.label and by_text[entry.read.text] and entry.read.text or entry.name)
     local list = questions[name]
     if not list then
       list = {}
@@ -241,12 +258,21 @@ local function by_question(path, by_text)
   return order, questions
 end
 
+-- Choice k of 2^n: none of the list, all, then the others.
+local function chosen(list, k)
+  local set = {}
+  if k == 1 then k = 2 ^ #list - 1 | 0 elseif k > 1 then k = k - 1 end
+  for i, v in ipairs(list) do set[v] = k >> (i - 1) & 1 == 1 end
+  return set
+end
+
 -- { given, after } for each of the ways in which values can change and reads be called; why there is none.
 local function variants(path, names)
   local list, seen_before, why = {}, {}, nil
-  for _, by_text in ipairs { false, true } do
-    local order, questions = by_question(path, by_text)
-    for _, style in ipairs { by_look, by_time } do
+  local twice = looked_at_twice(path)
+  for k = 0, 2 ^ math.min(#twice, TWICE_MAX) - 1 do
+    local order, questions = by_question(path, chosen(twice, k | 0))
+    for _, style in ipairs { by_look, by_time, by_late_time } do
       local out, wrong = { given = {}, after = {} }, nil
       for _, name in ipairs(order) do
         wrong = wrong or place(name, answers_to(questions[name], shared.given[name]), names, style, out)
@@ -261,8 +287,17 @@ end
 
 -- What happens
 
-local words = { applied = "applied", moved = 409, unknown = "timeout" }
-local never = { refused = "a scenario cannot say that policy refuses an effect when it is sent" }
+-- What the state of a target may be, as its effect declares it. Of a list the wanted one is taken: there must be one.
+local function found_state(finds)
+  local out = {}
+  for name, schema in pairs(finds) do
+    if type(schema) == "table" then out[name] = host.array { sample(schema.list, "another") }
+    elseif not string.find(schema, "?", 1, true) then out[name] = sample(schema, name) end
+  end
+  return out
+end
+
+local words = { applied = "applied", moved = 409, refused = "halted", unknown = "timeout" }
 
 -- { then = [a, b, b] } is what it is without the last b: the last one stays.
 local function shortest(list)
@@ -286,13 +321,13 @@ end
 local function happen(path, out)
   local fates, names, sent = {}, {}, {}
   for _, e in ipairs(path.events) do
-    if never[e.outcome] then return never[e.outcome] end
-    if e.state then out.states[named(e.target)] = e.state end
-    if e.undo then out.states[named(e.target)] = "before" end
+    if e.state or e.undo then
+      out.states[named(e.target)] = { how = e.state or "before", finds = e.finds and found_state(e.finds) or nil }
+    end
     if e.effect then
       fates[e.effect] = fates[e.effect] or {}
       table.insert(fates[e.effect], words[e.outcome])
-      sent[#sent + 1] = (e.undo and "undo " or "") .. e.effect
+      if e.outcome ~= "refused" then sent[#sent + 1] = (e.undo and "undo " or "") .. e.effect end
       if e.outcome == "applied" and not e.undo then names[#names + 1] = e.effect end
     end
     if e.ask then

@@ -2,6 +2,7 @@
 -- Values for the variables of one path: what its conditions leave of each, at a bound or just beyond one, and so that what is
 -- computed from several is what the path takes it for. What is found is tried by a run; what is not found is said.
 
+local fork = host.module("fork")
 local symbols = host.module("symbols")
 local texts = host.module("witness_text")
 
@@ -13,6 +14,8 @@ local huge = math.huge
 local assigned, fixed           -- variable -> value; -> that of what nobody can choose
 local infos                     -- variable -> { hint, schema, name, earlier, followers }
 local captured                  -- text of a match -> its captures that are wanted
+local changes                   -- variable -> how often it was given another value to mend something
+local equalities                -- { left, right, yes }: what is to equal what, or not to
 
 local function is_number_in(var, x)
   if x ~= x or math.abs(x) == huge or x < var.lo or x > var.hi then return false end
@@ -154,6 +157,7 @@ end
 local want
 
 local function set_variable(var, v, other)
+  changes[var] = (changes[var] or 0) + 1
   if var.expr then return want(var.expr, v, other) end
   if fixed[var] ~= nil or not fits(var, v) then return false end
   assigned[var] = v
@@ -202,14 +206,22 @@ local function want_capture(expr, target)
   return make(expr[1], texts.sample(expr[2], wanted))
 end
 
+local function times(way)
+  local data = symbols.of(way[1])
+  return data and changes[data.var] or 0
+end
+
 function want(expr, target, other)
   if expr.op == "match" or expr.op == "gmatch" then return want_capture(expr, target) end
   local f = inverse[expr.op]
   if not f then return false end
   local ok, ways = host.pcall(f, target, expr[1], expr[2], values.of(expr[1]), values.of(expr[2]))
   if not ok then return false end
-  for i = 1, #ways do
-    local way = ways[other and #ways + 1 - i or i]
+  -- What was changed less often is changed first: else two that share a variable would take turns in spoiling each other.
+  local less_often = #ways == 2 and times(ways[2]) - times(ways[1]) or 0
+  local back = less_often < 0 or (other and less_often == 0)
+  for i = back and #ways or 1, back and 1 or #ways, back and -1 or 1 do
+    local way = ways[i]
     if symbols.of(way[1]) and make(way[1], way[2], other) then return true end
   end
   return false
@@ -223,6 +235,73 @@ local function contradiction(derived)
   for _, var in ipairs(derived) do
     local v = value_of(var)
     if v ~= nil and not fits(var, v) then return var end
+  end
+end
+
+local function each_variable(roots, derived, f)
+  for _, list in ipairs { roots, derived } do
+    for _, var in ipairs(list) do f(var) end
+  end
+end
+
+-- Of several of one text, that of the same answer.
+local function of_one_read(var, list)
+  for _, other in ipairs(list or {}) do
+    for root in pairs(var.roots or {}) do
+      if other.roots and other.roots[root] then return other end
+    end
+  end
+  return list and list[1]
+end
+
+-- What the path asked of two texts: lua/symbols.lua remembers it of the left one, under the right one's key.
+local function find_equalities(roots, derived)
+  local by_key, by_text = {}, {}
+  equalities = {}
+  each_variable(roots, derived, function(var)
+    by_key[var.kind .. fork.who(var.id)] = var
+    by_text[var.text] = by_text[var.text] or {}
+    table.insert(by_text[var.text], var)
+  end)
+  each_variable(roots, derived, function(var)
+    for key, yes in pairs(var.facts or {}) do
+      local among = string.match(key, "^.* in {(.*)}$")
+      local all = { by_key[string.match(key, "^==(.*)$") or ""] }
+      for text in string.gmatch(among or "", "[^,]+") do
+        all[#all + 1] = of_one_read(var, by_text[string.match(text, "^ ?(.*)$")])
+      end
+      if #all > 0 then equalities[#equalities + 1] = { left = var, among = all, yes = yes } end
+    end
+  end)
+end
+
+local function is_kept(e)
+  local l, equal = value_of(e.left), false
+  for _, r in ipairs(e.among) do equal = equal or l == value_of(r) end
+  return l == nil or equal == e.yes
+end
+
+-- Another value for one of the two, that the rest of what is known of it allows.
+local function keep(e, round)
+  local one, two = e.left, e.among[round % #e.among + 1]
+  if round // #e.among % 2 == 1 or fixed[one] ~= nil then one, two = two, one end
+  if e.yes then return value_of(two) ~= nil and set_variable(one, value_of(two), false) end
+  for i, x in ipairs(candidates(one)) do
+    if i > round // 4 and x ~= value_of(two) and fits(one, x) and set_variable(one, x, false) then return true end
+  end
+  return false
+end
+
+local function mend_equalities()
+  for round = 1, ROUNDS_MAX do
+    local broken = nil
+    for _, e in ipairs(equalities) do
+      if not is_kept(e) then
+        broken = e
+        if not keep(e, round) then keep(e, round + #e.among) end
+      end
+    end
+    if not broken then return end
   end
 end
 
@@ -248,11 +327,13 @@ end
 -- order; what: variable -> { hint, schema, name, earlier, followers }; given: variable -> value that nobody chooses. Nil, or the
 -- text of what has no value.
 function values.solve(roots, derived, what, given)
-  assigned, infos, fixed, captured = {}, what, given, {}
+  assigned, infos, fixed, captured, changes = {}, what, given, {}, {}
   for _, var in ipairs(roots) do
     assigned[var] = pick(var)
     if assigned[var] == nil then return var.text end
   end
+  find_equalities(roots, derived)
+  mend_equalities()
   return mend(derived)
 end
 

@@ -143,6 +143,11 @@ function releases.fields(object, a)
   }
 end
 
+releases.finds = {
+  replicaset = "string?", revision = "string?", previous = { list = "string" }, generation = "integer", uid = "string",
+  managed_by = "string?",
+}
+
 -- Releases that a run of this journal rolled away from, unless that was undone or never happened.
 local function left_as_bad(past)
   local bad, counts = {}, { verified = true, applied = true, unverified = true, unknown = true, intended = true }
@@ -154,10 +159,10 @@ local function left_as_bad(past)
 end
 
 --- The newest other release that nobody has left as bad; "the second newest" would toggle back to the bad one.
-function releases.want(_, found, past)
+function releases.want(a, found, past)
   local bad = left_as_bad(past)
   for _, name in ipairs(found.previous or {}) do
-    if not bad[name] then return found.replicaset and { replicaset = name } or { revision = name } end
+    if not bad[name] then return a.kind == "deployment" and { replicaset = name } or { revision = name } end
   end
   refused("there is no earlier release to roll back to")
 end

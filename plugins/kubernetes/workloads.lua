@@ -162,7 +162,7 @@ workloads.effects.scale = writing.effect {
 workloads.effects.rollback = writing.effect {
   on = "workload", target = TARGET, history = true, resource = workloads.resource,
   guard = function(o) if o.spec.paused then refused("the deployment is paused; resume it first") end end,
-  fields = releases.fields, want = releases.want, build = releases.build,
+  fields = releases.fields, want = releases.want, build = releases.build, finds = releases.finds,
   content_type = function(a) return a.kind == "deployment" and JSON_PATCH or STRATEGIC end,
 }
 

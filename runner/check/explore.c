@@ -265,8 +265,8 @@ static json_t *judge_effect(struct explorer *x, const struct vm_call *c, const j
         see_may(x, &p, is_open(args));
         if (json_get_bool(declared, "irreversible", false))
             undo = "irreversible";
-        out = json_pack("{s:b s:s s:b s:s* s:s* s:s++ s:s s:s*}", "maybe", refusal && is_open(args),
-                        "class", json_get_string(declared, "class", "never_twice"),
+        out = json_pack("{s:b s:s s:O* s:b s:s* s:s* s:s++ s:s s:s*}", "maybe", refusal && is_open(args),
+                        "class", json_get_string(declared, "class", "never_twice"), "finds", json_object_get(declared, "finds"),
                         "has_state", json_get_bool(declared, "has_state", false), "needs_approval",
                         policy_needs_approval(&p), "refused", refusal, "target", instance, ":", buf_text(&target), "undo",
                         undo, "why", refusal ? buf_text(&why) : NULL);

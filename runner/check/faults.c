@@ -285,6 +285,13 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     return f->inner->ops->ask(f->inner, q, e);
 }
 
+static const char *refuses(struct answerer *a, struct str effect, bool is_undo)
+{
+    struct faulty *f = (struct faulty *)a;
+
+    return f->inner->ops->refuses ? f->inner->ops->refuses(f->inner, effect, is_undo) : NULL;
+}
+
 static void cancel(struct answerer *a, struct question *q)
 {
     struct faulty *f = (struct faulty *)a;
@@ -334,7 +341,8 @@ void answer_faulty_waits(struct answerer *faulty, struct str title, int64_t with
 }
 
 static const struct answerer_ops faulty_ops = {
-    .name = "faulty", .answers_checks = true, .ask = ask, .cancel = cancel, .free = faulty_free,
+    .name = "faulty", .answers_checks = true, .ask = ask, .cancel = cancel, .refuses = refuses,
+    .free = faulty_free,
 };
 
 struct answerer *answer_faulty_new(struct answerer *inner, struct host *host, struct fault_plan *plan)

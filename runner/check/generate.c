@@ -247,22 +247,25 @@ static json_t *another(const json_t *v)
 }
 
 /* How a target is found: "already" as it is wanted, "before" otherwise (so that an undo has something to go back to), or not at
- * all. wanted: what a run without a state made of it. NULL: nothing can be said. */
-static json_t *state_of(const struct generation *g, const char *how, const char *key, const json_t *wanted)
+ * all. about: { how, finds }; wanted: what a run made of what is known of it. NULL: nothing can be said. */
+static json_t *state_of(const struct generation *g, const json_t *about, const char *key, const json_t *wanted)
 {
     json_t *state = known_state(g, key), *v;
-    const char *field;
+    const char *field, *how = json_get_string(about, "how", "");
+    bool known = state != NULL, already = strcmp(how, "already") == 0;
 
-    if (strcmp(how, "already") != 0 && strcmp(how, "before") != 0) {
+    if (!already && strcmp(how, "before") != 0) {
         json_decref(state);
         return json_string(how);
     }
-    if (!wanted || (state && strcmp(how, "before") == 0))
+    if (!state && json_object_get(about, "finds"))
+        state = json_deep_copy(json_object_get(about, "finds"));
+    if (!wanted || (known && !already))
         return state;
     if (!state)
         state = json_object();
     json_object_foreach((json_t *)wanted, field, v) {
-        json_object_set_new(state, field, strcmp(how, "before") == 0 ? another(v) : json_deep_copy(v));
+        json_object_set_new(state, field, already ? json_deep_copy(v) : another(v));
     }
     return state;
 }
@@ -270,11 +273,11 @@ static json_t *state_of(const struct generation *g, const char *how, const char 
 static void add_states(const struct generation *g, json_t *scenario, const json_t *states, const json_t *plans)
 {
     const char *target;
-    json_t *how;
+    json_t *about;
 
-    json_object_foreach((json_t *)states, target, how) {
+    json_object_foreach((json_t *)states, target, about) {
         const char *colon = strchr(target, ':'), *key = colon ? colon + 1 : target;
-        json_t *state = state_of(g, json_string_value(how), key, json_object_get(plans, target));
+        json_t *state = state_of(g, about, key, json_object_get(plans, target));
 
         if (state)
             json_object_set_new(json_object_get(scenario, "state"), key, state);
@@ -311,7 +314,7 @@ static const char *differs(const json_t *witness, const json_t *run)
     return NULL;
 }
 
-/* Which states the scenario asks for: its targets are planned with none first. */
+/* Which states the scenario asks for: its targets are planned with what is known of them first. */
 static void find_states(const struct generation *g, const json_t *witness, json_t *scenario)
 {
     const json_t *states = json_object_get(json_object_get(witness, "scenario"), "states");
@@ -320,6 +323,7 @@ static void find_states(const struct generation *g, const json_t *witness, json_
 
     if (json_object_size(states) == 0)
         return;
+    add_states(g, scenario, states, NULL);
     play_alone(g, scenario, false, &run, &ignored);
     add_states(g, scenario, states, json_object_get(json_object_get(run, "seen"), "plans"));
     json_decref(run);

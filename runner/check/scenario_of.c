@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "gate/answer_recorded.h"
+#include "gate/policy.h"
 #include "run/engine.h"
 
 #include <stdio.h>
@@ -87,6 +88,24 @@ static void add_effect(struct writing *w, size_t i)
     json_array_append_new(w->expected, json_string(text));
 }
 
+/* What policy refused when it was to be sent. Its row does not name the effect; the plan of the target does. */
+static void add_refusal(struct writing *w, size_t i)
+{
+    const struct record_row *row = &w->rec->rows[i], *plan;
+    size_t n, k;
+    const char *const *words = policy_at_send(&n);
+
+    for (k = 0; k < n && strcmp(words[k], row->name) != 0; k++)
+        continue;
+    while (k < n && i-- > 0) {
+        plan = &w->rec->rows[i];
+        if (plan->kind == ROW_PLAN && strcmp(record_text(plan->payload, "target"), record_text(row->payload, "target")) == 0) {
+            append(w->effects, plan->name, json_string(row->name));
+            return;
+        }
+    }
+}
+
 static void add_state(struct writing *w, const struct record_row *row)
 {
     const char *target = record_text(row->payload, "target"), *colon = strchr(target, ':');
@@ -124,6 +143,8 @@ static void add_row(struct writing *w, size_t i)
         add_state(w, row);
     else if (row->kind == ROW_INTENT)
         add_effect(w, i);
+    else if (row->kind == ROW_REFUSED)
+        add_refusal(w, i);
     else if (row->kind == ROW_ASK)
         add_answers(w, i);
     else if (row->kind == ROW_CAUSE)

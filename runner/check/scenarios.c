@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/yaml.h"
 #include "book/book.h"
+#include "gate/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,16 +67,20 @@ static int check_word(const struct yaml *v, const char *file, const char *what, 
     return err_hint(e, "did you mean '%s'?", near);
 }
 
-/* applied, 409, { then: [...] } */
+/* applied, 409, halted, { then: [...] } */
 static int check_fate(const struct yaml *v, const char *file, struct err *e)
 {
-    static const char *const words[] = {"applied", "refused", "moved", "409", "cut", "absent", "timeout"};
-    static const char what[] = "an effect is applied, refused, moved (or 409), cut, absent, timeout, or { then: [...] }";
+    static const char what[] = "an effect is applied, refused, moved (or 409), cut, absent, timeout, what policy says of it (halted, "
+                               "frozen, target_busy, ...), or { then: [...] }";
+    const char *words[32] = {"applied", "refused", "moved", "409", "cut", "absent", "timeout"};
     const struct yaml *list = answers_of(v);
-    size_t i;
+    size_t i, n;
+    const char *const *refusals = policy_at_send(&n);
 
+    for (i = 0; i < n; i++)
+        words[7 + i] = refusals[i];
     if (!list)
-        return v->type == YAML_INT && v->integer == 409 ? 0 : check_word(v, file, what, words, 7, e);
+        return v->type == YAML_INT && v->integer == 409 ? 0 : check_word(v, file, what, words, 7 + n, e);
     for (i = 0; i < list->n; i++) {
         if (check_fate(list->items[i], file, e) < 0)
             return e->code;

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "gate/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,45 @@ static json_t *answer_notify(struct script *s, struct question *q)
     return json_pack("{s:b}", "sent", 1);
 }
 
+static bool is_one_of(const char *word, const char *const *words, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* An undo is exempt from all others (DESIGN section 3). */
+static const char *const undo_refusals[] = {"halted", "revoked", "target_busy"};
+
+/* Of {then: [applied, halted]} the word that is next is taken only if it is a refusal: all others are for what is sent. */
+static const char *refuses(struct answerer *a, struct str effect, bool is_undo)
+{
+    struct script *s = (struct script *)a;
+    char *name = xstrndup(effect.p, effect.n);
+    int64_t asked = json_get_int(s->counts, name, 0);
+    const json_t *v = json_object_get(s->effects, name);
+    const char *word = v ? json_string_value(resolve(s, name, v)) : NULL;
+    size_t n;
+    const char *const *words = policy_at_send(&n);
+
+    if (word && !is_one_of(word, words, n)) {
+        word = NULL;
+    } else if (word && is_undo && !is_one_of(word, undo_refusals, 3)) {
+        if (!s->fault.e.code)
+            err_set(&s->fault.e, ERR_INVALID,
+                    "effects: policy never refuses an undo as '%s'; it may say halted, revoked or target_busy", word);
+        word = NULL;
+    }
+    if (!word)
+        json_object_set_new(s->counts, name, json_integer(asked));
+    free(name);
+    return word;
+}
+
 static json_t *(*const by_kind[])(struct script *, struct question *) = {
     [ASK_READ] = answer_read,   [ASK_STATE] = answer_state,   [ASK_CHECK] = answer_check,
     [ASK_APPLY] = answer_apply, [ASK_NOTIFY] = answer_notify,
@@ -273,7 +313,7 @@ static void script_free(struct answerer *a)
 }
 
 static const struct answerer_ops script_ops = {
-    .name = "script", .answers_checks = true, .ask = ask, .cancel = cancel, .free = script_free,
+    .name = "script", .answers_checks = true, .ask = ask, .cancel = cancel, .refuses = refuses, .free = script_free,
 };
 
 static json_t *section(const json_t *scenario, const char *key)

@@ -43,6 +43,9 @@ struct answerer_ops {
     /* Everything in q is borrowed until done or cancel; q itself must stay where it is. */
     int (*ask)(struct answerer *a, struct question *q, struct err *e);
     void (*cancel)(struct answerer *a, struct question *q);
+    /* Why policy refuses the effect now that it is to be sent, or NULL: only a scenario says so, and says it once. NULL = it
+     * never does. */
+    const char *(*refuses)(struct answerer *a, struct str effect, bool is_undo);
     void (*free)(struct answerer *a);
 };
 struct answerer {

@@ -25,6 +25,15 @@ bool policy_is_refusal(const char *name)
     return false;
 }
 
+const char *const *policy_at_send(size_t *n)
+{
+    static const char *const words[] = {"halted",       "revoked",      "not_allowed", "frozen",      "stale_trigger",
+                                        "target_busy",  "cooling_down", "over_budget", "ineffective", "flapping"};
+
+    *n = sizeof(words) / sizeof(words[0]);
+    return words;
+}
+
 bool policy_halted(struct host *h, const char *state_dir)
 {
     char path[4096];

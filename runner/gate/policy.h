@@ -38,5 +38,8 @@ const char *policy_needs_approval(const struct policy_effect *x);
 bool policy_halted(struct host *h, const char *state_dir);
 /* True if name is the name of a refusal (exit code 4). */
 bool policy_is_refusal(const char *name);
+/* The refusals that a scenario may say of an effect that is to be sent: what people and data refuse it says otherwise. *n: how
+ * many. */
+const char *const *policy_at_send(size_t *n);
 
 #endif

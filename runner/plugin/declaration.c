@@ -224,7 +224,7 @@ static int check_names(const struct at *at, const char *text, const json_t *spec
 static int check_effect(const struct at *at, const json_t *declared, const json_t *spec)
 {
     static const char *const keys[] = {"on", "args", "params", "class", "target", "undo", "irreversible", "timeout", "history",
-                                       "named", "has_state", "has_check", "state", "check", "want"};
+                                       "named", "has_state", "has_check", "state", "check", "want", "finds"};
     const char *class = json_get_string(spec, "class", ""), *target = json_get_string(spec, "target", "");
     const json_t *thing = thing_of(declared, json_get_string(spec, "on", ""));
     struct at here = below(at, "class");
@@ -232,6 +232,10 @@ static int check_effect(const struct at *at, const json_t *declared, const json_
     if (only_keys(at, spec, keys, COUNT(keys)) < 0 || check_on(at, declared, spec) < 0 ||
         check_params(at, json_object_get(spec, "params")) < 0 || check_args(at, spec) < 0)
         return at->e->code;
+    here = below(at, "finds");
+    if (json_object_get(spec, "finds") && check_returns(&here, json_object_get(spec, "finds")) < 0)
+        return at->e->code;
+    here = below(at, "class");
     if (!is_one_of(class, classes, COUNT(classes)))
         return wrong(&here, "must be ensure, keyed or never_twice", class, classes, COUNT(classes));
     if (strcmp(class, "ensure") == 0 && !json_get_bool(spec, "has_state", false) && !json_get_bool(spec, "has_check", false))

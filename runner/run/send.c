@@ -91,6 +91,16 @@ static void refuse(struct part *p, const char *refusal, const char *why)
         change_effect(r, x, 0);
 }
 
+static const char *refusal_of_scenario(struct part *p, struct buf *why)
+{
+    struct answerer *a = engine_opts(p->call->run->engine)->answerer;
+    const char *refusal = a->ops->refuses ? a->ops->refuses(a, p->name, p->life->undo_of != NULL) : NULL;
+
+    if (refusal)
+        buf_adds(why, "the scenario says so");
+    return refusal;
+}
+
 /* What the gate decides just before the intent, in the order of DESIGN section 6. */
 static const char *refusal_now(struct part *p, struct buf *why)
 {
@@ -106,6 +116,9 @@ static const char *refusal_now(struct part *p, struct buf *why)
         buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
         return "halted";
     }
+    refusal = refusal_of_scenario(p, why);
+    if (refusal)
+        return refusal;
     if (l->undo_of) {
         if (!json_get_bool(l->declared, "irreversible", false) && json_object_size(l->to) > 0)
             return NULL;

@@ -95,7 +95,7 @@ CODE = {
                             'if wait_until("off", { within = "10m" }, function() return not observe(toy.flag("x")) end) then\nresolve "off" end\nescalate "a"',
                             []),
     "a remedy": ('local x = toy.n("x")\nremedy("turn it", toy.set("a", { to = 3 }), { verify = function() return observe(x) < 1 end })\nresolve "b"',
-                 [r"after:\n +toy.set:", r"undo toy\.set knob/a", r"409", r"timeout", r"waiting: person", r"already_so"]),
+                 [r"after:\n +toy.set:", r"undo toy\.set knob/a", r"409", r"timeout", r"waiting: person", r"already_so", r'toy.set: "halted"']),
     "an approval": ('local x = toy.n("x")\nremedy("turn it", toy.set("a", { to = 3 }), { approve = { of = 2, by = { "ann", "bob" } },\n'
                     'verify = function() return observe(x) < 1 end })\nresolve "b"', [r'"by":"ann".*"by":"bob"', r"denied", r"expired"]),
     "a diagnosis": ('local o = observe { x = toy.n("x"), y = toy.n("y") }\n'
@@ -172,8 +172,6 @@ def file_cases(box):
 
 # code -> what is said of the paths that get none
 NONE = {
-    "policy at the send": ('remedy("turn it", toy.set("a", { to = 3 }), { verify = "applied" })\nresolve "b"',
-                           r"no values  .*policy refuses it: escalated \(halted\).*\n +a scenario cannot say that policy refuses"),
     "who asked": ('if run.requester == "root" then escalate "a" end no_action "b"', r"no values  .*run\.requester.*\n +no value was found for run\.requester"),
     "a sum that cannot be": ('local o = observe { x = toy.count("x") } if o.x * o.x == 10 then escalate "a" end no_action "b"', r"no value was found for x \* x"),
     "what nobody can tell": ('local o = observe { x = toy.text("x") } if #string.reverse(o.x) == 3 then escalate "a" end no_action "b"', r"reverse|confirmed"),

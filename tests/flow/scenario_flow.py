@@ -62,6 +62,8 @@ SAID = {
     "an effect of nobody": ({"own": "effects: { shell.scale: applied }"}, r":7:16: effects: there is no effect 'shell\.scale'"),
     "what becomes of it": ({"own": "effects: { kubernetes.scale: aplied }"}, r":7:34: .*did you mean 'applied'"),
     "what becomes of it, in turn": ({"own": "effects: { kubernetes.scale: { then: [applied, cot] } }"}, r":7:52: .*did you mean 'cut'"),
+    "policy refuses it": ({"own": "effects: { kubernetes.scale: frozen }", "outcome": "escalated, reason: frozen, effects: []"}, None),
+    "policy refuses what is refused by nobody": ({"own": "effects: { kubernetes.scale: frosen }"}, r":7:34: .*did you mean 'frozen'"),
     "a read that is not answered": ({"more": "# x", "own": "given: { pods: { at: { 1m: [] } } }"}, r"t\.test\.yaml:6:5: .*add under given:  pods:"),
     "a trigger": ({"own": "trigger: { labels: { service: web } }\n    params: { service: web }\n    state: {}"}, None),
     "its labels fill parameters": ({"own": "trigger: { labels: { service: '!' } }", "params": ""}, r"labels\.service.*service"),
@@ -122,6 +124,40 @@ def gate_cases(program, path):
         yield "gate: " + name, expect(got, 3, r"plugin toy breaks its declaration.*" + pattern, r"escalated \(no_data\)")
 
 
+# What becomes of two changes and the undo of one -> the run's effects and reason, or what is said.
+REFUSED = {"{ then: [applied, halted, applied] }": ("[toy.set knob/a, undo toy.set knob/a]", "unverified"),
+           "{ then: [applied, halted] }": ("[toy.set knob/a]", "unverified"),
+           "{ then: [applied, applied, frozen] }": (None, "policy never refuses an undo as 'frozen'")}
+KNOB = """local now = 1
+return plugin "toy" { reads = {}, effects = { set = { class = "ensure", target = "knob/{{name}}", args = { "name", "to" },
+  params = { name = "string", to = "integer" }, state = function() return { to = now } end,
+  want = function(a) return { to = a.to } end, apply = function(_, _, to) now = to.to end } } }
+"""
+SETS = """remedy("turn both", { toy.set("a", 3), toy.set("b", 3) }, { verify = function() return now() < 0 end, within = "1m" })
+resolve "done"
+"""
+MAY = "may: [{ effect: toy.set, target: 'knob/*', at_most: 3 }]\nlimits: { cooldown: 1h }\n"
+
+
+def refusal_cases(program, path):
+    """What policy says when an effect is to be sent; and a run that was refused, as a scenario."""
+    box = stand.Box(program, path / "refusal", CONFIG.replace("none", "x"), "{ toy: toy }")
+    (box.path / "plugins").mkdir()
+    (box.path / "plugins/toy.lua").write_text(KNOB)
+    (box.path / "t.md").write_text(f"---\nrunbook: t\nuses: {{ toy: toy }}\n{MAY}---\n# T\n```lua\n{SETS}```\n")
+    for fate, (effects, reason) in REFUSED.items():
+        (box.path / "t.test.yaml").write_text(f"state: {{ knob/a: {{ to: 1 }}, knob/b: {{ to: 1 }} }}\nscenarios:\n  - name: one\n    effects: {{ toy.set: {fate} }}\n"
+                                              f"    expect: {{ outcome: escalated, reason: {reason if effects else 'unverified'}, effects: {effects or '[]'} }}\n")
+        got = box.command("test", "t.md")
+        yield "refusal: " + fate, expect(got, 0 if effects else 2, "1 passed" if effects else reason)
+    once = 'remedy("turn it", toy.set("a", 3), { verify = "applied" })\nresolve "done"'
+    box.run(once, MAY)
+    box.command("run", "t.md", "--state", box.state)
+    got = box.command("test", "--record", "2", "--state", box.state)
+    (box.path / "t.test.yaml").write_text(got[1])
+    yield "refusal: a run that was refused, as a scenario", expect(got, 0, r'toy\.set: "cooling_down"') or expect(box.command("test", "t.md"), 0, "1 passed")
+
+
 # 25,000 looks; what each leaves behind is nothing, or a text.
 POLL = """---
 runbook: t
@@ -152,7 +188,7 @@ def memory_cases(program, path):
 
 
 def cases(program, scratch, only):
-    for group in (scenario_cases, gate_cases, memory_cases):
+    for group in (scenario_cases, gate_cases, refusal_cases, memory_cases):
         if only in group.__name__:
             yield from group(program, scratch)
 

@@ -58,7 +58,8 @@ static void test_every_byte_reads_back_at_every_place(void **state)
 
 static void test_what_is_no_base64(void **state)
 {
-    static const char *const bad[] = {"Z", "Zg=", "Zg", "Zg===", "====", "Z===", "Z=g=", "Zm9=v", "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm9-", "Zm\xc3\xb6", "Zm9vZ!=="};
+    static const char *const bad[] = {"Z", "Zg=", "Zg", "Zg===", "====", "Z===", "Z=g=", "Zm9=v",
+                                      "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm9-", "Zm\xc3\xb6", "Zm9vZ!=="};
     struct buf out = BUF_INIT(KIB);
     size_t i;
 
