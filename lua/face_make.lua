@@ -35,10 +35,10 @@ local function read_data(context, verb, spec, name, thing, given)
   end
   local max_age = opts.max_age and host.module("units").duration(opts.max_age, name .. ": max_age") or spec.max_age
   args.window = given_window
-  local text = call.print(name, thing and thing.text, spec, args, rest)
+  local text, returns = call.print(name, thing and thing.text, spec, args, rest), returns_of(spec, args)
   return {
     name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent,
-    returns = returns_of(spec, args), known = spec.known, unit = spec.unit, text = text,
+    returns = returns, record = type(returns) == "table", known = spec.known, unit = spec.unit, text = text,
     request = { args = args, max_age = max_age, absent = opts.absent, text = text, unit = spec.unit },
   }
 end

@@ -51,10 +51,10 @@ local function names_of(fields)
   return names
 end
 
---- A list or record of an answer as the runbook may see it: read-only, and strict about fields.
+--- A list or record of an answer as the runbook may see it: read-only, and strict about fields. read.record says that it
+-- is one.
 local function strict(value, read, what)
   local returns = read.returns
-  if type(returns) ~= "table" then return value end
   local fields = returns.list or returns
   local names = type(fields) == "table" and names_of(fields)
   if not returns.list then return strict_record(value, names, fields, what, read.known) end

@@ -5,11 +5,10 @@
 local setup = ...
 local prelude = host.module("prelude")
 local face = host.module("face")
-local observe = host.module("observe")
 
 local globals = {
   try = prelude.try, any = prelude.any, all = prelude.all, none = prelude.none,
-  observe = observe.observe, known = observe.known,
+  observe = host.module("observe").observe, known = host.module("observe").known,
   now = function() return host.now() / 1000 end,
 }
 

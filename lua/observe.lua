@@ -13,7 +13,7 @@ local groups = host.weak()      -- group proxy -> its data
 -- name -> rows of the newest entries of groups under it, EVIDENCE_MAX at most, as a ring: the next one goes to `at`
 local named = {}
 -- What one row says of evidence: a run that looks for weeks remembers its newest looks.
-local EVIDENCE_MAX = 100
+local EVIDENCE_MAX <const> = 100
 -- Of each branch:
 --   consulted   since the last mark: the evidence of hypotheses and intents; name, row and line of one look behind those
 --               of the one before, false where there is none: a table for each would cost more than the rest of a look
@@ -21,33 +21,35 @@ local EVIDENCE_MAX = 100
 --   not_before  older samples do not count (Unix ms); set while a remedy is verified
 local looks = {}
 
-local PARTS = 3
+local PARTS <const> = 3
 
--- Only now and then, so that adding costs the same however much there is.
-local function forget_oldest(consulted, n)
-  local kept = EVIDENCE_MAX * PARTS
-  table.move(consulted, n - kept + 1, n, 1)
-  for i = n, kept + 1, -1 do consulted[i] = nil end
+local function nothing() return { n = 0 } end
+
+local function cut(consulted, n)
+  for i = consulted.n, n + 1, -1 do consulted[i] = nil end
+  consulted.n = math.min(consulted.n, n)
 end
 
 local function add(consulted, name, row, line)
-  local n = #consulted
-  if n >= 2 * EVIDENCE_MAX * PARTS then
-    forget_oldest(consulted, n)
+  local n = consulted.n
+  if n >= 2 * EVIDENCE_MAX * PARTS then     -- only now and then, so that adding costs the same however much there is
+    table.move(consulted, n - EVIDENCE_MAX * PARTS + 1, n, 1)
+    cut(consulted, EVIDENCE_MAX * PARTS)
     n = EVIDENCE_MAX * PARTS
   end
   consulted[n + 1], consulted[n + 2], consulted[n + 3] = name, row or false, line or false
+  consulted.n = n + PARTS
 end
 
 local function add_all(consulted, more)
-  for i = 1, #more, PARTS do add(consulted, more[i], more[i + 1], more[i + 2]) end
+  for i = 1, more.n, PARTS do add(consulted, more[i], more[i + 1], more[i + 2]) end
 end
 
 local function mine()
   local id = branch()
   local look = looks[id]
   if not look then
-    look = { consulted = {} }
+    look = { consulted = nothing() }
     looks[id] = look
   end
   return look
@@ -59,7 +61,7 @@ function observe.branch(fn)
   local parent = mine()
   return function()
     local id = branch()
-    local look = { consulted = {}, window = parent.window, not_before = parent.not_before }
+    local look = { consulted = nothing(), window = parent.window, not_before = parent.not_before }
     looks[id] = look
     fn()
     looks[id] = nil
@@ -72,17 +74,17 @@ end
 function observe.evidence()
   local look = mine()
   local consulted, taken = look.consulted, {}
-  for i = 1, #consulted, PARTS do
+  for i = 1, consulted.n, PARTS do
     taken[#taken + 1] = { name = consulted[i], row = consulted[i + 1] or nil, line = consulted[i + 2] or nil }
   end
-  look.consulted = {}
+  look.consulted = nothing()
   return host.array(taken)
 end
 
 --- Puts evidence back in front: what a caller consulted still counts for what follows.
 function observe.keep(evidence)
   local look = mine()
-  local before = {}
+  local before = nothing()
   for i = 1, #evidence do add(before, evidence[i].name, evidence[i].row, evidence[i].line) end
   add_all(before, look.consulted)
   look.consulted = before
@@ -109,7 +111,7 @@ local function judged(look, read, o, name)
   if look.not_before and o.at and o.at < look.not_before then
     return nil, "stale", "its sample is older than the change"
   end
-  if type(value) == "table" then value = host.module("face_record").strict(value, read, name) end
+  if read.record and type(value) == "table" then value = host.module("face_record").strict(value, read, name) end
   return value, nil, why
 end
 
@@ -144,8 +146,8 @@ local group_meta = {
   __newindex = function() host.fail("what was observed is read-only") end,
 }
 
-local function widen(look, read)
-  if read.window and look.window then look.window = math.max(look.window, read.window) end
+local function widen(look, window)
+  if look.window then look.window = math.max(look.window, window) end
 end
 
 local function as_call(read, label)
@@ -158,7 +160,7 @@ local function observe_one(read)
     calls = { as_call(read) }
     read.calls = calls
   end
-  widen(look, read)
+  if read.window then widen(look, read.window) end
   local answer = gate("read", calls)[1]
   local name = read.request.called or read.text
   if answer.later then return access(answer.later(read, name)) end      -- all paths: it forks when it is looked at
@@ -190,7 +192,7 @@ local function observe_group(reads)
     if not read then host.fail(string.format("observe: '%s' is %s, not a read", name, face.describe(value))) end
     face.call(read, name)
     list[#list + 1] = { name = name, read = read }
-    widen(look, read)
+    if read.window then widen(look, read.window) end
     calls[#calls + 1] = as_call(read, name)
   end
   if #calls == 0 then host.fail("observe: an empty list of reads") end
@@ -243,9 +245,9 @@ function observe.forget() groups, looks, named = host.weak(), {}, {} end
 function observe.keeper()
   local look = mine()
   local consulted, window, not_before = look.consulted, look.window, look.not_before
-  local n = #consulted
+  local n = consulted.n
   return function()
-    for i = #consulted, n + 1, -1 do consulted[i] = nil end
+    cut(consulted, n)
     look.consulted, look.window, look.not_before = consulted, window, not_before
   end
 end

@@ -42,20 +42,33 @@ struct hash hash_of(struct str data)
     return finish(&c);
 }
 
+/* Short parts are put together first: each update costs as much as a block of the hash. */
 struct hash hash_parts(const struct str *parts, size_t n)
 {
+    unsigned char together[512];
     SHA256_CTX c;
-    size_t i, k;
+    size_t i, k, used = 0;
 
     start(&c);
     for (i = 0; i < n; i++) {
-        unsigned char len[8];
+        struct str part = parts[i];
 
+        if (part.n > sizeof(together) - 8 || used > sizeof(together) - 8 - part.n) {
+            add(&c, together, used);
+            used = 0;
+        }
         for (k = 0; k < 8; k++)
-            len[k] = (unsigned char)((uint64_t)parts[i].n >> (8 * k));
-        add(&c, len, sizeof(len));
-        add(&c, parts[i].p, parts[i].n);
+            together[used++] = (unsigned char)((uint64_t)part.n >> (8 * k));
+        if (part.n > sizeof(together) - used) {
+            add(&c, together, used);
+            add(&c, part.p, part.n);
+            used = 0;
+        } else if (part.n) {
+            memcpy(together + used, part.p, part.n);
+            used += part.n;
+        }
     }
+    add(&c, together, used);
     return finish(&c);
 }
 

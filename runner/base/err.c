@@ -122,8 +122,10 @@ const char *err_text(const struct err *e, char *out, unsigned long size)
 
 void err_clear(struct err *e)
 {
-    if (e)
-        *e = (struct err){0};
+    if (e) {
+        e->code = 0;
+        e->where[0] = e->msg[0] = e->hint[0] = '\0';
+    }
 }
 
 const char *err_code_name(int code)

@@ -49,26 +49,43 @@ static size_t plain_run(const char *s, size_t i, size_t n)
     return i;
 }
 
+/* A text without anything to escape. */
+static void add_quoted(struct buf *out, const char *s, size_t n)
+{
+    char *to = buf_reserve(out, n + 2);
+
+    if (!to)
+        return;
+    to[0] = '"';
+    if (n)
+        memcpy(to + 1, s, n);
+    to[n + 1] = '"';
+    out->len += n + 2;
+}
+
 bool json_add_string(struct buf *out, const char *s, size_t n)
 {
     bool lossy = false;
-    size_t i = 0, from;
+    size_t i = plain_run(s, 0, n), from;
 
+    if (i == n) {
+        add_quoted(out, s, n);
+        return false;
+    }
     buf_addc(out, '"');
+    buf_add(out, s, i);
     while (i < n) {
         from = i;
-        i = plain_run(s, i, n);
-        if (i > from)
-            buf_add(out, s + from, i - from);
-        if (i == n)
-            break;
         if ((unsigned char)s[i] < 0x80) {
             add_escaped(out, (unsigned char)s[i++]);
-            continue;
+        } else {
+            while (i < n && (unsigned char)s[i] >= 0x80)
+                i++;
+            lossy |= str_add_utf8(out, s + from, i - from);
         }
-        for (from = i; i < n && (unsigned char)s[i] >= 0x80;)
-            i++;
-        lossy |= str_add_utf8(out, s + from, i - from);
+        from = i;
+        i = plain_run(s, i, n);
+        buf_add(out, s + from, i - from);
     }
     buf_addc(out, '"');
     return lossy;

@@ -304,5 +304,8 @@ struct str journal_clip(struct str s, size_t size);
 
 /* chain = H(previous, kind, path, name, args_hash, at, seq, epoch, H(args), H(payload)). */
 struct hash journal_chain(const struct hash *previous, const struct row *r);
+/* The same in two steps: rows one behind another often have the same args. */
+struct hash journal_args_hash(const struct row *r);
+struct hash journal_chain_with(const struct hash *previous, const struct row *r, const struct hash *args);
 
 #endif

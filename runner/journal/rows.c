@@ -83,14 +83,26 @@ static void put_int64(unsigned char *out, int64_t v)
         out[i] = (unsigned char)((uint64_t)v >> (8 * i));
 }
 
+struct hash journal_args_hash(const struct row *r)
+{
+    return r->args.n ? hash_of(r->args) : (struct hash){{0}};
+}
+
 struct hash journal_chain(const struct hash *previous, const struct row *r)
 {
-    struct hash args = r->args.n ? hash_of(r->args) : (struct hash){{0}}, payload = hash_of(r->payload);
+    struct hash args = journal_args_hash(r);
+
+    return journal_chain_with(previous, r, &args);
+}
+
+struct hash journal_chain_with(const struct hash *previous, const struct row *r, const struct hash *args)
+{
+    struct hash payload = hash_of(r->payload);
     unsigned char numbers[24];
     struct str parts[] = {
         {(const char *)previous->bytes, HASH_BYTES}, str_of(kinds[r->kind]), r->path, r->name,
         {(const char *)r->args_hash.bytes, HASH_BYTES}, {(const char *)numbers, sizeof(numbers)},
-        {(const char *)args.bytes, HASH_BYTES}, {(const char *)payload.bytes, HASH_BYTES},
+        {(const char *)args->bytes, HASH_BYTES}, {(const char *)payload.bytes, HASH_BYTES},
     };
 
     put_int64(numbers, r->at);

@@ -93,7 +93,9 @@ static void deadline(void *ctx)
 /* "read", verb, args, extra as the argument list of plugin.call. */
 static void call_args(const struct body_request *q, struct buf *out)
 {
-    buf_addf(out, "[\"%s\",", kind_names[q->kind]);
+    buf_addc(out, '[');
+    json_add_string(out, kind_names[q->kind], strlen(kind_names[q->kind]));
+    buf_addc(out, ',');
     json_add_string(out, q->verb, strlen(q->verb));
     buf_addc(out, ',');
     buf_add(out, q->args.n ? q->args.p : "{}", q->args.n ? q->args.n : 2);

@@ -35,7 +35,6 @@ static void call_free(struct call *c)
         h->ops->cancel(h, c->timer);
     for (i = 0; i < c->nparts; i++)
         part_deinit(&c->parts[i]);
-    free(c->parts);
     free(c);
 }
 
@@ -59,11 +58,34 @@ static void unlink_call(struct call *c)
     *at = c->next;
 }
 
-static struct hash hash_call(const struct vm_call *v)
+static bool is_last(const struct hashed *last, const struct vm_call *v)
+{
+    const char *name = buf_text(&last->texts), *instance = name + last->name, *args = instance + last->instance;
+    size_t n = last->texts.len - last->name - last->instance;
+
+    return last->texts.len > 0 && str_eq((struct str){args, n}, v->args) &&
+           str_eq((struct str){name, last->name}, v->name) && str_eq((struct str){instance, last->instance}, v->instance);
+}
+
+/* A run that waits makes one call again and again: to compare it with the one before costs less than its hash. */
+static struct hash hash_call(struct hashed *last, const struct vm_call *v)
 {
     struct str parts[] = {v->name, v->instance, v->args};
+    size_t i;
 
-    return hash_parts(parts, 3);
+    if (is_last(last, v))
+        return last->hash;
+    last->hash = hash_parts(parts, 3);
+    buf_reset(&last->texts);
+    for (i = 0; i < 3; i++)
+        buf_add(&last->texts, parts[i].p, parts[i].n);
+    last->name = v->name.n;
+    last->instance = v->instance.n;
+    if (last->texts.failed) {       /* too long to be kept */
+        buf_reset(&last->texts);
+        last->name = last->instance = 0;
+    }
+    return last->hash;
 }
 
 static void part_init(struct part *p, struct call *c, size_t i, const struct vm_call *v)
@@ -74,7 +96,7 @@ static void part_init(struct part *p, struct call *c, size_t i, const struct vm_
     p->name = v->name;
     p->instance = v->instance;
     p->args = v->args;
-    p->hash = hash_call(v);
+    p->hash = hash_call(&c->run->hashed, v);
     buf_init(&p->answer, VALUE_BYTES_MAX + 256);
     buf_init(&p->text, VALUE_BYTES_MAX);
     buf_init(&p->extra, 3 * VALUE_BYTES_MAX);
@@ -109,7 +131,6 @@ static int take_up(struct call *c, const struct vm_call *calls, struct err *e)
     struct run *r = c->run;
     size_t i;
 
-    c->parts = xcalloc(c->nparts, sizeof(*c->parts));
     for (i = 0; i < c->nparts; i++)
         part_init(&c->parts[i], c, i, &calls[i]);
     c->next = r->calls;
@@ -119,6 +140,19 @@ static int take_up(struct call *c, const struct vm_call *calls, struct err *e)
     if (r->phase == PHASE_LIVE)
         c->op->live(c);
     return 0;
+}
+
+/* Its parts lie behind it. */
+static struct call *call_new(struct run *r, const struct op *op, size_t nparts, int64_t begun_at)
+{
+    struct call *c = xcalloc(1, sizeof(*c) + nparts * sizeof(*c->parts));
+
+    c->run = r;
+    c->op = op;
+    c->parts = (struct part *)(c + 1);
+    c->nparts = nparts;
+    c->begun_at = begun_at;
+    return c;
 }
 
 int call_begin(struct run *r, const struct vm_request *q, struct err *e)
@@ -133,9 +167,10 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e)
                        GATE_READS_MAX);
     if (check_names(r, q, e) < 0)
         return e->code;
-    c = xcalloc(1, sizeof(*c));
-    *c = (struct call){.run = r, .op = op, .branch = q->branch, .generation = q->generation, .line = q->line,
-                       .begun_at = q->now_ms, .nparts = q->ncalls};
+    c = call_new(r, op, q->ncalls, q->now_ms);
+    c->branch = q->branch;
+    c->generation = q->generation;
+    c->line = q->line;
     run_next_path(r, q->branch, c->path, sizeof(c->path));
     r->line = q->line;
     watchdog_enter(engine_opts(r->engine)->watchdog, r->id, r->line, NULL);
@@ -145,14 +180,14 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e)
 int call_host(struct run *r, struct str op, const char *path, struct str name, struct str instance, struct str args,
               struct err *e)
 {
-    struct call *c = xcalloc(1, sizeof(*c));
+    struct call *c = call_new(r, op_find(op), 1, r->last_at);
     struct vm_call v;
 
     if (!r->asked)
         r->asked = arena_new();
     v = (struct vm_call){.name = arena_copy(r->asked, name), .instance = arena_copy(r->asked, instance),
                          .args = arena_copy(r->asked, args)};
-    *c = (struct call){.run = r, .op = op_find(op), .begun_at = r->last_at, .nparts = 1, .finishing = true};
+    c->finishing = true;
     snprintf(c->path, sizeof(c->path), "%s", path);
     return take_up(c, &v, e);
 }
@@ -177,8 +212,9 @@ struct call *call_find(struct run *r, struct str path, struct part **part)
 void call_answer(struct call *c, struct str json)
 {
     struct run *r = c->run;
-    struct err e = {0};
+    struct err e;
 
+    err_clear(&e);
     unlink_call(c);
     if (!c->finishing && !r->ending && vm_answer(r->vm, c->branch, c->generation, json, &e) < 0)
         run_fail(r, &e);
@@ -189,9 +225,12 @@ void call_answer(struct call *c, struct str json)
 static void answer_list(struct call *c)
 {
     struct buf list;
-    size_t i;
+    size_t i, n = c->nparts + 1;
 
+    for (i = 0; i < c->nparts; i++)
+        n += c->parts[i].answer.len;
     buf_init(&list, (size_t)c->nparts * (VALUE_BYTES_MAX + 256));
+    buf_reserve(&list, n);
     buf_addc(&list, '[');
     for (i = 0; i < c->nparts; i++) {
         if (i)
@@ -203,12 +242,10 @@ static void answer_list(struct call *c)
     buf_free(&list);
 }
 
-void part_answer(struct part *p, struct str json)
+void part_answered(struct part *p)
 {
     struct call *c = p->call;
 
-    buf_reset(&p->answer);
-    buf_add(&p->answer, json.p, json.n);
     p->answered = true;
     if (++c->nanswered == c->nparts)
         answer_list(c);

@@ -45,7 +45,7 @@ void run_deinit(struct run *r)
 {
     struct host *h = engine_host(r->engine);
     struct run place = {.engine = r->engine, .next = r->next, .held = r->held, .spent_us = r->spent_us,
-                        .registry = r->engine->o.registry};
+                        .registry = r->engine->o.registry, .hashed = HASHED_INIT};
 
     call_free_all(r);
     if (r->escalate_timer)
@@ -62,6 +62,7 @@ void run_deinit(struct run *r)
     batch_reset(&r->pending);
     batch_reset(&r->barrier.batch);
     recorded_release(&r->recorded);
+    buf_free(&r->hashed.texts);
     arena_free(r->asked);
     book_free(r->book);
     free(r->file);

@@ -73,7 +73,10 @@ static void read_answered(void *part, struct str answer)
     struct buf payload;
 
     buf_init(&payload, PAYLOAD_BYTES_MAX);
-    buf_addf(&payload, "{\"line\":%d,\"o\":", c->line);
+    buf_reserve(&payload, 120);
+    buf_adds(&payload, "{\"line\":");
+    json_add_int(&payload, c->line);
+    buf_adds(&payload, ",\"o\":");
     if (json_slice(answer, "unknown").n == 0 && engine_is_stale(p->args, answer, run_now(c->run)))
         buf_adds(&payload, "{\"unknown\":\"stale\",\"why\":\"the sample is older than max_age allows\"}");
     else
@@ -93,12 +96,8 @@ static int read_begin(struct call *c, struct err *e)
     size_t i;
 
     for (i = 0; i < c->nparts; i++) {
-        struct part *p = &c->parts[i];
-        struct str text = json_slice(p->args, "text");
-
-        if (json_slice(p->args, "args").n == 0)
+        if (json_slice(c->parts[i].args, "args").n == 0)
             return err_set(e, ERR_INTERNAL, "a read without arguments at line %d", c->line);
-        buf_add(&p->text, text.p, text.n);
     }
     return 0;
 }
@@ -127,10 +126,14 @@ static void read_live(struct call *c)
     /* The answer to the last one may end the call, so `c` is not looked at behind it. */
     for (i = 0; todo > 0; i++) {
         struct part *p = &c->parts[i];
+        struct str text;
 
         if (p->answered || p->asking)
             continue;
         todo--;
+        text = json_slice(p->args, "text");
+        buf_reset(&p->text);
+        buf_add(&p->text, text.p, text.n);
         part_ask(p, ASK_READ, json_slice(p->args, "args"), STR(""), STR(""), read_timeout(p), read_answered);
     }
 }
@@ -138,16 +141,16 @@ static void read_live(struct call *c)
 static int read_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
     struct str o = payload_inner(row->payload);
-    struct buf answer;
 
     if (op_same_call(c, p, row, ROW_OBS, e) < 0)
         return e->code;
-    buf_init(&answer, PAYLOAD_BYTES_MAX + 64);
-    buf_adds(&answer, "{\"o\":");
-    buf_add(&answer, o.p, o.n);
-    buf_addf(&answer, ",\"row\":%lld}", (long long)row->seq);
-    part_answer(p, (struct str){answer.data, answer.len});
-    buf_free(&answer);
+    buf_reserve(&p->answer, o.n + 64);
+    buf_adds(&p->answer, "{\"o\":");
+    buf_add(&p->answer, o.p, o.n);
+    buf_adds(&p->answer, ",\"row\":");
+    json_add_int(&p->answer, row->seq);
+    buf_addc(&p->answer, '}');
+    part_answered(p);
     return 0;
 }
 

@@ -458,6 +458,7 @@ int op_plan_row(struct call *c, struct part *p, const struct row *row, struct er
         return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s with %.*s, the code plans %.*s with %.*s",
                        p->path, c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, (int)row->args.n,
                        row->args.p, (int)p->name.n, p->name.p, (int)p->args.n, p->args.p);
-    part_answer(p, row->payload);
+    buf_add(&p->answer, row->payload.p, row->payload.n);
+    part_answered(p);
     return 0;
 }

@@ -207,13 +207,15 @@ static int load_start(struct run *r, struct err *e)
 /* A row that was changed since it was written tells nothing: neither what was sent nor what was seen. */
 static int check_chain(const struct run *r, const struct run_info *info, struct err *e)
 {
-    struct hash chain = {{0}};
+    struct hash chain = {{0}}, args;
     size_t i;
 
     for (i = 0; i < r->recorded.n; i++) {
         const struct row *row = &r->recorded.rows[i];
 
-        chain = journal_chain(&chain, row);
+        if (i == 0 || !str_eq(row->args, row[-1].args))
+            args = journal_args_hash(row);
+        chain = journal_chain_with(&chain, row, &args);
         if (row->seq != (int64_t)i + 1 || !hash_eq(&chain, &row->chain))
             return err_set(e, ERR_CORRUPT, "run %lld: row %zu is not as it was written (its hash chain breaks there)",
                            (long long)r->id, i + 1);
@@ -229,6 +231,7 @@ struct run *run_empty(struct engine *n)
 
     r->engine = n;
     r->registry = n->o.registry;
+    r->hashed = (struct hashed)HASHED_INIT;
     return r;
 }
 

@@ -104,9 +104,10 @@ static struct row *new_row(struct run *r, struct str path, struct part *p, enum 
 int run_consume(struct run *r, struct call *c, struct part *p, const struct row *row, bool replayed)
 {
     const struct engine_options *o = engine_opts(r->engine);
-    struct err e = {0};
+    struct err e;
     int rc = 0;
 
+    err_clear(&e);
     if (row->at > r->last_at)
         r->last_at = row->at;
     r->rows_total++;

@@ -192,9 +192,10 @@ static void finish_error(struct run *r, const struct vm_event *ev)
 /* What the vm said. */
 static void on_event(struct run *r, const struct vm_event *ev)
 {
-    struct err e = {0};
+    struct err e;
     json_t *value = NULL;
 
+    err_clear(&e);
     effect_heard(r, ev->branch);
     switch (ev->outcome) {
     case VM_PARKED:
@@ -318,11 +319,12 @@ static bool replay_next(struct run *r)
 {
     const struct row *row = next_recorded(r);
     struct part *p = NULL;
-    struct err e = {0};
+    struct err e;
     struct call *c;
 
     if (!row)
         return false;
+    err_clear(&e);
     if (take_own_row(r))
         return true;
     r->recorded.cursor++;

@@ -108,6 +108,14 @@ struct arena *arena_new(void);
 struct str arena_copy(struct arena *a, struct str s);
 void arena_free(struct arena *a);
 
+/* The call that was hashed last: its name, instance and args one behind another. */
+struct hashed {
+    struct buf texts;
+    size_t name, instance;          /* bytes */
+    struct hash hash;
+};
+#define HASHED_INIT {.texts = BUF_INIT(16 * KIB)}
+
 struct batch {                      /* rows and changes that wait for a commit */
     struct arena *arena;
     struct row *rows;
@@ -182,6 +190,7 @@ struct run {
     bool ending;                    /* it is decided that the run ends: no Lua runs any more */
     struct finish finish;           /* and the host decided it */
     struct recorded recorded;
+    struct hashed hashed;
     struct arena *asked;            /* what the host's own calls ask for; NULL = there was none */
     struct batch pending;
     struct barrier barrier;
@@ -236,8 +245,8 @@ int call_begin(struct run *r, const struct vm_request *q, struct err *e);
 int call_host(struct run *r, struct str op, const char *path, struct str name, struct str instance, struct str args,
               struct err *e);
 struct call *call_find(struct run *r, struct str path, struct part **part);
-/* Marks a part answered; when all are, Lua gets the list of answers (a single value if `single`). */
-void part_answer(struct part *p, struct str json);
+/* What stands in p->answer is the part's answer. When all parts have one, Lua gets their list. */
+void part_answered(struct part *p);
 void call_answer(struct call *c, struct str json);
 void call_free_all(struct run *r);
 /* Asks the world for a part; the answer comes to `done`. */

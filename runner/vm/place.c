@@ -9,12 +9,17 @@
 
 #define SUGGEST_MAX 256     /* names looked at */
 
+/* True if the frame is at a line; then its source is asked for, too, which costs more. */
+static bool has_line(lua_State *L, lua_Debug *ar)
+{
+    return lua_getinfo(L, "l", ar) && ar->currentline > 0 && lua_getinfo(L, "S", ar);
+}
+
 int vm_place(lua_State *L, struct str *chunk)
 {
     lua_Debug ar;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.source[0] == '@' && ar.currentline > 0) {
+        if (has_line(L, &ar) && ar.source[0] == '@') {
             *chunk = (struct str){ar.source + 1, ar.srclen - 1};
             return ar.currentline;
         }
@@ -28,8 +33,7 @@ int vm_runbook_line(lua_State *L)
     const char *name = vm_of(L)->main;
     lua_Debug ar;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 && strcmp(ar.source, name) == 0)
+        if (has_line(L, &ar) && strcmp(ar.source, name) == 0)
             return ar.currentline;
     }
     return 0;

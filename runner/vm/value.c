@@ -239,9 +239,16 @@ static const char *encode(struct encoder *e, int index)
 const char *value_encode(lua_State *L, int index, const char *name, struct buf *out, bool *lossy)
 {
     struct vm *vm = vm_of(L);
-    struct encoder e = {.L = L, .vm = vm, .out = out, .end = out->len + VALUE_BYTES_MAX, .name = name};
+    struct encoder e;           /* its path is written before it is read */
     int top = lua_gettop(L);
     size_t start = out->len;
+    e.L = L;
+    e.vm = vm;
+    e.out = out;
+    e.end = start + VALUE_BYTES_MAX;
+    e.name = name;
+    e.depth = 0;
+    e.lossy = false;
     keys_reset(&vm->keys);
     if (!lua_checkstack(L, 8))
         return wrong(&e, "no room on the stack");

@@ -39,7 +39,7 @@ struct stage {
     char *dir;
     const char *outcome;        /* of every run; NULL = resolved */
     int settled, replayed;
-    size_t most;                /* bytes that the Lua state of a run had */
+    size_t most, first;         /* bytes that the Lua state of a run had, and at its first row */
 };
 
 static void on_settled(void *ctx, const struct run *r)
@@ -54,8 +54,13 @@ static void on_settled(void *ctx, const struct run *r)
 static void on_row(void *ctx, const struct run *r, const struct row *row, bool replayed)
 {
     struct stage *s = ctx;
+    const struct str asked[] = {row->name, STR("sh"), row->args};
+    struct hash hash = hash_parts(asked, 3);
 
-    (void)row;
+    if (row->kind == ROW_OBS)
+        assert_true(hash_eq(&row->args_hash, &hash));
+    if (s->first == 0)
+        s->first = run_vm_bytes(r);
     assert_int_equal(run_holds_rows(r), replayed);      /* a run that goes on has done with them */
     s->replayed += replayed;
     if (run_vm_bytes(r) > s->most)
@@ -202,6 +207,36 @@ static void sleeping_runs_are_rows(void **state)
     for (id = 1; id <= 50; id++)
         most += engine_has(s.engine, id);
     assert_int_equal(most, 0);
+    stage_close(&s);
+}
+
+/* Each look by the hash of what it asks, also where it asks the same as the one before (on_row). */
+static void looks_are_known_by_what_they_ask(void **state)
+{
+    static const char code[] = "local a, b = shell.one(), shell.one({}, { max_age = \"1h\" })\n"
+                               "observe(a) observe(a) observe(b) observe(a) observe { a = a, b = b } observe(b) observe(b)";
+    struct stage s;
+    struct run *r;
+
+    (void)state;
+    stage_open(&s, "{\"given\":{\"shell.one()\":0}}", false);
+    start(&s, code, &r);
+    go(&s);
+    assert_int_equal(run_rows(r), 10);
+    stage_close(&s);
+}
+
+/* Before its code looks at anything, a run has of the language what every run needs. */
+static void a_state_begins_small(void **state)
+{
+    struct stage s;
+    struct run *r;
+
+    (void)state;
+    stage_open(&s, "{}", false);
+    start(&s, "", &r);
+    go(&s);
+    assert_in_range(s.first, 1, 72 * KIB);
     stage_close(&s);
 }
 
@@ -402,6 +437,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_and_polls_cost_nothing),
         cmocka_unit_test(an_intent_costs_one),
+        cmocka_unit_test(looks_are_known_by_what_they_ask),
+        cmocka_unit_test(a_state_begins_small),
         cmocka_unit_test(sleeping_runs_are_rows),
         cmocka_unit_test(eviction_changes_no_row),
         cmocka_unit_test(no_memory_is_an_end),
