@@ -242,6 +242,9 @@ struct journal_ops {
      * journal dead: each later commit is ERR_DISK, because a failed fsync is never retried: stop acting. Whether
      * a commit that failed in its fsync is there, whole, or not at all, the next open tells. */
     int (*commit)(struct journal *j, struct journal_item *items, size_t n, struct err *e);
+    /* What the first commit would have to do besides, done ahead by the thread that commits. An error leaves the journal
+     * dead. NULL = nothing. */
+    int (*begin)(struct journal *j, struct err *e);
     /* The id the next new run gets (ids are handed out in memory; the owner is alone). */
     int64_t (*next_run)(struct journal *j);
     /* Stores a bundle content-addressed if it is new; part of the next commit. `id`: 64 hex digits of the manifest.

@@ -10,9 +10,12 @@
 #include "journal/owner.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     CHECKPOINT_PAGES = 4000,    /* of the log while the owner runs: fewer copies of pages that change often */
@@ -135,6 +138,49 @@ static int create(struct sqlite *s, struct err *e)
     return rc;
 }
 
+/* Where SQLite is told that a directory cannot be opened, it leaves it alone. */
+static _Thread_local bool directory_is_synced;
+static int (*open_directory)(const char *path, int *fd);
+
+static int open_directory_once(const char *path, int *fd)
+{
+    return directory_is_synced ? SQLITE_CANTOPEN : open_directory(path, fd);
+}
+
+static void watch_directories(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    pthread_mutex_lock(&mutex);
+    if (!open_directory && vfs && vfs->iVersion >= 3 && vfs->xGetSystemCall && vfs->xSetSystemCall) {
+        open_directory = (int (*)(const char *, int *))vfs->xGetSystemCall(vfs, "openDirectory");
+        if (open_directory)
+            vfs->xSetSystemCall(vfs, "openDirectory", (sqlite3_syscall_ptr)open_directory_once);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+void sqlite_committing(const struct sqlite *s)
+{
+    directory_is_synced = s->named;
+}
+
+int sqlite_name_log(struct sqlite *s, struct err *e)
+{
+    char dir[sizeof(s->path)];
+    int fd, rc;
+
+    snprintf(dir, sizeof(dir), "%s", s->path);
+    *strrchr(dir, '/') = '\0';
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rc = fd < 0 || fsync(fd) < 0 ? err_set(e, ERR_DISK, "journal %s: its directory: %s", s->path, strerror(errno)) : 0;
+    if (fd >= 0)
+        close(fd);
+    s->named = rc == 0;
+    return rc;
+}
+
 static int log_grew(void *ctx, sqlite3 *db, const char *name, int pages)
 {
     struct sqlite *s = ctx;
@@ -203,6 +249,7 @@ static int open_owned(struct sqlite *s, struct err *e)
 
     if (open_file(s, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL, e) < 0)
         return e->code;
+    watch_directories();
     sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
     s->checkpoint_at = CHECKPOINT_PAGES;
     if (check_version(s, &is_new, e) < 0)

@@ -26,6 +26,7 @@ struct sqlite {
     int64_t next_id;
     struct hash change_chain;       /* of the last change; read with the first that is written */
     bool dead, knows_change_chain;
+    bool named;                     /* that the log is in its directory is on disk */
     int wal_pages, checkpoint_at;   /* length of the log after the last commit, and when to copy it back */
     char path[4096];
 };
@@ -50,6 +51,10 @@ extern const char *const sqlite_texts[SQL_COUNT];
 sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
 /* Finalizes them all. */
 void sqlite_forget(struct sqlite *s);
+/* Makes the name of the log durable, which SQLite would do with the first sync of every process. */
+int sqlite_name_log(struct sqlite *s, struct err *e);
+/* To be called before a commit: whose the syncs of this thread are. */
+void sqlite_committing(const struct sqlite *s);
 /* Copies the log into the file when it has grown long; a write error leaves the journal dead. */
 void sqlite_checkpoint(struct sqlite *s);
 /* ERR_DISK for full, read-only and I/O errors, ERR_CORRUPT for damage, else ERR_IO. */
@@ -61,6 +66,7 @@ extern const struct journal_ops sqlite_ops;
 void sqlite_free(struct journal *j);
 /* 1 = the guard of the item holds, 0 = it does not, < 0 = error. */
 int sqlite_guard(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e);
+int sqlite_begin(struct journal *j, struct err *e);
 int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e);
 int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e);

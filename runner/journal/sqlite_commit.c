@@ -394,6 +394,23 @@ static int is_alive(struct sqlite *s, struct err *e)
     return 0;
 }
 
+int sqlite_begin(struct journal *j, struct err *e)
+{
+    static const int wanted[] = {SQL_BEGIN, SQL_BUNDLE, SQL_RUN_NEW, SQL_ROW, SQL_RUN_NEXT, SQL_CHANGE, SQL_COMMIT, SQL_RUN_HEAD,
+                                 SQL_RUN_END, SQL_UNLOCK_ALL};
+    struct sqlite *s = (struct sqlite *)j;
+    size_t i;
+    int rc = is_alive(s, e);
+
+    for (i = 0; rc == 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        rc = sqlite_statement(s, wanted[i], e) ? 0 : e->code;
+    if (rc == 0)
+        rc = read_change_chain(s, e);
+    if (rc == 0)
+        rc = sqlite_name_log(s, e);
+    return rc < 0 ? die(s, rc) : 0;
+}
+
 /* Without a sync at its commit: in WAL mode the file stays whole, and the next full commit syncs what is before it. */
 static int sync_less(struct sqlite *s, bool less, struct err *e)
 {
@@ -418,6 +435,7 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
     }
     if (rc < 0)
         return rc;
+    sqlite_committing(s);
     rc = point(s, "begin", e);
     if (rc == 0 && soft)
         rc = sync_less(s, true, e);

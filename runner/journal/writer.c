@@ -12,7 +12,8 @@ struct entry {
     struct journal_item item;       /* all it points to lies behind the entry */
     writer_done_fn done;
     void *ctx;
-    char *bundle_id;                /* set for a bundle: then item is unused */
+    bool begins;                    /* writer_begin: item is unused */
+    char *bundle_id;                /* set for a bundle: then, too */
     struct str meta;
     struct blob_ref *files;
     size_t nfiles;
@@ -24,7 +25,7 @@ struct queue {
 
 struct writer {
     struct journal *journal, *reader;   /* reader: the loop thread's own, made when it is first wanted */
-    bool threaded, stopping, working;
+    bool threaded, begun, stopping, working;
     void (*wake)(void *ctx);
     void *wake_ctx;
     pthread_t thread;
@@ -65,7 +66,9 @@ static void commit_batch(struct writer *w, struct entry *batch, struct err *fail
         for (n = 0; x && n < 64; x = x->next) {
             if (failure->code)
                 continue;
-            if (x->bundle_id) {
+            if (x->begins) {
+                w->journal->ops->begin(w->journal, failure);
+            } else if (x->bundle_id) {
                 w->journal->ops->put_bundle(w->journal, x->bundle_id, x->meta, x->files, x->nfiles, failure);
             } else {
                 members[n] = x;
@@ -241,6 +244,18 @@ static int submit(struct writer *w, struct entry *x)
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->mutex);
     return 0;
+}
+
+void writer_begin(struct writer *w)
+{
+    struct entry *x;
+
+    if (!w->threaded || w->begun || !w->journal->ops->begin)
+        return;
+    w->begun = true;
+    x = xcalloc(1, sizeof(*x));
+    x->begins = true;
+    submit(w, x);
 }
 
 int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e)

@@ -18,6 +18,8 @@ typedef void (*writer_done_fn)(void *ctx, const struct journal_item *item, const
 /* Takes the journal over (writer_free frees it). threaded = false is inline mode. */
 int writer_new(struct journal *j_take, bool threaded, void (*wake)(void *ctx), void *wake_ctx, struct writer **out,
                struct err *e);
+/* Something will be submitted soon: the journal thread gets ready for it meanwhile. In flight until it is. */
+void writer_begin(struct writer *w);
 /* Deep-copies the item (rows, guards, changes, their text). done may be NULL. What journal_check refuses is
  * not taken, and the journal lives on. */
 int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e);

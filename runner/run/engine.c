@@ -223,6 +223,8 @@ int engine_start(struct engine *n, struct run_request *q, struct run **out, stru
     with.trigger = trigger;
     rc = identify(r, &with, e);
     if (rc == 0)
+        writer_begin(engine_opts(n)->writer);
+    if (rc == 0)
         rc = episodes_count(r, trigger, e);
     if (rc == 0)
         rc = (r->start = setup_start(r, &with, e)) ? 0 : e->code;

@@ -11,6 +11,46 @@
 #define PIECES_USED POOL_PIECES
 #endif
 
+/* In front of a block of malloc's. `at` is what points to it. Its size keeps the block aligned as malloc's are. */
+struct pool_large {
+    struct pool_large *next, **at;
+};
+
+static void *link_large(struct pool_large *l)
+{
+    *l->at = l;
+    if (l->next)
+        l->next->at = &l->next;
+    return l + 1;
+}
+
+static void *new_large(struct pool *p, size_t size)
+{
+    struct pool_large *l = malloc(sizeof(*l) + size);
+
+    if (!l)
+        return NULL;
+    *l = (struct pool_large){p->large, &p->large};
+    return link_large(l);
+}
+
+static void free_large(void *block)
+{
+    struct pool_large *l = (struct pool_large *)block - 1;
+
+    *l->at = l->next;
+    if (l->next)
+        l->next->at = l->at;
+    free(l);
+}
+
+static void *resize_large(void *block, size_t size)
+{
+    struct pool_large *l = realloc((struct pool_large *)block - 1, sizeof(*l) + size);
+
+    return l ? link_large(l) : NULL;
+}
+
 static size_t class_of(size_t size)
 {
     return (size - 1) / POOL_UNIT;
@@ -48,7 +88,7 @@ static void *take(struct pool *p, size_t size)
         return block;
     }
     if ((size_t)(p->end - p->next) < rounded && !new_piece(p))
-        return malloc(size);
+        return new_large(p, size);
     block = p->next;
     p->next += rounded;
     return block;
@@ -70,7 +110,7 @@ static bool is_small(size_t size)
 /* From the pool or into it. */
 static void *move(struct pool *p, void *block, size_t old, size_t size)
 {
-    void *to = is_small(size) ? take(p, size) : malloc(size);
+    void *to = is_small(size) ? take(p, size) : new_large(p, size);
 
     if (!to)
         return NULL;
@@ -86,19 +126,21 @@ void *pool_change(struct pool *p, void *block, size_t old, size_t size)
     if (size == 0) {
         if (ours)
             give_back(p, block, old);
-        else
-            free(block);
+        else if (block)
+            free_large(block);
         return NULL;
     }
     if (!block)
-        return is_small(size) ? take(p, size) : malloc(size);
+        return is_small(size) ? take(p, size) : new_large(p, size);
     if (ours && is_small(size) && class_of(old) == class_of(size))
         return block;
-    return ours || is_small(size) ? move(p, block, old, size) : realloc(block, size);
+    return ours || is_small(size) ? move(p, block, old, size) : resize_large(block, size);
 }
 
 void pool_free(struct pool *p)
 {
+    while (p->large)
+        free_large(p->large + 1);
     for (int i = 0; i < p->npieces; i++)
         free(p->pieces[i]);
 }

@@ -14,16 +14,20 @@
 #define POOL_FIRST_PIECE (64 * 1024)
 #define POOL_BYTES_MAX (POOL_FIRST_PIECE * ((1 << POOL_PIECES) - 1))
 
+struct pool_large;
+
 struct pool {
     char *pieces[POOL_PIECES], *ends[POOL_PIECES];
     int npieces;
     char *next, *end;               /* of the last piece: what was never given out */
     void *free[POOL_CLASSES];       /* returned blocks of (index + 1) units, each holding the next */
+    struct pool_large *large;       /* those of malloc */
 };
 
 /* realloc and free of one function: size 0 frees. `old` is the block's size, 0 without one. NULL only if the
  * machine has no memory; then the block is as it was. */
 void *pool_change(struct pool *p, void *block, size_t old, size_t size);
+/* Frees all blocks, whether they were given back or not. */
 void pool_free(struct pool *p);
 
 #endif

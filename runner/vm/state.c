@@ -273,7 +273,7 @@ void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
-    lua_close(vm->L);
+    /* Nothing of a state is anything but memory, and all of that is the pool's: lua_close would free it block by block. */
     for (size_t i = 0; i < vm->nbranches; i++) {
         buf_free(&vm->branches[i].request);
         free(vm->branches[i].calls);
