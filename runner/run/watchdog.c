@@ -25,6 +25,7 @@ struct watchdog {
     int64_t limit_ms;
     void (*stuck)(const struct inside *where);
     uint64_t beat;              /* odd = at work */
+    clockid_t worked;           /* the processor time of the thread that opened it */
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -88,11 +89,11 @@ void watchdog_leave(struct watchdog *w)
     __atomic_store_n(&w->beat, (w->beat + 1) & ~(uint64_t)1, __ATOMIC_RELEASE);
 }
 
-static int64_t now_ms(void)
+static int64_t worked_ms(const struct watchdog *w)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(w->worked, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -112,7 +113,7 @@ static void *watch(void *arg)
 {
     struct watchdog *w = arg;
     uint64_t seen = 0, beat;
-    int64_t since = now_ms();
+    int64_t since = worked_ms(w);
     struct inside where;
 
     pthread_mutex_lock(&w->mutex);
@@ -121,8 +122,8 @@ static void *watch(void *arg)
         beat = __atomic_load_n(&w->beat, __ATOMIC_ACQUIRE);
         if (beat != seen || !(beat & 1)) {
             seen = beat;
-            since = now_ms();
-        } else if (now_ms() - since > w->limit_ms) {
+            since = worked_ms(w);
+        } else if (worked_ms(w) - since > w->limit_ms) {
             describe(w->box, &where);
             w->stuck(&where);
         }
@@ -172,7 +173,7 @@ int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct 
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&w->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&w->thread, NULL, watch, w) != 0) {
+    if (pthread_getcpuclockid(pthread_self(), &w->worked) != 0 || pthread_create(&w->thread, NULL, watch, w) != 0) {
         munmap(w->box, sizeof(*w->box));
         free(w);
         return err_set(e, ERR_IO, "the watching thread cannot be started");

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded by tests: a C function under Lua's `<` that does not return, ends the
- * process, or says something else in the next process, where the runbook says so. No
- * limit of the sandbox sees the first two; the third is what no replay survives. */
+ * process, takes a second, or says something else in the next process, where the
+ * runbook says so. No limit of the sandbox sees the first two; the last is what no
+ * replay survives. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The machine that the program believes to be on. */
 int gethostname(char *name, size_t size)
@@ -22,6 +24,10 @@ int strcoll(const char *a, const char *b)
 
     if (strncmp(a, "stuck in C", 10) == 0) {
         while (forever)
+            continue;
+    }
+    if (strncmp(a, "slow in C", 9) == 0) {
+        for (clock_t from = clock(); clock() - from < CLOCKS_PER_SEC;)
             continue;
     }
     if (strncmp(a, "crash in C", 10) == 0)

@@ -455,12 +455,16 @@ GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usa
           "bounds": bound_cases}
 
 
-def cases(program, scratch, only):
-    for group, of in GROUPS.items():
+def of_groups(groups, make, program, scratch, only):
+    for group, of in groups.items():
         if only in group:
-            box = Box(program, scratch / group)
+            box = make(program, scratch / group)
             yield from of(box)
             yield from replay_all(box, group)
+
+
+def cases(program, scratch, only):
+    return of_groups(GROUPS, Box, program, scratch, only)
 
 
 if __name__ == "__main__":

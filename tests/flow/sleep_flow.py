@@ -21,6 +21,7 @@ BOOKS = {
     "poll": 'wait_until("it", { every = "2500ms", within = "5s" }, function() return observe(shell.one()) == "x" end) no_action "polled"',
     "ask": 'local a = ask("which?", { "left", "right" }, { within = "1h" }) no_action("chose " .. a)',
     "stuck": 'observe(shell.one()) sleep "2s"\nif "stuck in C" < "x" then note "past" end\nno_action "through"',
+    "slow": 'if "slow in C" < "x" then note "past" end\nno_action "through"',
     "hurry": 'if "stuck in C" < "x" then note "past" end\nno_action "through"',
     "turned": 'if "turned in C" < "x" then note "one way" else note "the other way" end\nsleep "3s" no_action "slept"',
     "crash": 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"',
@@ -202,6 +203,21 @@ def unwritten(build):
     return case
 
 
+def frozen(build):
+    """A process that is stopped while it works has not worked for long."""
+    def case(box):
+        p = box.start("run", "slow.md", env={"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "2000"})
+        end = time.monotonic() + 20
+        while time.monotonic() < end and box.inside()[0] != 1:
+            time.sleep(0.01)
+        p.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        p.send_signal(signal.SIGCONT)
+        code, out, _ = got = box.end(p)
+        return stand.expect(got, 0, "through") or ("it started again" if "starting again" in out else None)
+    return case
+
+
 def inherited(box, build):
     """The strike is given by whoever executes next, whatever that is for; who executes nothing leaves it to them."""
     env = {"LD_PRELOAD": str(build / "stuck.so")}
@@ -247,6 +263,7 @@ def cases(program, scratch, only):
                        ("run: a crash is set aside", alone("crash", build)),
                        ("a run of another machine's journal says so", lambda box: moved(box, build)),
                        ("run: stuck before anything of it was written", unwritten(build)),
+                       ("run: stopped for longer than it may be stuck", frozen(build)),
                        ("whoever executes next gives the strike", lambda box: inherited(box, build))):
         if only in name:
             yield name, case(Night(program, scratch / name[:20].replace(" ", "-").replace(",", "") / str(len(name))))

@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import cli_flow  # noqa: E402
+import stand  # noqa: E402
 from cli_flow import FRONT, MAY, ROOT, book, expect, read_until, wait_for  # noqa: E402
 
 CLUSTER = "prod-eu: { plugin: kubernetes, kubeconfig: /nowhere }, prod-us: { plugin: kubernetes, kubeconfig: /nowhere }"
@@ -358,8 +359,13 @@ class Box(cli_flow.Box):
         return p.returncode, p.stdout, p.stderr
 
 
+GROUPS = {"help": help_cases, "new": new_cases, "luacats": luacats_cases, "describe": describe_cases, "watch": watch_cases,
+          "completion": completion_cases, "messages": message_cases, "json": json_cases}
+
+
+def cases(program, scratch, only):
+    return cli_flow.of_groups(GROUPS, Box, program, scratch, only)
+
+
 if __name__ == "__main__":
-    cli_flow.Box = Box
-    cli_flow.GROUPS = {"help": help_cases, "new": new_cases, "luacats": luacats_cases, "describe": describe_cases, "watch": watch_cases,
-                       "completion": completion_cases, "messages": message_cases, "json": json_cases}
-    sys.exit(cli_flow.main())
+    stand.main(__doc__, cases)
