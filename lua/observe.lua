@@ -115,13 +115,13 @@ local function judged(look, read, o, name)
   return value, nil, why
 end
 
-local function consult(look, name, row)
+local function consult(entry)
   local _, line = where()
-  add(look.consulted, name, row, line)
+  add(mine().consulted, entry.name, entry.row, line)
 end
 
 local function access(entry)
-  consult(mine(), entry.name, entry.row)
+  consult(entry)
   if entry.unknown then prelude.inconclusive(entry.name, entry.unknown, entry.why) end
   return entry.value
 end
@@ -165,7 +165,8 @@ local function observe_one(read)
   local name = read.request.called or read.text
   if answer.later then return access(answer.later(read, name)) end      -- all paths: it forks when it is looked at
   local value, unknown, why = judged(look, read, answer.o, name)
-  consult(look, name, answer.row)
+  local _, line = where()
+  add(look.consulted, name, answer.row, line)
   if unknown then prelude.inconclusive(name, unknown, why) end
   return value
 end
@@ -228,7 +229,7 @@ end
 --- known(group, name): true if it has a value. Asking counts as evidence.
 function observe.known(group, name)
   local entry = entry_of(group, name, "known")
-  consult(mine(), entry.name, entry.row)
+  consult(entry)
   return entry.unknown == nil
 end
 
