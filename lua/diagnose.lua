@@ -51,19 +51,15 @@ local function hypothesis(title)
 end
 
 local function test(h)
-  local before = observe.evidence()
+  local before = observe.set_aside()
   local verdict, why = prelude.look(h.test)
-  local evidence = observe.evidence()
-  for _, named in ipairs(observe.rows_named(h.wanted)) do
-    local seen = false
-    for i = 1, #evidence do seen = seen or (evidence[i].row == named.row and evidence[i].name == named.name) end
-    if not seen then evidence[#evidence + 1] = named end
-  end
+  local consulted = observe.set_aside()
+  observe.add_named(consulted, h.wanted)
   if verdict == "holds" then verdict = "supported" end
   host.gate("verdict", { { name = h.title, args = { verdict = verdict, why = verdict == "inconclusive" and why or nil,
-    likelihood = h.likelihood, impact = h.impact, evidence = evidence } } })
+    likelihood = h.likelihood, impact = h.impact, evidence = observe.listed(consulted) } } })
   observe.keep(before)
-  observe.keep(evidence)
+  observe.keep(consulted)
   return verdict, why
 end
 

@@ -123,7 +123,7 @@ end
 --- Sends a set { title, number, list, plans, batch, pause, between, stop_after_errors, approve } in its order.
 -- Returns what was applied, the answers that failed, and whether they stopped the rest.
 function effects.send(set)
-  local applied, failed, done, changed, evidence = {}, {}, {}, {}, observe.evidence()
+  local applied, failed, done, changed, evidence = {}, {}, {}, {}, observe.listed(observe.set_aside())
   for i = 1, #set.list do
     if i > 1 and (i - 1) % set.batch == 0 then
       local stop = between(set)

@@ -4,6 +4,8 @@
 local face = host.module("face")
 local call = host.module("face_call")
 
+local bind, take_options, print_call = call.bind, call.take_options, call.print
+
 local make = {}
 
 local read_options = { "absent", "max_age", "window" }
@@ -20,8 +22,8 @@ local function returns_of(spec, args)
 end
 
 local function read_data(context, verb, spec, name, thing, given)
-  local args, rest = call.bind(name, spec, thing and thing.set or {}, given)
-  local opts = call.take_options(name, spec, rest, args, read_options)
+  local args, rest = bind(name, spec, thing and thing.set or {}, given)
+  local opts = take_options(name, spec, rest, args, read_options)
   if spec.rest then
     args[spec.rest] = host.array(rest)
   elseif #rest > 0 then
@@ -35,7 +37,7 @@ local function read_data(context, verb, spec, name, thing, given)
   end
   local max_age = opts.max_age and host.module("units").duration(opts.max_age, name .. ": max_age") or spec.max_age
   args.window = given_window
-  local text, returns = call.print(name, thing and thing.text, spec, args, rest), returns_of(spec, args)
+  local text, returns = print_call(name, thing and thing.text, spec, args, rest), returns_of(spec, args)
   return {
     name = name, verb = verb, instance = context.instance, window = window, absent = opts.absent,
     returns = returns, record = type(returns) == "table", known = spec.known, unit = spec.unit, text = text,
@@ -55,11 +57,11 @@ end
 function make.effect(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
   return face.constructor(function(...)
-    local args, rest = call.bind(name, spec, thing and thing.set or {}, table.pack(...))
-    call.take_options(name, spec, rest, args, {})
+    local args, rest = bind(name, spec, thing and thing.set or {}, table.pack(...))
+    take_options(name, spec, rest, args, {})
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     return face.new_effect {
-      name = name, instance = context.instance, text = call.print(name, thing and thing.text, spec, args, {}),
+      name = name, instance = context.instance, text = print_call(name, thing and thing.text, spec, args, {}),
       request = { args = args },
     }
   end)

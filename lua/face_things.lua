@@ -6,6 +6,8 @@ local face = host.module("face")
 local call = host.module("face_call")
 local make = host.module("face_make")
 
+local bind = call.bind
+
 local function is_on(spec, kind, name)
   if type(spec.on) ~= "table" then return spec.on == kind or spec.on == name end
   for _, on in ipairs(spec.on) do
@@ -43,7 +45,7 @@ end
 local function make_thing(context, declared, kind_name, spec)
   local name = context.alias .. "." .. kind_name
   return face.constructor(function(...)
-    local args, rest = call.bind(name, spec, spec.set or {}, table.pack(...))
+    local args, rest = bind(name, spec, spec.set or {}, table.pack(...))
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     local words = { kind_name }
     for _, key in ipairs(spec.args or {}) do words[#words + 1] = tostring(args[key]) end

@@ -26,8 +26,9 @@ local PARTS <const> = 3
 local function nothing() return { n = 0 } end
 
 local function cut(consulted, n)
+  if consulted.n <= n then return end
   for i = consulted.n, n + 1, -1 do consulted[i] = nil end
-  consulted.n = math.min(consulted.n, n)
+  consulted.n = n
 end
 
 local function add(consulted, name, row, line)
@@ -70,24 +71,28 @@ function observe.branch(fn)
   end
 end
 
---- Takes what was consulted since the last call, as a list for a row.
-function observe.evidence()
+--- Takes what was consulted since the last call; observe.keep brings it back.
+function observe.set_aside()
   local look = mine()
-  local consulted, taken = look.consulted, {}
-  for i = 1, consulted.n, PARTS do
-    taken[#taken + 1] = { name = consulted[i], row = consulted[i + 1] or nil, line = consulted[i + 2] or nil }
-  end
+  local consulted = look.consulted
   look.consulted = nothing()
-  return host.array(taken)
+  return consulted
 end
 
---- Puts evidence back in front: what a caller consulted still counts for what follows.
-function observe.keep(evidence)
+--- What was consulted, as a list for a row.
+function observe.listed(consulted)
+  local list = {}
+  for i = 1, consulted.n, PARTS do
+    list[#list + 1] = { name = consulted[i], row = consulted[i + 1] or nil, line = consulted[i + 2] or nil }
+  end
+  return host.array(list)
+end
+
+--- Puts it back in front: what a caller consulted still counts for what follows.
+function observe.keep(consulted)
   local look = mine()
-  local before = nothing()
-  for i = 1, #evidence do add(before, evidence[i].name, evidence[i].row, evidence[i].line) end
-  add_all(before, look.consulted)
-  look.consulted = before
+  add_all(consulted, look.consulted)
+  look.consulted = consulted
 end
 
 --- Runs fn with samples before `since_ms` counted as stale and returns what prelude.look says, with
@@ -115,13 +120,13 @@ local function judged(look, read, o, name)
   return value, nil, why
 end
 
-local function consult(look, name, row)
+local function consult(entry)
   local _, line = where()
-  add(look.consulted, name, row, line)
+  add(mine().consulted, entry.name, entry.row, line)
 end
 
 local function access(entry)
-  consult(mine(), entry.name, entry.row)
+  consult(entry)
   if entry.unknown then prelude.inconclusive(entry.name, entry.unknown, entry.why) end
   return entry.value
 end
@@ -165,7 +170,8 @@ local function observe_one(read)
   local name = read.request.called or read.text
   if answer.later then return access(answer.later(read, name)) end      -- all paths: it forks when it is looked at
   local value, unknown, why = judged(look, read, answer.o, name)
-  consult(look, name, answer.row)
+  local _, line = where()
+  add(look.consulted, name, answer.row, line)
   if unknown then prelude.inconclusive(name, unknown, why) end
   return value
 end
@@ -228,7 +234,7 @@ end
 --- known(group, name): true if it has a value. Asking counts as evidence.
 function observe.known(group, name)
   local entry = entry_of(group, name, "known")
-  consult(mine(), entry.name, entry.row)
+  consult(entry)
   return entry.unknown == nil
 end
 
@@ -252,14 +258,23 @@ function observe.keeper()
   end
 end
 
---- The newest rows by the names that groups of this run used, for `evidence = {...}` of hypotheses.
-function observe.rows_named(wanted)
+local function is_in(consulted, name, row)
+  for i = 1, consulted.n, PARTS do
+    if consulted[i + 1] == row and consulted[i] == name then return true end
+  end
+  return false
+end
+
+--- Adds the newest rows by the wanted names that groups of this run used, for `evidence = {...}` of hypotheses.
+function observe.add_named(consulted, wanted)
   local found = {}
   for name in host.rawpairs(wanted) do
     for _, row in ipairs(named[name] or {}) do found[#found + 1] = { name = name, row = row } end
   end
   prelude.sort(found, function(a, b) return a.row < b.row or (a.row == b.row and a.name < b.name) end)
-  return found
+  for _, entry in ipairs(found) do
+    if not is_in(consulted, entry.name, entry.row) then add(consulted, entry.name, entry.row) end
+  end
 end
 
 return observe

@@ -16,6 +16,7 @@
 struct asked {
     struct enquiry q;
     json_t *args;
+    char title[256];
     bool is_asked, is_open;         /* the ASK row is there; people see it */
     int64_t asked_at;
     char *voters[VOTES_MAX];        /* who said yes */
@@ -240,7 +241,7 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
     int64_t left;
 
     (void)row, (void)refusal;
-    a->q = (struct enquiry){.run = r->id, .path = c->path, .title = c->title, .args = a->args, .asked_at = a->asked_at,
+    a->q = (struct enquiry){.run = r->id, .path = c->path, .title = a->title, .args = a->args, .asked_at = a->asked_at,
                             .deadline = deadline_of(a),
                             .requester_may = requester_may(a->args), .answer = answered, .ctx = c};
     a->q.votes = a->votes;
@@ -346,7 +347,7 @@ int ask_row(struct call *c, struct part *p, const struct row *row, struct err *e
     a->is_asked = true;
     ask_operator_rules(a->args, row->payload);
     a->asked_at = row->at;
-    snprintf(c->title, sizeof(c->title), "%.*s", (int)p->name.n, p->name.p);
+    snprintf(a->title, sizeof(a->title), "%.*s", (int)p->name.n, p->name.p);
     waiting(c->run, true);
     return 0;
 }

@@ -69,7 +69,6 @@ struct call {
     struct part *parts;
     size_t nparts, nanswered;
     struct asked *asked;            /* of a question: run/ask.c; owned */
-    char title[256];
     struct host_op *timer;
     struct call *next;
 };

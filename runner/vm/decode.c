@@ -39,7 +39,7 @@ static const char *wrong(struct decoder *d, const char *what)
 
 static void skip_space(struct decoder *d)
 {
-    while (d->p < d->end && (*d->p == ' ' || *d->p == '\n' || *d->p == '\t' || *d->p == '\r'))
+    while (d->p < d->end && *d->p <= ' ' && (*d->p == ' ' || *d->p == '\n' || *d->p == '\t' || *d->p == '\r'))
         d->p++;
 }
 

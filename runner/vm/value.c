@@ -82,11 +82,12 @@ static const char *collect_fields(struct encoder *e, int table)
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
-        if (lua_islightuserdata(L, -1) && lua_touserdata(L, -1) == vm_key(KEY_SEALED))
+        int type = lua_type(L, -1);
+        if (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, -1) == vm_key(KEY_SEALED))
             continue;
-        if (lua_type(L, -1) == LUA_TNUMBER)
+        if (type == LUA_TNUMBER)
             return wrong(e, "a table with number keys that is no list from 1 to n without holes");
-        if (lua_type(L, -1) != LUA_TSTRING)
+        if (type != LUA_TSTRING)
             return wrong(e, "a key of the table is neither a string nor a list index");
         struct key *k = keys->n < most ? keys_add(keys) : NULL;
         if (!k)
