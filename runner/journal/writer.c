@@ -168,7 +168,7 @@ static void *place(struct packer *k, const void *from, size_t n)
 
 static void place_str(struct packer *k, struct str *s)
 {
-    const char *at = place(k, s->p, s->n);
+    const char *at = s->n ? place(k, s->p, s->n) : NULL;
 
     if (at)
         s->p = at;
