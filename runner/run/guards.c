@@ -72,7 +72,8 @@ size_t intent_guards(struct part *p, const char *approval, struct guard *g)
     n += at_most(p, &g[n]);
     g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
     g[n++] = (struct guard){.kind = GUARD_COOLDOWN, .target = target, .now = run_now(r)};
-    g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
+    if ((int64_t)r->neffects >= r->book->targets)   /* it holds no more locks than it made effects */
+        g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
     n += budgets(p, target, g + n);
     g[n++] = (struct guard){.kind = GUARD_EFFECTIVE, .max = c ? c->off_after : OFF_AFTER,
                             .runbook = run_keep(r, str_of(r->book->name))};

@@ -74,7 +74,7 @@ struct call {
     struct call *next;
 };
 
-#define EFFECT_BUCKETS 64
+#define EFFECT_BUCKETS 128
 
 /* A change to the world as this run knows it; undo and verify find it by path. */
 struct effect {
