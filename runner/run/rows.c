@@ -144,7 +144,10 @@ int run_consume(struct run *r, struct call *c, struct part *p, const struct row 
     if (row->at > r->last_at)
         r->last_at = row->at;
     r->rows_total++;
-    r->chain = replayed ? row->chain : journal_chain(&r->chain, row);  /* rebuild_run has looked whether it is right */
+    if (replayed)
+        r->chain = row->chain;      /* rebuild_run has looked whether it is right */
+    else if (o->chains)
+        r->chain = journal_chain(&r->chain, row);
     vm_set_now(r->vm, r->last_at);
     if (o->watch.row)
         o->watch.row(o->watch.ctx, r, row, replayed);
