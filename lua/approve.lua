@@ -4,6 +4,7 @@
 
 local units = host.module("units")
 local options = host.module("options")
+local effects = host.module("effects")
 local ending = host.module("ending")
 
 local approve = {}
@@ -29,12 +30,6 @@ function approve.read(what, opt)
   }
 end
 
-local function demanded(plans)
-  for _, p in ipairs(plans) do
-    if p.needs_approval and not p.already then return p.needs_approval end
-  end
-end
-
 local function shown(plans)
   local list = {}
   for i, p in ipairs(plans) do
@@ -51,8 +46,8 @@ end
 local function ask(title, rule, plans, was)
   local answer = host.gate("ask", { { name = title, args = {
     kind = "approval", choices = host.array({ "yes", "no" }), effects = shown(plans), by = rule.by and host.array(rule.by),
-    of = rule.of, within = rule.within, text = rule.text, once = rule.once, why = demanded(plans), changed = was and true or nil,
-    was = was and shown(was),
+    of = rule.of, within = rule.within, text = rule.text, once = rule.once, why = effects.demanded(plans),
+    changed = was and true or nil, was = was and shown(was),
   } } })
   if answer.answer == "yes" then return answer.path end
   if answer.answer == "no" then
@@ -68,7 +63,7 @@ end
 
 --- True if plans, all or some of a set of `size` effects, must be approved before they are sent.
 function approve.is_needed(rule, plans, size)
-  if demanded(plans) then return true end
+  if effects.demanded(plans) then return true end
   return rule ~= nil and size > (rule.over or 0) and not (rule.once and given[rule.once])
 end
 

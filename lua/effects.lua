@@ -6,7 +6,6 @@ local prelude = host.module("prelude")
 local face = host.module("face")
 local observe = host.module("observe")
 local ending = host.module("ending")
-local wait = host.module("wait")
 
 local effects = {}
 
@@ -60,6 +59,13 @@ function effects.plan(title, list)
   return plans
 end
 
+--- Why policy wants one of them approved, or nil.
+function effects.demanded(plans)
+  for _, p in ipairs(plans) do
+    if p.needs_approval and not p.already then return p.needs_approval end
+  end
+end
+
 --- True if every effect of the set is there already.
 function effects.all_already(plans)
   for _, p in ipairs(plans) do
@@ -93,7 +99,7 @@ end
 
 -- Between two batches: the pause, and the check that must hold.
 local function between(set)
-  if set.pause > 0 then wait.pause(set.pause) end
+  if set.pause > 0 then host.module("wait").pause(set.pause) end
   if not set.between then return nil end
   local verdict, detail = prelude.look(set.between)
   if verdict == "holds" then return nil end

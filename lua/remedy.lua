@@ -3,12 +3,9 @@
 --   plan -> policy -> approval -> when -> { intent -> apply -> result } per effect -> first_look -> verify -> done
 
 local prelude = host.module("prelude")
-local units = host.module("units")
 local options = host.module("options")
 local observe = host.module("observe")
 local effects = host.module("effects")
-local approve = host.module("approve")
-local wait = host.module("wait")
 local ending = host.module("ending")
 
 local known = {
@@ -17,10 +14,16 @@ local known = {
 }
 local failures = { undo = true, escalate = true, continue = true }
 
-local function duration(opts, key, what) return opts[key] and units.duration(opts[key], what .. key) end
+local function duration(d, what) return host.module("units").duration(d, what) end
 
-local function read_options(title, opts)
-  local name = string.format("remedy \"%s\"", title)
+-- The pause between two looks. What is proven by the state that is read back has no looks.
+local function every(opts, within, what)
+  if opts.every == nil and opts.verify == "applied" then return nil end
+  return host.module("wait").every(opts.every, within, what .. "every")
+end
+
+-- `name` begins the messages. What is not given costs nothing.
+local function read_options(name, opts)
   local what = name .. ": "
   options.check(name, opts or {}, known)
   if not opts or (type(opts.verify) ~= "function" and opts.verify ~= "applied") then
@@ -28,14 +31,17 @@ local function read_options(title, opts)
   end
   local on_failure = opts.on_failure or "undo"
   if not failures[on_failure] then host.fail(what .. "on_failure is \"undo\", \"escalate\" or \"continue\"") end
-  local within = duration(opts, "within", what) or 600
+  local function given(read, key, ...) return opts[key] ~= nil and read(what .. key, opts[key], ...) or nil end
+  local within = opts.within and duration(opts.within, what .. "within") or 600
   return {
-    verify = opts.verify, when = options.func(what .. "when", opts.when), skip_if = options.func(what .. "skip_if", opts.skip_if),
-    on_failure = on_failure, within = within, every = wait.every(opts.every, within, what .. "every"),
-    first_look = duration(opts, "first_look", what), hold = duration(opts, "hold", what),
-    approve = approve.read(name, opts.approve), batch = options.count(what .. "batch", opts.batch, 1, 1),
-    pause = duration(opts, "pause", what) or 0, between = options.func(what .. "between", opts.between),
-    stop_after_errors = options.count(what .. "stop_after_errors", opts.stop_after_errors, 1, 1),
+    verify = opts.verify, when = given(options.func, "when"), skip_if = given(options.func, "skip_if"),
+    on_failure = on_failure, within = within, every = every(opts, within, what),
+    first_look = opts.first_look and duration(opts.first_look, what .. "first_look"),
+    hold = opts.hold and duration(opts.hold, what .. "hold"),
+    approve = opts.approve and host.module("approve").read(name, opts.approve) or nil,
+    batch = given(options.count, "batch", 1) or 1,
+    pause = opts.pause and duration(opts.pause, what .. "pause") or 0, between = given(options.func, "between"),
+    stop_after_errors = given(options.count, "stop_after_errors", 1) or 1,
   }
 end
 
@@ -86,7 +92,7 @@ end
 local function keeps_holding(opts, look)
   local till = host.now() + opts.hold * 1000
   while host.now() < till do
-    wait.pause(math.min(opts.every, (till - host.now()) / 1000))
+    host.module("wait").pause(math.min(opts.every, (till - host.now()) / 1000))
     local verdict, detail = look()
     if verdict ~= "holds" then return verdict, detail end
   end
@@ -95,7 +101,7 @@ end
 
 local function until_proven(deadline, opts, look)
   while true do
-    local verdict, detail = wait.until_holds(deadline, opts.every, look)
+    local verdict, detail = host.module("wait").until_holds(deadline, opts.every, look)
     if verdict ~= "holds" or not opts.hold then return verdict, detail end
     verdict, detail = keeps_holding(opts, look)
     if verdict == "holds" or host.now() >= deadline then return verdict, detail end
@@ -106,6 +112,7 @@ end
 local function prove(title, opts, applied)
   local since = applied[#applied].answer.at
   if opts.verify == "applied" then return "holds" end
+  local wait = host.module("wait")
   wait.begin("verify: " .. title, opts.within, opts.every)
   local deadline = since + opts.within * 1000
   local first_look = opts.first_look or opts.window
@@ -158,17 +165,22 @@ end
 -- pause, between, stop_after_errors }): { outcome = "verified" | "skipped" | "failed", result, failed }.
 local function remedy(title, what, opts)
   options.title("remedy wants a title first", title)
-  opts = read_options(title, opts)
-  local list = effects.read(string.format("remedy \"%s\"", title), what)
+  local name = string.format("remedy \"%s\"", title)
+  opts = read_options(name, opts)
+  local list = effects.read(name, what)
   ending.state.remedies = ending.state.remedies + 1
   local number = ending.state.remedies
   local plans = effects.plan(title, list)
-  local function ask(some, replan)
-    return approve.is_needed(opts.approve, some, #list) and approve.ask(title, opts.approve, some, replan) or nil
+  -- The plans that were approved, or nil: nobody need be asked. Drift is looked for where all are asked for at once.
+  local function ask(some)
+    if not opts.approve and not effects.demanded(some) then return nil end
+    local approve = host.module("approve")
+    if not approve.is_needed(opts.approve, some, #list) then return nil end
+    return approve.ask(title, opts.approve, some, some == plans and function() return effects.plan(title, list) end or nil)
   end
   local why = unneeded(title, opts, plans)
   if why then return skipped(title, why) end
-  local approved = ask(plans, function() return effects.plan(title, list) end)
+  local approved = ask(plans)
   if approved then
     plans = approved
     why = unneeded(title, opts, plans)

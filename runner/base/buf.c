@@ -76,7 +76,7 @@ char *buf_reserve(struct buf *b, size_t n)
     }
     need = b->len + n + 1;
     if (need > b->cap) {
-        cap = b->cap ? b->cap * 2 : 64;
+        cap = b->cap ? b->cap * 2 : 240;    /* most rows and answers fit; malloc's block is 256 */
         while (cap < need)
             cap *= 2;
         if (cap - 1 > b->max)

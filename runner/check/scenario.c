@@ -140,7 +140,7 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
 {
     struct host_sim_options ho = {.wall_ms = STARTED_MS, .seed = mode->seed ? mode->seed : 1, .real_files = true};
     struct registry_options ro = {.sealed = true, .config = config};
-    struct engine_options eo = {.stop_when_settled = true, .gc_mode = mode->gc_mode,
+    struct engine_options eo = {.stop_when_settled = true, .chains = true, .gc_mode = mode->gc_mode,
                                 .evict_always = mode->evict_always, .watch = {.row = on_row, .ctx = s}};
     struct journal *journal;
 

@@ -198,6 +198,8 @@ int session_run(struct session *s)
 
 void session_close(struct session *s)
 {
+    watchdog_stop(s->watchdog);     /* the threads end while the rest is closed */
+    writer_stop(s->writer);
     socket_free(s->socket);
     engine_free(s->engine);
     desk_free(s->desk);

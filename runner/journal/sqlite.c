@@ -161,9 +161,9 @@ static void watch_directories(void)
     pthread_mutex_unlock(&mutex);
 }
 
-void sqlite_committing(const struct sqlite *s)
+void sqlite_committing(bool named)
 {
-    directory_is_synced = s->named;
+    directory_is_synced = named;
 }
 
 int sqlite_name_log(struct sqlite *s, struct err *e)

@@ -53,8 +53,8 @@ sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
 void sqlite_forget(struct sqlite *s);
 /* Makes the name of the log durable, which SQLite would do with the first sync of every process. */
 int sqlite_name_log(struct sqlite *s, struct err *e);
-/* To be called before a commit: whose the syncs of this thread are. */
-void sqlite_committing(const struct sqlite *s);
+/* Around a commit of this thread: whether the directory of what it syncs need not be. */
+void sqlite_committing(bool named);
 /* Copies the log into the file when it has grown long; a write error leaves the journal dead. */
 void sqlite_checkpoint(struct sqlite *s);
 /* ERR_DISK for full, read-only and I/O errors, ERR_CORRUPT for damage, else ERR_IO. */

@@ -435,7 +435,6 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
     }
     if (rc < 0)
         return rc;
-    sqlite_committing(s);
     rc = point(s, "begin", e);
     if (rc == 0 && soft)
         rc = sync_less(s, true, e);
@@ -445,8 +444,10 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
         rc = do_items(s, items, n, e);
     if (rc == 0)
         rc = point(s, "commit", e);
+    sqlite_committing(s->named);
     if (rc == 0)
         rc = simple(s, SQL_COMMIT, e);
+    sqlite_committing(false);
     if (rc == 0 && soft)
         rc = sync_less(s, false, e);
     if (rc == 0)

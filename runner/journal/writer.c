@@ -168,7 +168,7 @@ static void *place(struct packer *k, const void *from, size_t n)
 
 static void place_str(struct packer *k, struct str *s)
 {
-    const char *at = place(k, s->p, s->n);
+    const char *at = s->n ? place(k, s->p, s->n) : NULL;
 
     if (at)
         s->p = at;
@@ -385,6 +385,16 @@ struct journal *writer_journal(struct writer *w)
     return w->journal;
 }
 
+void writer_stop(struct writer *w)
+{
+    if (!w || !w->threaded)
+        return;
+    pthread_mutex_lock(&w->mutex);
+    w->stopping = true;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
+}
+
 void writer_free(struct writer *w)
 {
     struct entry *x, *next;
@@ -392,10 +402,7 @@ void writer_free(struct writer *w)
     if (!w)
         return;
     if (w->threaded) {
-        pthread_mutex_lock(&w->mutex);
-        w->stopping = true;
-        pthread_cond_broadcast(&w->changed);
-        pthread_mutex_unlock(&w->mutex);
+        writer_stop(w);
         pthread_join(w->thread, NULL);
     }
     move_all(&w->taken, &w->finished);

@@ -39,6 +39,8 @@ int64_t writer_commits(const struct writer *w);
 struct journal *writer_reader(struct writer *w, struct err *e);
 /* The journal itself, for reads; only while nothing is in flight (after writer_flush) or inline. Borrowed. */
 struct journal *writer_journal(struct writer *w);
+/* Nothing more will be submitted: the journal thread ends with what it has. writer_free then finds it over. */
+void writer_stop(struct writer *w);
 void writer_free(struct writer *w);
 
 #endif

@@ -46,27 +46,44 @@ struct effect *effect_find(struct run *r, const char *path)
     uint32_t sum = path ? sum_of(path) : 0;
     struct effect *x;
 
-    for (x = r->effects; x && path; x = x->next) {
+    for (x = r->by_path[sum % EFFECT_BUCKETS]; x && path; x = x->next_path) {
         if (x->path_sum == sum && strcmp(x->path, path) == 0)
             return x;
     }
     return NULL;
 }
 
+struct effect *effect_on(const struct run *r, const char *target, const struct effect *x)
+{
+    uint32_t sum = sum_of(target);
+    struct effect *y = x ? x->next_target : r->by_target[sum % EFFECT_BUCKETS];
+
+    while (y && (y->target_sum != sum || strcmp(y->target, target) != 0))
+        y = y->next_target;
+    return y;
+}
+
 struct effect *effect_add(struct run *r, const char *path, const char *target)
 {
-    struct effect *x = xcalloc(1, sizeof(*x));
+    struct effect *x = xcalloc(1, sizeof(*x)), **at;
 
     str_copy(x->path, sizeof(x->path), str_of(path));
-    x->path_sum = sum_of(x->path);
     x->target = xstrdup(target);
+    x->path_sum = sum_of(x->path);
     x->target_sum = sum_of(target);
     x->next = r->effects;
     r->effects = x;
+    at = &r->by_path[x->path_sum % EFFECT_BUCKETS];
+    x->next_path = *at;
+    *at = x;
+    at = &r->by_target[x->target_sum % EFFECT_BUCKETS];
+    x->next_target = *at;
+    *at = x;
+    r->neffects++;
     return x;
 }
 
-void effect_free(struct effect *x)
+static void effect_free(struct effect *x)
 {
     free(x->name);
     free(x->instance);
@@ -76,6 +93,23 @@ void effect_free(struct effect *x)
     json_decref(x->to);
     json_decref(x->after);
     free(x);
+}
+
+void effect_drop(struct run *r, struct effect *x)
+{
+    struct effect **at;
+
+    for (at = &r->effects; *at != x; at = &(*at)->next)
+        continue;
+    *at = x->next;
+    for (at = &r->by_path[x->path_sum % EFFECT_BUCKETS]; *at != x; at = &(*at)->next_path)
+        continue;
+    *at = x->next_path;
+    for (at = &r->by_target[x->target_sum % EFFECT_BUCKETS]; *at != x; at = &(*at)->next_target)
+        continue;
+    *at = x->next_target;
+    r->neffects--;
+    effect_free(x);
 }
 
 /* What the code does not hear of any more, the end tries again. */
@@ -104,6 +138,10 @@ void effect_free_all(struct run *r)
         effect_free(x);
     }
     r->effects = NULL;
+    memset(r->by_path, 0, sizeof(r->by_path));
+    memset(r->by_target, 0, sizeof(r->by_target));
+    r->neffects = 0;
+    r->has_temporary = false;
 }
 
 /* True if `by` found what x left. What x wanted does not count: an effect on top of it may have changed that. */
@@ -127,8 +165,8 @@ void effect_follow(struct run *r, const struct effect *by)
     const char *key;
     json_t *v, *after;
 
-    for (x = r->effects; x; x = x->next) {
-        if (x == by || x->target_sum != by->target_sum || strcmp(x->target, by->target) != 0 || !found_as_left(x, by))
+    for (x = effect_on(r, by->target, NULL); x; x = effect_on(r, by->target, x)) {
+        if (x == by || !found_as_left(x, by))
             continue;
         after = json_copy(x->after);        /* the old one may be borrowed by an undo that has begun */
         json_object_foreach(by->after, key, v) {
@@ -313,6 +351,7 @@ static void remember_intent(struct part *p, const struct row *row)
         x->to = json_incref(l->to);
         x->is_undo = l->undo_of != NULL;
         x->temporary = !l->undo_of && json_object_get(p->request, "within");
+        r->has_temporary = r->has_temporary || x->temporary;
         x->until = row->at + (int64_t)(json_number_value(json_object_get(p->request, "within")) * 1000);
         run_arm_temporary(r);
     }
@@ -431,7 +470,7 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
     if (row->kind == ROW_INTENT && !is_intended(p, row))
         return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal intends %.*s, the code %.*s", p->path, c->line,
                        (int)row->args.n, row->args.p, (int)l->intent_args.len, buf_text(&l->intent_args));
-    if (row->payload.n && json_read(row->payload, &payload, e) < 0)
+    if (row->kind != ROW_INTENT && row->payload.n && json_read(row->payload, &payload, e) < 0)
         return e->code;
     l->state = next;
     switch (row->kind) {

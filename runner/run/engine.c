@@ -60,6 +60,7 @@ void run_deinit(struct run *r)
     vm_free(r->vm);
     free(r->faces);
     batch_reset(&r->pending);
+    batch_reset(&r->spare);
     batch_reset(&r->barrier.batch);
     recorded_release(&r->recorded);
     buf_free(&r->hashed.texts);

@@ -48,6 +48,7 @@ struct engine_options {
     int slice_us;                   /* of Lua, before others have their turn, the one that used least first; 0 = runs go in
                                      * their order, each as far as it comes (tests over virtual time) */
     bool stop_when_settled;         /* stop the host once every run is settled */
+    bool chains;                    /* run_chain is wanted of what goes on live; the journal computes it in any case */
     int gc_mode;                    /* of run states: determinism tests */
     bool evict_always;              /* a run is rebuilt from its journal whenever nothing of it is on its way: the same */
 };
@@ -115,7 +116,7 @@ const char *run_replay_difference(const struct run *r);
 /* ERR_DENIED if the settings of an instance are not those that the run started with. */
 int run_same_settings(struct run *r, struct err *e);
 size_t run_rows(const struct run *r);
-struct hash run_chain(const struct run *r);         /* over the rows so far (live: of what was appended) */
+struct hash run_chain(const struct run *r);         /* over the rows so far (live, with `chains`: of what was appended) */
 /* The numbers of the branches that counted code has reached, a JSON list in a list. ERR_NOT_FOUND: its state is gone. */
 int run_counted(struct run *r, struct buf *out, struct err *e);
 size_t run_vm_bytes(const struct run *r);

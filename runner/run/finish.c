@@ -36,9 +36,7 @@ static void free_target(struct run *r, const struct effect *x, bool escalated)
     struct change *c;
     bool touched = false;
 
-    for (y = r->effects; y; y = y->next) {
-        if (strcmp(y->target, x->target) != 0)
-            continue;
+    for (y = effect_on(r, x->target, NULL); y; y = effect_on(r, x->target, y)) {
         if (keeps_lock(y->state, escalated) || (y->undo_tried && y->state != EFFECT_UNDONE && y->state != EFFECT_ABSENT))
             return;
         touched = touched || y->state == EFFECT_VERIFIED || y->state == EFFECT_UNDONE || y->state == EFFECT_MOVED;
@@ -394,7 +392,7 @@ void run_arm_temporary(struct run *r)
     struct err e = {0};
     int64_t left;
 
-    if (r->phase != PHASE_LIVE || r->ending)
+    if (r->phase != PHASE_LIVE || r->ending || !r->has_temporary)
         return;
     for (x = r->effects; x; x = x->next) {
         if (is_for_a_while(x) && (!first || x->until < first->until))

@@ -20,14 +20,10 @@ static bool at_most(struct part *p, struct guard *g)
 {
     struct run *r = p->call->run;
     const struct may *m = p->life->permit;
-    const struct effect *x;
     struct buf pattern = BUF_INIT(KIB);
     struct err e = {0};
-    int64_t n = 0;
 
-    for (x = r->effects; m && x && n < m->at_most; x = x->next)
-        n++;
-    if (!m || m->at_most == 0 || n < m->at_most)    /* however different its targets are */
+    if (!m || m->at_most == 0 || (int64_t)r->neffects < m->at_most)    /* however different its targets are */
         return false;
     buf_addf(&pattern, "%.*s:", (int)p->instance.n, p->instance.p);
     template_fill(str_of(m->target), r->params, true, &pattern, &e);
@@ -76,7 +72,8 @@ size_t intent_guards(struct part *p, const char *approval, struct guard *g)
     n += at_most(p, &g[n]);
     g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
     g[n++] = (struct guard){.kind = GUARD_COOLDOWN, .target = target, .now = run_now(r)};
-    g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
+    if ((int64_t)r->neffects >= r->book->targets)   /* it holds no more locks than it made effects */
+        g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
     n += budgets(p, target, g + n);
     g[n++] = (struct guard){.kind = GUARD_EFFECTIVE, .max = c ? c->off_after : OFF_AFTER,
                             .runbook = run_keep(r, str_of(r->book->name))};
@@ -117,12 +114,13 @@ static bool is_open(const struct effect *x)
 const struct effect *guard_beside(const struct part *p, bool open, const json_t *state)
 {
     const char *target = buf_text(&p->life->target);
+    const struct run *r = p->call->run;
     const struct effect *x;
 
-    for (x = p->call->run->effects; x; x = x->next) {
+    for (x = effect_on(r, target, NULL); x; x = effect_on(r, target, x)) {
         bool wanted = open ? is_open(x) : is_left_by(x, state);
 
-        if (wanted && !x->is_undo && strcmp(x->target, target) == 0 && are_beside(x->path, p->path))
+        if (wanted && !x->is_undo && are_beside(x->path, p->path))
             return x;
     }
     return NULL;

@@ -345,10 +345,8 @@ size_t part_touched(const struct part *p, bool planned, struct str **out)
 {
     const struct call *c = p->call;
     const struct effect *x;
-    size_t i, n = c->nparts;
+    size_t i, n = c->nparts + c->run->neffects;
 
-    for (x = c->run->effects; x; x = x->next)
-        n++;
     *out = NULL;
     if (!may_be_too_many(c->run->book, n))
         return 0;

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 
 #define FLUSH_AFTER_MS 200
+#define ROWS_KEPT 32
+
+#define CHUNK_BYTES 4096
 
 struct chunk {
     struct chunk *next;
@@ -34,7 +37,7 @@ struct str arena_copy(struct arena *a, struct str s)
     if (s.n == 0)
         return STR("");
     if (!c || c->size - c->used < s.n) {
-        size = s.n > 4096 ? s.n : 4096;
+        size = s.n > CHUNK_BYTES ? s.n : CHUNK_BYTES;
         c = xmalloc(sizeof(*c) + size);
         c->used = 0;
         c->size = size;
@@ -46,16 +49,21 @@ struct str arena_copy(struct arena *a, struct str s)
     return (struct str){c->data + c->used - s.n, s.n};
 }
 
-void arena_free(struct arena *a)
+static void free_chunks(struct chunk *c)
 {
-    struct chunk *c, *next;
+    struct chunk *next;
 
-    if (!a)
-        return;
-    for (c = a->chunks; c; c = next) {
+    for (; c; c = next) {
         next = c->next;
         free(c);
     }
+}
+
+void arena_free(struct arena *a)
+{
+    if (!a)
+        return;
+    free_chunks(a->chunks);
     free(a);
 }
 
@@ -65,6 +73,31 @@ void batch_reset(struct batch *b)
     free(b->rows);
     free(b->changes);
     *b = (struct batch){0};
+}
+
+/* Keeps memory for as much as most batches hold. */
+static void batch_empty(struct batch *b)
+{
+    struct chunk *c = b->arena ? b->arena->chunks : NULL;
+
+    if (b->cap_rows > ROWS_KEPT || b->cap_changes > ROWS_KEPT || (c && c->size > CHUNK_BYTES)) {
+        batch_reset(b);
+        return;
+    }
+    if (c) {
+        free_chunks(c->next);
+        c->next = NULL;
+        c->used = 0;
+    }
+    b->nrows = b->nchanges = 0;
+}
+
+/* b has been committed: its memory is for the next one. */
+static void recycle(struct run *r, struct batch *b)
+{
+    batch_reset(&r->spare);
+    batch_empty(b);
+    r->spare = *b;
 }
 
 int64_t run_now(struct run *r)
@@ -111,7 +144,10 @@ int run_consume(struct run *r, struct call *c, struct part *p, const struct row 
     if (row->at > r->last_at)
         r->last_at = row->at;
     r->rows_total++;
-    r->chain = replayed ? row->chain : journal_chain(&r->chain, row);  /* rebuild_run has looked whether it is right */
+    if (replayed)
+        r->chain = row->chain;      /* rebuild_run has looked whether it is right */
+    else if (o->chains)
+        r->chain = journal_chain(&r->chain, row);
     vm_set_now(r->vm, r->last_at);
     if (o->watch.row)
         o->watch.row(o->watch.ctx, r, row, replayed);
@@ -270,7 +306,7 @@ static void committed(void *ctx, const struct journal_item *item, const struct e
         give_back(r, &b, &last, item->refusal);
     else if (b.done)
         b.done(r, b.ctx, &last, NULL);
-    batch_reset(&b.batch);
+    recycle(r, &b.batch);
 }
 
 static void flushed(void *ctx, const struct journal_item *item, const struct err *e)
@@ -306,7 +342,8 @@ bool run_commit(struct run *r, const struct guard *guards, size_t nguards, size_
         return false;
     b->active = true;
     b->batch = r->pending;
-    r->pending = (struct batch){0};
+    r->pending = r->spare;
+    r->spare = (struct batch){0};
     b->done = done;
     b->ctx = ctx;
     b->conditional_changes = conditional_changes;
@@ -338,7 +375,7 @@ void run_submit(struct run *r, writer_done_fn done, void *ctx)
     item.soft = is_soft(&r->pending);
     if (writer_submit(engine_opts(r->engine)->writer, &item, done, ctx, &e) < 0)
         engine_fatal(r->engine, &e);
-    batch_reset(&r->pending);
+    batch_empty(&r->pending);
 }
 
 static void flush_time(void *ctx)

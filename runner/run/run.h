@@ -73,10 +73,13 @@ struct call {
     struct call *next;
 };
 
+#define EFFECT_BUCKETS 128
+
 /* A change to the world as this run knows it; undo and verify find it by path. */
 struct effect {
-    struct effect *next;            /* what a walk over all looks at lies in front */
-    uint32_t path_sum, target_sum;  /* so that most of them need no comparison */
+    struct effect *next;            /* of all, the newest first */
+    struct effect *next_path, *next_target;     /* of those whose sum has the same remainder */
+    uint32_t path_sum, target_sum;
     enum effect_state state;
     char path[128];
     char key[33];
@@ -191,10 +194,12 @@ struct run {
     struct recorded recorded;
     struct hashed hashed;
     struct arena *asked;            /* what the host's own calls ask for; NULL = there was none */
-    struct batch pending;
+    struct batch pending, spare;    /* spare: empty; the memory for the next one */
     struct barrier barrier;
     struct call *calls;
-    struct effect *effects;
+    struct effect *effects, *by_path[EFFECT_BUCKETS], *by_target[EFFECT_BUCKETS];
+    size_t neffects;
+    bool has_temporary;             /* there was one for a while */
     struct track *tracks;           /* of the branches */
     uint32_t main_branch;
     int64_t remedies_seen;
@@ -351,7 +356,9 @@ void undo_begin(struct run *r);
 /* effect.c */
 struct effect *effect_find(struct run *r, const char *path);
 struct effect *effect_add(struct run *r, const char *path, const char *target);
-void effect_free(struct effect *x);
+void effect_drop(struct run *r, struct effect *x);
+/* The next one on this target behind x, an older one; x NULL = the newest. */
+struct effect *effect_on(const struct run *r, const char *target, const struct effect *x);
 /* `by`, an effect or an undo, has been applied: what else the run changed of its target is looked for, when it is undone,
  * as `by` left it. Only where `by` found it as it was left: what somebody else did in between is still seen. */
 void effect_follow(struct run *r, const struct effect *by);

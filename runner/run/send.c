@@ -343,11 +343,12 @@ static bool is_busy(struct part *p)
 {
     const struct effect *beside = p->life->undo_of ? NULL : guard_beside(p, true, NULL), *x;
     const char *target = buf_text(&p->life->target);
+    const struct run *r = p->call->run;
     struct buf why = BUF_INIT(1024);
     bool busy;
 
-    for (x = p->call->run->effects; x && !why.len && !beside; x = x->next) {
-        if ((x->state == EFFECT_INTENDED || x->state == EFFECT_UNKNOWN) && strcmp(x->target, target) == 0)
+    for (x = effect_on(r, target, NULL); x && !why.len && !beside; x = effect_on(r, target, x)) {
+        if (x->state == EFFECT_INTENDED || x->state == EFFECT_UNKNOWN)
             buf_adds(&why, "the outcome of another effect of this run on it is not known yet");
     }
     if (beside)

@@ -83,8 +83,8 @@ static void taken_away(struct run *r, struct effect *x)
     json_t *from;
 
     x->state = EFFECT_UNDONE;
-    for (y = r->effects; y != x; y = y->next) {
-        if (strcmp(y->target, x->target) != 0 || !json_is_object(y->from))
+    for (y = effect_on(r, x->target, NULL); y != x; y = effect_on(r, x->target, y)) {
+        if (!json_is_object(y->from))
             continue;
         from = json_copy(y->from);
         state_follow(from, x->to, x->from, NULL);
@@ -121,15 +121,12 @@ static bool see_state(void *ctx, const struct effect_info *i)
 /* That run's own undos are over; this one makes its own at such paths. */
 static void forget_undos(struct run *r)
 {
-    struct effect **at = &r->effects, *x;
+    struct effect *x, *next;
 
-    while ((x = *at)) {
-        if (x->is_undo) {
-            *at = x->next;
-            effect_free(x);
-        } else {
-            at = &x->next;
-        }
+    for (x = r->effects; x; x = next) {
+        next = x->next;
+        if (x->is_undo)
+            effect_drop(r, x);
     }
 }
 

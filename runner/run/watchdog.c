@@ -119,6 +119,8 @@ static void *watch(void *arg)
     pthread_mutex_lock(&w->mutex);
     while (!w->stopping) {
         sleep_a_while(w);
+        if (w->stopping)
+            break;
         beat = __atomic_load_n(&w->beat, __ATOMIC_ACQUIRE);
         if (beat != seen || !(beat & 1)) {
             seen = beat;
@@ -182,7 +184,7 @@ int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct 
     return 0;
 }
 
-void watchdog_free(struct watchdog *w)
+void watchdog_stop(struct watchdog *w)
 {
     if (!w)
         return;
@@ -190,6 +192,13 @@ void watchdog_free(struct watchdog *w)
     w->stopping = true;
     pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->mutex);
+}
+
+void watchdog_free(struct watchdog *w)
+{
+    if (!w)
+        return;
+    watchdog_stop(w);
     pthread_join(w->thread, NULL);
     pthread_mutex_destroy(&w->mutex);
     pthread_cond_destroy(&w->changed);

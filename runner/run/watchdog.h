@@ -23,6 +23,8 @@ struct inside {
  * its neighbours, is not stuck); it ends the process. ERR_DISK: the file cannot be made. */
 int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct inside *where), struct watchdog **out,
                   struct inside *died, struct err *e);
+/* Nothing more is watched: the thread ends. watchdog_free then finds it over. */
+void watchdog_stop(struct watchdog *w);
 void watchdog_free(struct watchdog *w);
 /* Work begins for run (0 = for none) at this line of its code, or in this instance's plugin. w may be NULL. */
 void watchdog_enter(struct watchdog *w, int64_t run, int line, const char *instance);

@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 {
     struct journal_options jo = {.point = journal_point};
     struct host_sim_options ho = {.seed = 7, .http = http, .point = host_point, .tick = tick, .real_files = true};
-    struct engine_options eo = {.stop_when_settled = true};
+    struct engine_options eo = {.stop_when_settled = true, .chains = true};
     struct registry_options ro = {0};
     struct config *config = NULL;
     struct journal *journal;

@@ -81,6 +81,13 @@ static void test_begin_names_it_ahead(void **state)
     assert_int_equal(files, 2);
     good(commit_one(other, 1, &e), &e);     /* nobody did it for that one */
     assert_int_equal(directories, 2);
+    other->ops->free(other);
+    state_dir_free(other_dir);
+    other_dir = state_dir_new();
+    good(commit_one(j, 3, &e), &e);
+    assert_int_equal(directories, 2);
+    other = open_sqlite(other_dir, NULL);   /* nor for one that is made now */
+    assert_true(directories > 2);
     j->ops->free(j);
     other->ops->free(other);
     state_dir_free(dir);
