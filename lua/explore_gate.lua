@@ -141,6 +141,7 @@ local function plan_info(call)
 end
 
 local states = { nil, "is so already", "cannot be looked at" }
+local state_words = { "other", "already", "error" }
 local function describe_state(choice, target) return states[choice] and target .. " " .. states[choice] or nil end
 
 local function plan_one(call)
@@ -152,12 +153,14 @@ local function plan_one(call)
   local state = fork.choose(3, info.target, describe_state, info.target)
   if state == 2 then plan.already = true end
   if state == 3 then plan.unknown, plan.why = "error", "it does not answer" end
-  if state > 1 then path.events[#path.events + 1] = { state = plan.already and "already" or "error", target = info.target,
-    finds = info.finds } end
+  path.events[#path.events + 1] = { state = state_words[state], target = info.target, finds = info.finds }
   return plan
 end
 
 local answers = {}
+
+-- The latest plan of the effect on the target.
+local function plan_of(name, target) return path.planned[name .. "\0" .. target] or {} end
 
 function answers.plan(calls)
   local out = {}
@@ -171,7 +174,7 @@ function answers.plan(calls)
       out[i] = {}
       for k, v in pairs(path.planned[key]) do out[i][k] = v end
     end
-    path.planned[out[i].target or ""] = out[i]
+    path.planned[call.name .. "\0" .. (out[i].target or "")] = out[i]
   end
   return out
 end
@@ -188,13 +191,17 @@ local function describe_outcome(choice) return outcome_words[choice] end
 
 function answers.apply(calls)
   local call, args = calls[1], calls[1].args
-  local node = fork.mark(make_effect, args, call.name)
   local known = known_answer("apply", call, 1, 1)
+  if not known and plan_of(call.name, args.target).already then
+    answers.skip { { name = args.title, args = { why = call.name .. " " .. args.target .. " is so already" } } }
+    return { at = path.now, outcome = "already", path = path.prefix .. path.calls, row = path.calls }
+  end
+  local node = fork.mark(make_effect, args, call.name)
   local outcome = known and known.outcome or outcomes[fork.choose(4, "the effect", describe_outcome)]
   local place = path.prefix .. path.calls
   local effect = { effect = call.name, target = args.target, title = args.title, line = node.line, file = node.file, path = place,
     outcome = outcome, approved = args.approval ~= nil or nil, temporary = args.within ~= nil or nil,
-    undo = (path.planned[args.target] or {}).undo, needs_approval = (path.planned[args.target] or {}).needs_approval }
+    undo = plan_of(call.name, args.target).undo, needs_approval = plan_of(call.name, args.target).needs_approval }
   path.effects[#path.effects + 1] = effect
   path.events[#path.events + 1] = { effect = call.name, outcome = outcome }
   if outcome == "unknown" then
@@ -230,10 +237,13 @@ function answers.undo(calls)
     effect.outcome = "needs no undo"
     return { outcome = "not_needed" }
   end
+  if effect.undo == "irreversible" then
+    effect.outcome = "not undone"
+    return { outcome = "refused", refused = "not_allowed", why = "the effect cannot be undone" }
+  end
   local undone = fork.choose(2, "its undo", describe_undo) == 1
   path.events[#path.events + 1] = { effect = effect.effect, target = effect.target,
-    finds = (path.planned[effect.target] or {}).finds,
-    outcome = undone and "applied" or "moved", undo = true }
+    finds = plan_of(effect.effect, effect.target).finds, outcome = undone and "applied" or "moved", undo = true }
   if undone then
     effect.outcome = "undone"
     return { outcome = "applied" }

@@ -44,7 +44,7 @@ function observe.verifying(since_ms, fn)
   return verdict, detail, window
 end
 
--- What two variants are judged by: { op, symbols in them }.
+-- What two variants are judged by: { op, symbols in them }; `o` as the code has it, for a witness.
 local function gather(v, expr, texts)
   if symbols.of(v) then
     expr[#expr + 1], texts[#texts + 1] = v, symbols.spell(v)
@@ -56,7 +56,7 @@ end
 local stats = host.module("stats").public.stats
 local real_judge = stats.judge
 function stats.judge(o)
-  local expr, texts = { op = "judge" }, {}
+  local expr, texts = { op = "judge", o = o }, {}
   gather(o, expr, texts)
   if #expr == 0 then return real_judge(o) end
   local of = "(" .. table.concat(texts, ", ") .. ")"

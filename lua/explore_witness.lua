@@ -322,7 +322,10 @@ local function happen(path, out)
   local fates, names, sent = {}, {}, {}
   for _, e in ipairs(path.events) do
     if e.state or e.undo then
-      out.states[named(e.target)] = { how = e.state or "before", finds = e.finds and found_state(e.finds) or nil }
+      local how, before = e.state or "before", out.states[named(e.target)]
+      if not before or (before.how == "other" and how ~= "other") then
+        out.states[named(e.target)] = { how = how, finds = e.finds and found_state(e.finds) or nil }
+      end
     end
     if e.effect then
       fates[e.effect] = fates[e.effect] or {}

@@ -8,12 +8,13 @@ local texts = host.module("witness_text")
 
 local values = {}
 
-local ROUNDS_MAX = 40           -- of mending what is computed
+local ROUNDS_MAX = 60           -- of mending what is computed
 local huge = math.huge
 
 local assigned, fixed           -- variable -> value; -> that of what nobody can choose
 local infos                     -- variable -> { hint, schema, name, earlier, followers }
 local captured                  -- text of a match -> its captures that are wanted
+local changes_first             -- of two operands, by how often each was changed: whether the right one is next
 local changes                   -- variable -> how often it was given another value to mend something
 local equalities                -- { left, right, yes }: what is to equal what, or not to
 
@@ -140,8 +141,23 @@ function values.of(v)
   return data.a * x + data.b
 end
 
+-- The same of a table with symbols in it.
+local function all_of(v)
+  if symbols.of(v) then return values.of(v) end
+  if type(v) ~= "table" then return v end
+  local out = {}
+  for key, x in pairs(v) do out[key] = all_of(x) end
+  return out
+end
+
+local stats = host.module("stats").public.stats
+
 function value_of(var)
   if assigned[var] ~= nil or not var.expr then return assigned[var] end
+  if var.expr.o then
+    local ok, judged = host.pcall(stats.judge, all_of(var.expr.o))
+    return ok and judged.verdict or nil
+  end
   local args = {}
   for i = 1, #var.expr do
     args[i] = values.of(var.expr[i])
@@ -156,23 +172,23 @@ end
 
 local want
 
-local function set_variable(var, v, other)
+local function set_variable(var, v)
   changes[var] = (changes[var] or 0) + 1
-  if var.expr then return want(var.expr, v, other) end
+  if var.expr then return want(var.expr, v) end
   if fixed[var] ~= nil or not fits(var, v) then return false end
   assigned[var] = v
   return true
 end
 
 -- Has v become the target by changing a variable in it.
-local function make(v, target, other)
+local function make(v, target)
   local data = symbols.of(v)
   if not data then return v == target end
   if target == nil or target ~= target then return false end
-  if data.kind ~= "number" or type(target) ~= "number" then return set_variable(data.var, target, other) end
+  if data.kind ~= "number" or type(target) ~= "number" then return set_variable(data.var, target) end
   local x = (target - data.b) / data.a
-  if set_variable(data.var, math.tointeger(x) or tidy(x), other) then return true end
-  return set_variable(data.var, x, other)
+  if set_variable(data.var, math.tointeger(x) or tidy(x)) then return true end
+  return set_variable(data.var, x)
 end
 
 -- For each operation, what its operands are to be for a result t: a list of { operand, target }.
@@ -211,18 +227,36 @@ local function times(way)
   return data and changes[data.var] or 0
 end
 
-function want(expr, target, other)
+-- Counts for which two variants are judged so: { requests, bad } of each, beside which all else is small.
+local MANY = 100000
+local judged_by = {
+  worse = { canary = { MANY, MANY }, baseline = { MANY, 0 } }, ["no worse"] = { canary = { MANY, 0 }, baseline = { MANY, MANY } },
+  undecided = { canary = { 2, 0 }, baseline = { 2, 0 } },
+}
+
+local function want_judged(o, target)
+  local changed = false
+  for variant, counts in pairs(judged_by[target] or {}) do
+    for i, name in ipairs { "requests", "bad" } do
+      local v = o[variant] and o[variant][name]
+      if symbols.of(v) and values.of(v) ~= counts[i] then changed = make(v, counts[i]) or changed end
+    end
+  end
+  return changed
+end
+
+function want(expr, target)
+  if expr.o then return want_judged(expr.o, target) end
   if expr.op == "match" or expr.op == "gmatch" then return want_capture(expr, target) end
   local f = inverse[expr.op]
   if not f then return false end
   local ok, ways = host.pcall(f, target, expr[1], expr[2], values.of(expr[1]), values.of(expr[2]))
   if not ok then return false end
-  -- What was changed less often is changed first: else two that share a variable would take turns in spoiling each other.
-  local less_often = #ways == 2 and times(ways[2]) - times(ways[1]) or 0
-  local back = less_often < 0 or (other and less_often == 0)
+  -- Two that share a variable could take turns in spoiling each other.
+  local back = #ways == 2 and changes_first(times(ways[1]), times(ways[2]))
   for i = back and #ways or 1, back and 1 or #ways, back and -1 or 1 do
     local way = ways[i]
-    if symbols.of(way[1]) and make(way[1], way[2], other) then return true end
+    if symbols.of(way[1]) and make(way[1], way[2]) then return true end
   end
   return false
 end
@@ -285,9 +319,9 @@ end
 local function keep(e, round)
   local one, two = e.left, e.among[round % #e.among + 1]
   if round // #e.among % 2 == 1 or fixed[one] ~= nil then one, two = two, one end
-  if e.yes then return value_of(two) ~= nil and set_variable(one, value_of(two), false) end
+  if e.yes then return value_of(two) ~= nil and set_variable(one, value_of(two)) end
   for i, x in ipairs(candidates(one)) do
-    if i > round // 4 and x ~= value_of(two) and fits(one, x) and set_variable(one, x, false) then return true end
+    if i > round // 4 and x ~= value_of(two) and fits(one, x) and set_variable(one, x) then return true end
   end
   return false
 end
@@ -305,14 +339,21 @@ local function mend_equalities()
   end
 end
 
-local function mend(derived)
+-- Which operand of what is computed is changed first: the one that was changed less often, the same each time, in turns.
+local manners = {
+  function(round, left, right) return right < left or (right == left and round % 2 == 0) end,
+  function() return false end, function() return true end, function(round) return round % 2 == 0 end,
+}
+
+local function mend(derived, manner)
   for round = 1, ROUNDS_MAX do
     local var = contradiction(derived)
     if not var then return nil end
     local list, done = candidates(var), false
+    changes_first = function(left, right) return manner(round, left, right) end
     for i = 1, #list do
       local target = list[(i + round // 2 - 1) % #list + 1]
-      if fits(var, target) and want(var.expr, target, round % 2 == 0) then
+      if fits(var, target) and want(var.expr, target) then
         done = true
         break
       end
@@ -327,14 +368,21 @@ end
 -- order; what: variable -> { hint, schema, name, earlier, followers }; given: variable -> value that nobody chooses. Nil, or the
 -- text of what has no value.
 function values.solve(roots, derived, what, given)
-  assigned, infos, fixed, captured, changes = {}, what, given, {}, {}
-  for _, var in ipairs(roots) do
-    assigned[var] = pick(var)
-    if assigned[var] == nil then return var.text end
+  local first, wrong
+  infos, fixed = what, given
+  for _, manner in ipairs(manners) do
+    assigned, captured, changes = {}, {}, {}
+    for _, var in ipairs(roots) do
+      assigned[var] = pick(var)
+      if assigned[var] == nil then return var.text end
+    end
+    find_equalities(roots, derived)
+    mend_equalities()
+    wrong = mend(derived, manner)
+    if not wrong then return nil end
+    first = first or wrong
   end
-  find_equalities(roots, derived)
-  mend_equalities()
-  return mend(derived)
+  return first
 end
 
 return values

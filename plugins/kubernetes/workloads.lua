@@ -174,6 +174,7 @@ end
 -- Git does not state the annotation, so a restart is nobody's but ours.
 workloads.effects.restart = writing.effect {
   on = "workload", target = TARGET, undo = "not needed", shared = true, resource = workloads.resource,
+  finds = { restarted = "string", generation = "integer", uid = "string", managed_by = "string?" },
   guard = function(o) if o.spec.paused then refused("the deployment is paused; resume it first") end end,
   fields = function(o) return identity(o, { restarted = restarted(o) }) end,
   want = function(_, found) return { restarted = tostring(found.generation) } end,

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "check/cover.h"
 #include "check/explore.h"
+#include "check/generate_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,67 +224,6 @@ static void play_alone(const struct generation *g, const json_t *scenario, bool 
     scenarios_free(all);
 }
 
-/* What a scenario of the file says of a target: plugins want more of a state than what they set. Owned, or NULL. */
-static json_t *known_state(const struct generation *g, const char *key)
-{
-    json_t *s, *state = json_object_get(json_object_get(g->shared, "state"), key);
-    size_t i;
-
-    for (i = 0; !state && g->scenarios && i < json_array_size(g->scenarios->list); i++) {
-        s = json_array_get(g->scenarios->list, i);
-        state = json_object_get(json_object_get(s, "state"), key);
-    }
-    return json_is_object(state) ? json_deep_copy(state) : NULL;
-}
-
-/* Another value of the same type. */
-static json_t *another(const json_t *v)
-{
-    if (json_is_integer(v))
-        return json_integer(json_integer_value(v) > 1 ? json_integer_value(v) - 1 : json_integer_value(v) + 1);
-    if (json_is_boolean(v))
-        return json_boolean(!json_is_true(v));
-    return json_is_string(v) ? json_string("before") : json_deep_copy(v);
-}
-
-/* How a target is found: "already" as it is wanted, "before" otherwise (so that an undo has something to go back to), or not at
- * all. about: { how, finds }; wanted: what a run made of what is known of it. NULL: nothing can be said. */
-static json_t *state_of(const struct generation *g, const json_t *about, const char *key, const json_t *wanted)
-{
-    json_t *state = known_state(g, key), *v;
-    const char *field, *how = json_get_string(about, "how", "");
-    bool known = state != NULL, already = strcmp(how, "already") == 0;
-
-    if (!already && strcmp(how, "before") != 0) {
-        json_decref(state);
-        return json_string(how);
-    }
-    if (!state && json_object_get(about, "finds"))
-        state = json_deep_copy(json_object_get(about, "finds"));
-    if (!wanted || (known && !already))
-        return state;
-    if (!state)
-        state = json_object();
-    json_object_foreach((json_t *)wanted, field, v) {
-        json_object_set_new(state, field, already ? json_deep_copy(v) : another(v));
-    }
-    return state;
-}
-
-static void add_states(const struct generation *g, json_t *scenario, const json_t *states, const json_t *plans)
-{
-    const char *target;
-    json_t *about;
-
-    json_object_foreach((json_t *)states, target, about) {
-        const char *colon = strchr(target, ':'), *key = colon ? colon + 1 : target;
-        json_t *state = state_of(g, about, key, json_object_get(plans, target));
-
-        if (state)
-            json_object_set_new(json_object_get(scenario, "state"), key, state);
-    }
-}
-
 static json_t *scenario_from(const struct generation *g, const json_t *witness, const json_t *variant)
 {
     const json_t *w = json_object_get(witness, "scenario");
@@ -318,14 +258,15 @@ static const char *differs(const json_t *witness, const json_t *run)
 static void find_states(const struct generation *g, const json_t *witness, json_t *scenario)
 {
     const json_t *states = json_object_get(json_object_get(witness, "scenario"), "states");
+    const struct given_states given = {.shared = g->shared, .list = g->scenarios ? g->scenarios->list : NULL};
     struct buf ignored = BUF_INIT(64 * KIB);
     json_t *run = NULL;
 
-    if (json_object_size(states) == 0)
+    if (states_are_as_given(&given, states))
         return;
-    add_states(g, scenario, states, NULL);
+    states_add(&given, scenario, states, NULL);
     play_alone(g, scenario, false, &run, &ignored);
-    add_states(g, scenario, states, json_object_get(json_object_get(run, "seen"), "plans"));
+    states_add(&given, scenario, states, json_object_get(json_object_get(run, "seen"), "plans"));
     json_decref(run);
     buf_free(&ignored);
 }

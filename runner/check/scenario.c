@@ -41,9 +41,21 @@ static void expect_text(struct scenario_result *out, const json_t *expect, const
         differ(out, what, v, got[0] ? got : "nothing");
 }
 
+/* What the run wrote may have lines, and come from anywhere. */
+static void say_lines(struct scenario_result *out, const char *lead, const char *text)
+{
+    struct buf shown = BUF_INIT(64 * KIB);
+
+    str_add_lines(&shown, text, strlen(text));
+    buf_addf(&out->why, "  %s", lead);
+    str_add_indented(&out->why, buf_text(&shown), 4);
+    buf_addc(&out->why, '\n');
+    buf_free(&shown);
+}
+
 static void complain(struct scenario_result *out, const char *text)
 {
-    buf_addf(&out->why, "  %s\n", text);
+    say_lines(out, "", text);
     out->passed = false;
 }
 
@@ -60,7 +72,7 @@ static void judge(struct scenario_result *out, const json_t *expect, const struc
     if (effects && !json_equal(effects, s->effects))
         differ(out, "effects", effects, buf_text(&got));
     if (!out->passed && run_text(r)[0])
-        buf_addf(&out->why, "  the run said: %s\n", run_text(r));
+        say_lines(out, "the run said: ", run_text(r));
     buf_free(&got);
 }
 

@@ -18,6 +18,9 @@ struct wanted {
     int64_t ids[RUNS_MAX];
     size_t n, max;
     const char *runbook;        /* the name in the journal */
+    size_t open, scripted, undone;  /* of this runbook, and not to be played */
+    int64_t an_open;
+    char others[300];           /* runbooks that have runs to be played */
 };
 
 struct output {
@@ -25,13 +28,56 @@ struct output {
     size_t counts[BACKTEST_VERDICTS], n;
 };
 
+static void see_other(struct wanted *w, const struct run_info *r)
+{
+    bool ours = strcmp(r->runbook, w->runbook) == 0, live = strcmp(r->command, "run") == 0;
+    size_t n = strlen(w->others), room = sizeof(w->others) - n;
+
+    if (ours && r->state != RUN_ENDED) {
+        w->open++;
+        w->an_open = r->id;
+    } else if (ours) {
+        w->scripted += strcmp(r->command, "undo") != 0;
+        w->undone += strcmp(r->command, "undo") == 0;
+    } else if (live && r->state == RUN_ENDED && !strstr(w->others, r->runbook) && strlen(r->runbook) + 3 < room) {
+        snprintf(w->others + n, room, "%s%s", n ? ", " : "", r->runbook);
+    }
+}
+
 static bool add_run(void *ctx, const struct run_info *r)
 {
     struct wanted *w = ctx;
 
     if (r->state == RUN_ENDED && strcmp(r->command, "run") == 0 && strcmp(r->runbook, w->runbook) == 0)
         w->ids[w->n++] = r->id;
+    else
+        see_other(w, r);
     return w->n < w->max;
+}
+
+/* What there is in the place of what was looked for, and what to do. */
+static void no_run(const struct wanted *w, struct err *e)
+{
+    char kinds[200] = "";
+    size_t n = 0;
+
+    if (w->open)
+        n += (size_t)snprintf(kinds + n, sizeof(kinds) - n, "; %zu open", w->open);
+    if (w->scripted)
+        n += (size_t)snprintf(kinds + n, sizeof(kinds) - n, "; %zu of scenarios (test)", w->scripted);
+    if (w->undone)
+        snprintf(kinds + n, sizeof(kinds) - n, "; %zu that undo one", w->undone);
+    err_set(e, ERR_NOT_FOUND, "there is no live run of %s that has ended%s%s", w->runbook, kinds[0] ? "; the journal has" : "",
+            kinds[0] ? kinds + 1 : "");
+    if (w->open)
+        err_hint(e, "end it first: midwatch resume %lld, or cancel %lld", (long long)w->an_open, (long long)w->an_open);
+    else if (w->scripted)
+        err_hint(e, "a scenario is tried by midwatch test %s; only what midwatch run saw is played here", w->runbook);
+    else if (w->others[0])
+        err_hint(e, "there are live runs of %s", w->others);
+    else
+        err_hint(e, "midwatch run %s makes one; --state DIR is another journal; without any: midwatch test %s", w->runbook,
+                 w->runbook);
 }
 
 /* Runs are numbers or uuids; a runbook begins with something else. */
@@ -78,10 +124,8 @@ static int last_runs(struct cli *c, struct journal *j, struct source *source, co
     if (source_load(source, name, &book, &e) < 0)
         return cli_fail(&e);
     w->runbook = book->name;
-    if (j->ops->runs(j, false, add_run, w, &e) == 0 && w->n == 0) {
-        err_set(&e, ERR_NOT_FOUND, "the journal has no live run of %s that has ended", book->name);
-        err_hint(&e, "midwatch list shows the runs there are");
-    }
+    if (j->ops->runs(j, false, add_run, w, &e) == 0 && w->n == 0)
+        no_run(w, &e);
     book_free(book);
     return e.code ? cli_fail(&e) : 0;
 }

@@ -239,8 +239,34 @@ def people(program, scratch):
     server.close()
 
 
+STATES = {"waiting": 1, "ended": 4}     # enum run_state
+# A journal with these runs, as (runbook, command, state) -> what is said instead of comparing none.
+NONE = {
+    "of another runbook": ([("other", "run", "ended"), ("web", "run", "ended")], r"no live run of t that has ended \(there are live runs of web, other\)"),
+    "that is open": ([("t", "run", "waiting")], r"that has ended; the journal has 1 open \(end it first: midwatch resume 1, or cancel 1\)"),
+    "of scenarios": ([("t", "test", "ended"), ("t", "test", "ended")], r"the journal has 2 of scenarios \(test\) \(a scenario is tried by midwatch test t;"),
+    "that undo": ([("t", "undo", "ended")], r"the journal has 1 that undo one"),
+    "at all": ([], r"no live run of t that has ended \(midwatch run t makes one; --state DIR"),
+}
+
+
+def no_runs(program, scratch):
+    box = stand.Box(program, scratch / "none", "instances: {}\n", "[]")
+    for name, (runs, pattern) in NONE.items():
+        box.run('no_action "x"')
+        for _ in range(len(runs) - 1):
+            box.command("run", "t.md", "--state", box.state)
+        with sqlite3.connect(box.state / "journal.db") as db:
+            if not runs:
+                db.execute("UPDATE run SET runbook = 'gone', command = 'undo'")
+            for i, (runbook, command, state) in enumerate(runs):
+                db.execute("UPDATE run SET runbook = ?, command = ?, state = ? WHERE id = ?", (runbook, command, STATES[state], i + 1))
+        db.close()
+        yield "no run but one " + name, stand.expect(box.command("backtest", "t.md", "--last", "3", "--state", box.state), 2, pattern)
+
+
 def cases(program, scratch, only):
-    for group in (high_latency, people):
+    for group in (high_latency, people, no_runs):
         if only in group.__name__:
             yield from group(program, scratch)
 

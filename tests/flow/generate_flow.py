@@ -27,6 +27,9 @@ TOY = """return plugin "toy" {
   effects = {
     set = { class = "ensure", target = "knob/{{name}}", args = { "name" }, options = { to = "integer" },
       state = function() return { to = 1 } end, want = function(a) return { to = a.to } end, apply = function() end },
+    back = { class = "ensure", target = "knob/{{name}}", args = { "name" }, finds = { now = "string?", earlier = { list = "string" } },
+      state = function() return { now = "b", earlier = { "a" } } end, apply = function() end,
+      want = function(a, found) if not (found.earlier and found.earlier[1]) then refused "nothing is earlier" end return { now = found.earlier[1] } end },
     press = { class = "never_twice", target = "button/{{name}}", args = { "name" }, undo = "not needed", apply = function() end,
       check = function() return "applied" end },
   },
@@ -40,7 +43,8 @@ uses: { toy: toy }
 params:
   mode: { type: string, one_of: [fast, slow], default: fast }
   after: { type: duration, default: 5m }
-may: [{ effect: toy.set, target: "knob/*", at_most: 3 }, { effect: toy.press, target: "button/*", at_most: 3 }]
+may: [{ effect: toy.set, target: "knob/*", at_most: 3 }, { effect: toy.press, target: "button/*", at_most: 3 },
+      { effect: toy.back, target: "knob/*", at_most: 3 }]
 ---
 # T
 ```lua
@@ -98,6 +102,24 @@ CODE = {
                  [r"after:\n +toy.set:", r"undo toy\.set knob/a", r"409", r"timeout", r"waiting: person", r"already_so", r'toy.set: "halted"']),
     "an approval": ('local x = toy.n("x")\nremedy("turn it", toy.set("a", { to = 3 }), { approve = { of = 2, by = { "ann", "bob" } },\n'
                     'verify = function() return observe(x) < 1 end })\nresolve "b"', [r'"by":"ann".*"by":"bob"', r"denied", r"expired"]),
+    "a state that its effect looks at": ('local x = toy.n("x")\nremedy("go back", toy.back("a"), { verify = function() return observe(x) < 1 end })\nresolve "b"',
+                                         [r"undo toy\.back knob/a", r'knob/a: \{"earlier":\["another"\],"now":"before"\}', r"already_so"]),
+    "texts that are equal": ('local o = observe { x = toy.text("x"), y = toy.text("y") } if o.x == o.y then escalate "a" end no_action "b"', []),
+    "a text among others": ('local l = observe(toy.list("x")) if #l < 2 then refuse "few" end\nlocal names = list.map(l, "name")\n'
+                            'if list.contains(names, observe(toy.text("y"))) then escalate "a" end no_action "b"', []),
+    "differences that depend on each other": ('local c = toy.record("x") local o = observe { c = c, n = toy.count("n") }\nif o.n > o.c.size then\n'
+                                              'if wait_until("grown", { within = "5m" }, function() return observe(c).size >= o.n end) then resolve "a" end\n'
+                                              'escalate "c" end no_action "b"', []),
+    "counts that are judged": ('local o = observe { a = toy.count("a"), b = toy.count("b"), c = toy.count("c"), d = toy.count("d") }\n'
+                               'local v = stats.judge { canary = { requests = o.a, bad = math.min(o.b, o.a) }, baseline = { requests = o.c, bad = math.min(o.d, o.c) } }\n'
+                               'if v.verdict == "worse" then escalate "a" elseif v.verdict == "no worse" then refuse "c" end no_action "b"', [r": 100000"]),
+    "looks that differ behind a poll": ('local x = toy.n("x")\nlocal r = remedy("turn it", toy.set("a", { to = 3 }), { within = "5m", on_failure = "continue",\n'
+                                        'verify = function() return observe(x) < 1 end })\nif r.outcome == "failed" then manual("cable", "plug it in", {})\n'
+                                        'if not wait_until("calm", { within = "5m" }, function() return observe(x) < 1 end) then escalate "still" end end\nresolve "b"',
+                                        [r'cable: \{"by"']),
+    "one read that is made twice": ('local n = toy.n("x") local o = observe { n = n, c = toy.count("y") }\nif o.n < 5 and o.c < 5 then refuse "b" end\n'
+                                    'if wait_until("calm", { within = "5m" }, function() return observe(n) < 5 and observe(toy.count("y")) < 5 end) then resolve "a" end\n'
+                                    'escalate "c"', [r"toy.count"]),
     "a diagnosis": ('local o = observe { x = toy.n("x"), y = toy.n("y") }\n'
                     'local a = hypothesis "it is x" { likelihood = "high", impact = "high", test = function() return o.x > 5 end }\n'
                     'local b = hypothesis "it is y" { likelihood = "low", impact = "low", test = function() return o.y > 5 end }\n'

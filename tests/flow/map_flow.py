@@ -155,6 +155,15 @@ def remedy_cases(box):
     verified = [p for p in found["paths"] if p["reason"] == "verified"][0]
     yield "an effect has its target and line", None if verified["effects"][0]["target"] == "k8s:deployment/prod/api" and \
         verified["effects"][0]["line"] == FIRST + 3 else str(verified)
+    may = MAY + '\n  - { effect: kubernetes.restart, target: "deployment/prod/{{service}}" }\n  - { effect: kubernetes.resize, target: "claim/prod/data" }'
+    code = A + HOW + "remedy('both', { api:rollback(), api:restart() }, how) resolve 'x'"
+    _, out, _ = box.run(text=book(code, may))
+    missing = [name for name in ("rollback", "restart") if f"both is skipped: kubernetes.{name} k8s:" not in out]
+    yield "what is there already of several is not sent", out if missing else None
+    grow = box.map(A + "local how = { verify = function() return observe(prometheus.value('a')) < 1 end, within = '5m', approve = true }\n"
+                   "remedy('grow', kubernetes.claim('prod', 'data'):resize(gib(9)), how) resolve 'x'", may=may)
+    ends = {e["outcome"] for p in grow["paths"] for e in p["effects"]}
+    yield "what is irreversible is not undone", None if "not undone" in ends and "undone" not in ends else str(ends)
     found = box.map(A + HOW + "how.approve = true\n" + BACK + "resolve 'x'")
     ends = {p["reason"] for p in found["paths"]}
     yield "approvals", None if {"denied", "expired", "verified"} <= ends else str(ends)

@@ -79,6 +79,15 @@ SAID = {
 }
 
 
+def said_cases(program, path):
+    """What the run wrote stays lines, and is no line of the test's own; what a terminal would obey is shown."""
+    box = stand.Box(program, path / "said", CONFIG, "")
+    (box.path / "t.md").write_text("---\nrunbook: t\n---\n# T\n```lua\nescalate \"one\\n\\27[31mtwo\"\n```\n")
+    (box.path / "t.test.yaml").write_text("scenarios: [{ name: a, expect: { outcome: resolved } }]\n")
+    got = box.command("test", "t.md")
+    yield "said: lines", expect(got, 2, r"the run said: one\n    \\x1b\[31mtwo\n")
+
+
 def scenario_cases(program, path):
     box = stand.Box(program, path / "box", CONFIG, "")
     (box.path / "t.md").write_text(BOOK)
@@ -188,7 +197,7 @@ def memory_cases(program, path):
 
 
 def cases(program, scratch, only):
-    for group in (scenario_cases, gate_cases, refusal_cases, memory_cases):
+    for group in (scenario_cases, said_cases, gate_cases, refusal_cases, memory_cases):
         if only in group.__name__:
             yield from group(program, scratch)
 
