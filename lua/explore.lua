@@ -16,6 +16,7 @@ local wait = host.module("wait")
 local ending = host.module("ending")
 local language = host.module("language")
 local state = host.module("explore_state")
+local steps = host.module("steps")
 
 local explore = {}
 
@@ -91,6 +92,7 @@ undo.keep(function()
 end)
 undo.keep(observe.keeper)
 undo.keep(ending.keeper)
+undo.keep(host.module("approve").keeper)
 
 -- Looks and waits
 
@@ -317,8 +319,7 @@ local trigger = {
   labels = once("labels", function() return shape.map("trigger.labels", {}) end),
   firing = function() return function()
     local path, yes = gate.path(), shape.boolean("trigger.firing()", {})
-    path.firing = path.firing or {}
-    table.insert(path.firing, yes)
+    symbols.put(path, "firing", path.firing and #path.firing + 1 or 1, yes)
     return yes
   end end,
 }
@@ -408,7 +409,7 @@ local ever_noted                -- and on any path that has a witness
 
 local function note_decision(id, v)
   local yes = checked.ops.t(v)
-  noted[yes and id + 1 or id] = true
+  undo.set(noted, yes and id + 1 or id, true)
   return yes
 end
 
@@ -434,10 +435,11 @@ local function failed(e)
     line = tonumber(at_line) or line, uncaught = true }
 end
 
+-- A path from its beginning, or from where go_on(step, values) goes on.
 local function path_of(program)
-  return function()
-    begin()
-    local ok, e = fork.pcall(program, note_decision)
+  return function(go_on, step, values)
+    if not go_on then begin() end
+    local ok, e = fork.pcall(go_on or program, step or note_decision, values)
     if not ok then fork.leave(failed(e)) end
     fork.leave { outcome = "escalated", reason = "fell_off_end", text = "the code ends without an outcome", file = setup.file,
       line = setup.last_line }
@@ -503,18 +505,33 @@ local function follow_joined(joined)
   end
 end
 
+-- Modules of the repository keep what nobody takes back.
+local function can_go_on(step, values)
+  if ending.is_plain() then fork.here(steps.go_on, step, values) end
+end
+
+local function save_all(...)
+  for i = 1, select("#", ...) do
+    local v = select(i, ...)
+    if type(v) == "table" and not symbols.of(v) then undo.save(v) end
+  end
+  return ...
+end
+
 --- Explores. Results go to the host in pieces: host calls "path" before each path, "part" at the end. Returns nothing.
 function explore.run()
   notes, note_list, entries, decisions, decided = {}, {}, {}, {}, {}
   gate.answers(setup.is_answered)
-  checked.compare_paths(state.name_function, state.watch, setup.can_join and fork.at)
+  checked.replace { fn = state.name_function, watch = state.watch, keep = state.keep, save = save_all,
+    at = setup.can_join and fork.at or nil }
+  steps.watch(next(setup.modules) == nil and can_go_on or nil)
   local tree = host.module("explore_tree")
   local explored, ended, joined = 0, "all", {}
   ever_noted = {}
   if setup.witness then host.module("explore_witness").begin(setup.witness, setup.started_ms / 1000) end
   local function each(leaf)
     explored = explored + 1
-    if leaf.outcome then leaf.effects = fork.is_trying() and copy_of(gate.path().effects) or gate.path().effects end
+    if leaf.outcome then leaf.effects = copy_of(gate.path().effects) end
     if setup.witness and leaf.outcome then send_witness(leaf) end
     if setup.witness then follow_later(leaf, joined) end
     if leaf.bound then note(leaf.bound, leaf.why, leaf.file, leaf.line) end

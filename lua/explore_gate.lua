@@ -166,11 +166,11 @@ function answers.plan(calls)
       out[i] = known
     else
       local key = call.name .. " " .. tostring(symbols.plain(call.args.text)) .. path.applied .. "." .. path.waited
-      path.planned[key] = path.planned[key] or plan_one(call)
+      if not path.planned[key] then undo.set(path.planned, key, plan_one(call)) end
       out[i] = {}
       for k, v in pairs(path.planned[key]) do out[i][k] = v end
     end
-    path.planned[out[i].target or ""] = out[i]
+    undo.set(path.planned, out[i].target or "", out[i])
   end
   return out
 end
@@ -194,7 +194,7 @@ function answers.apply(calls)
   local effect = { effect = call.name, target = args.target, title = args.title, line = node.line, file = node.file, path = place,
     outcome = outcome, approved = args.approval ~= nil or nil, temporary = args.within ~= nil or nil,
     undo = (path.planned[args.target] or {}).undo, needs_approval = (path.planned[args.target] or {}).needs_approval }
-  path.effects[#path.effects + 1] = effect
+  undo.set(path.effects, #path.effects + 1, effect)
   path.events[#path.events + 1] = { effect = call.name, outcome = outcome }
   if outcome == "unknown" then
     fork.leave { outcome = "escalated", reason = "unknown_effect", line = node.line, file = node.file,
@@ -202,8 +202,8 @@ function answers.apply(calls)
   end
   if outcome == "applied" then
     path.applied = path.applied + 1
-    path.changed[#path.changed + 1] = { effect = call.name, instance = call.instance, target = args.target, to = args.to,
-      path = place }
+    undo.set(path.changed, #path.changed + 1, { effect = call.name, instance = call.instance, target = args.target, to = args.to,
+      path = place })
   end
   return known or { at = path.now, outcome = outcome, path = place, row = path.calls,
     refused = outcome == "refused" and "halted" or nil, why = describe_outcome(outcome == "refused" and 2 or 3) }
@@ -223,20 +223,23 @@ function answers.undo(calls)
   local known = known_answer("undo", calls[1], 1, 1)
   if known then return known end
   for i = #path.changed, 1, -1 do
-    if path.changed[i].path == calls[1].args.effect then table.remove(path.changed, i) end
+    if path.changed[i].path == calls[1].args.effect then
+      undo.save(path.changed)
+      table.remove(path.changed, i)
+    end
   end
   if effect.undo == "not needed" then
-    effect.outcome = "needs no undo"
+    undo.set(effect, "outcome", "needs no undo")
     return { outcome = "not_needed" }
   end
   local undone = fork.choose(2, "its undo", describe_undo) == 1
   path.events[#path.events + 1] = { effect = effect.effect, target = effect.target,
     outcome = undone and "applied" or "moved", undo = true }
   if undone then
-    effect.outcome = "undone"
+    undo.set(effect, "outcome", "undone")
     return { outcome = "applied" }
   end
-  effect.outcome = "not undone"
+  undo.set(effect, "outcome", "not undone")
   return { outcome = "moved", why = "somebody else has changed it" }
 end
 
@@ -245,8 +248,8 @@ function answers.verify(calls)
   known_answer("verify", calls[1], 1, 1)
   for _, place in ipairs(args.effects) do
     local effect = effect_at(place)
-    effect.outcome = args.verdict == "holds" and (effect.temporary and "for a while" or "verified")
-      or args.verdict == "refuted" and "did not help" or "not proven"
+    undo.set(effect, "outcome", args.verdict == "holds" and (effect.temporary and "for a while" or "verified")
+      or args.verdict == "refuted" and "did not help" or "not proven")
   end
   return { at = path.now }
 end
@@ -255,7 +258,7 @@ local function make_skip(name, why) return { kind = "skip", text = string.format
 
 function answers.skip(calls)
   fork.mark(make_skip, calls[1].name, calls[1].args.why)
-  path.effects[#path.effects + 1] = { title = calls[1].name, outcome = "skipped" }
+  undo.set(path.effects, #path.effects + 1, { title = calls[1].name, outcome = "skipped" })
   return { at = path.now }
 end
 

@@ -16,7 +16,7 @@ local face = host.module("face")
 
 local state = {}
 
-local watched                   -- { give, set } of variables that functions of the program change
+local watched, kept             -- { give, set } of variables that functions of the program change, and of others to be taken back
 local functions                 -- function of the program -> where it comes from
 local parts, n, seen, count, complete
 
@@ -124,7 +124,7 @@ end
 
 --- A function of the program, and where it comes from.
 function state.name_function(place, f)
-  functions[f] = place
+  undo.set(functions, f, place)
   return f
 end
 
@@ -204,14 +204,19 @@ end
 
 function state.watch(give, set) watched[#watched + 1] = { give = give, set = set } end
 
-undo.keep(function()
-  local kept, last = {}, #watched
-  for i = 1, last do kept[i] = table.pack(watched[i].give()) end
+--- Variables that are taken back with the rest.
+function state.keep(give, set) kept[#kept + 1] = { give = give, set = set } end
+
+local function keeper(list)
+  local values, last = {}, #list
+  for i = 1, last do values[i] = table.pack(list[i].give()) end
   return function()
-    for i = #watched, last + 1, -1 do watched[i] = nil end
-    for i = 1, last do watched[i].set(table.unpack(kept[i], 1, kept[i].n)) end
+    for i = #list, last + 1, -1 do list[i] = nil end
+    for i = 1, last do list[i].set(table.unpack(values[i], 1, values[i].n)) end
   end
-end)
+end
+undo.keep(function() return keeper(watched) end)
+undo.keep(function() return keeper(kept) end)
 
 --- The variables that functions of the program change; nil if it cannot be said.
 function state.watched()
@@ -224,7 +229,7 @@ function state.watched()
 end
 
 function state.begin()
-  functions, watched = {}, {}
+  functions, watched, kept = {}, {}, {}
   state.undecided = state.undecided or state.of({ values = {}, names = { "" } }, 1)   -- a field that nobody has looked at
 end
 

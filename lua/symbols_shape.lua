@@ -37,8 +37,7 @@ local function is_there(record, key, text)
     local choice, node = fork.choose(2, text, describe_known, text)
     node.roots, node.unknown = node.roots or record.roots, 2
     if choice == 1 then return true end
-    record.lacks = record.lacks or {}
-    record.lacks[key] = true
+    symbols.put(record, "lacks", key, true)
     prelude.inconclusive(text, "no_data")
   end
   if type(schema) ~= "string" or not string.find(schema, "?", 1, true) then return true end
@@ -118,7 +117,7 @@ local map_meta = {
 local function make_record(meta, data)
   local proxy = setmetatable({}, meta)
   data.values, data.id = {}, fork.new_id(data.text, data)
-  records[proxy] = data
+  undo.set(records, proxy, data)
   return proxy
 end
 
@@ -155,7 +154,7 @@ local list_meta = {
 function shape.list(elements, text, roots, schema)
   local n = #elements
   local list = n < 2 and elements or setmetatable(elements, list_meta)
-  lists[list] = { text = text, roots = roots, count = n, schema = schema }
+  undo.set(lists, list, { text = text, roots = roots, count = n, schema = schema })
   return list
 end
 

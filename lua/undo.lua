@@ -14,6 +14,21 @@ function undo.set(t, key, v)
   t[key] = v
 end
 
+--- All of t as it is, and back.
+function undo.save(t)
+  local copy = {}
+  for key, v in host.rawpairs(t) do copy[key] = v end
+  log[n + 1], log[n + 2], log[n + 3] = t, log, copy
+  n = n + 3
+end
+
+local function put_back(t, copy)
+  for key in host.rawpairs(t) do
+    if copy[key] == nil then host.rawset(t, key, nil) end
+  end
+  for key, v in host.rawpairs(copy) do host.rawset(t, key, v) end
+end
+
 --- Registers keep(), which is called at every mark and gives what brings back the state of a module then.
 function undo.keep(keep) keepers[#keepers + 1] = keep end
 
@@ -27,9 +42,14 @@ end
 --- Everything is as it was at the mark.
 function undo.back(mark)
   for i = n, mark.n + 1, -3 do
-    local t, before = log[i - 2], log[i]
-    if before == log then before = nil end      -- it was not there; a list with holes would be no list
-    t[log[i - 1]] = before
+    local t, key, before = log[i - 2], log[i - 1], log[i]
+    if key == log then
+      put_back(t, before)
+    elseif before == log then
+      t[key] = nil                              -- it was not there; a list with holes would be no list
+    else
+      t[key] = before
+    end
   end
   n = mark.n
   for i = 1, #mark do mark[i]() end
