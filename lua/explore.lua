@@ -32,8 +32,6 @@ end
 
 -- Reads
 
-local entries, used             -- entries are taken again by the next path
-
 local function describe_known(choice, entry)
   if choice == 1 then return nil end
   if choice == 2 and entry.read.absent ~= nil then return entry.name .. " is not there" end
@@ -69,28 +67,22 @@ local entry_meta = {
   end,
 }
 
-gate.later(function(read, name, label)
-  used = used + 1
-  local entry = entries[used]
-  if not entry then
-    entry = setmetatable({}, entry_meta)
-    entries[used] = entry
-  end
+local function new_entry(read, name, label)
   local path = gate.path()
+  return setmetatable({ name = name, row = path.calls, unit = read.unit, read = read, decided = false, u = false, w = false,
+    choice = false, label = label or false, applied = path.applied, waited = path.waited }, entry_meta)
+end
+
+gate.later(function(read, name, label)
+  local entry = fork.same(new_entry, read, name, label)
   local id = fork.new_id(name, entry)
-  entry.name, entry.row, entry.unit, entry.read, entry.id = name, path.calls, read.unit, read, id
-  entry.roots = { [id] = fork.who(id) }
-  entry.decided, entry.v, entry.u, entry.w, entry.choice = false, nil, false, false, false
-  entry.label, entry.applied, entry.waited = label or false, path.applied, path.waited
-  path.reads[#path.reads + 1] = entry
+  entry.id, entry.roots = id, { [id] = fork.who(id) }
+  local reads = gate.path().reads
+  undo.set(reads, #reads + 1, entry)
   return entry
 end)
 
-undo.keep(function()
-  local kept = used
-  return function() used = kept end
-end)
-undo.keep(observe.keeper)
+undo.keep(observe.keeper, observe.looked)
 undo.keep(ending.keeper)
 undo.keep(host.module("approve").keeper)
 
@@ -269,7 +261,7 @@ language.now = function()
   local key = "now" .. path.waited .. "." .. path.applied
   if not path[key] then
     local later = path.waited > 0 and " after " .. symbols.spell_number(path.waited / 1000, "s") or ""
-    path[key] = symbols.number("now()" .. later, {})
+    undo.set(path, key, symbols.number("now()" .. later, {}))
     symbols.of(path[key]).var.waited = path.waited / 1000
   end
   return path[key]
@@ -420,7 +412,7 @@ local function begin()
   symbols.begin(checked, note)
   state.begin()
   state.name_function(0, note_decision)
-  used, loaded, noted = 0, {}, {}
+  loaded, noted = {}, {}
 end
 
 local function failed(e)
@@ -520,7 +512,7 @@ end
 
 --- Explores. Results go to the host in pieces: host calls "path" before each path, "part" at the end. Returns nothing.
 function explore.run()
-  notes, note_list, entries, decisions, decided = {}, {}, {}, {}, {}
+  notes, note_list, decisions, decided = {}, {}, {}, {}
   gate.answers(setup.is_answered)
   checked.replace { fn = state.name_function, watch = state.watch, keep = state.keep, save = save_all,
     at = setup.can_join and fork.at or nil }

@@ -37,16 +37,26 @@ see("fail", function(text) return real_fail(symbols.plain(text)) end)
 see("now", function() return path.now end)
 see("branch", function() return path.branch end)
 
+-- path.key = v, and back
+local function set(key, v) undo.set(path, key, v) end
+
+local function add(list, v) undo.set(path[list], #path[list] + 1, v) end
+
+local function set_branch(branch, prefix, calls)
+  set("branch", branch)
+  set("prefix", prefix)
+  set("calls", calls)
+end
+
 -- Side by side becomes one after another.
 see("fork", function(fns)
-  local outer = { path.branch, path.prefix, path.calls }
-  path.calls = path.calls + 1
+  local branch, prefix, calls = path.branch, path.prefix, path.calls
   for i, fn in ipairs(fns) do
-    path.branches = path.branches + 1
-    path.branch, path.prefix, path.calls = path.branches, outer[2] .. (outer[3] + 1) .. ".b" .. i .. ".", 0
+    set("branches", path.branches + 1)
+    set_branch(path.branches, prefix .. (calls + 1) .. ".b" .. i .. ".", 0)
     fn()
   end
-  path.branch, path.prefix, path.calls = outer[1], outer[2], outer[3] + 1
+  set_branch(branch, prefix, calls + 1)
 end)
 
 local found                     -- a symbol was in what was told, or a text that stands for one
@@ -152,7 +162,7 @@ local function plan_one(call)
   local state = fork.choose(3, info.target, describe_state, info.target)
   if state == 2 then plan.already = true end
   if state == 3 then plan.unknown, plan.why = "error", "it does not answer" end
-  if state > 1 then path.events[#path.events + 1] = { state = plan.already and "already" or "error", target = info.target } end
+  if state > 1 then add("events", { state = plan.already and "already" or "error", target = info.target }) end
   return plan
 end
 
@@ -194,15 +204,15 @@ function answers.apply(calls)
   local effect = { effect = call.name, target = args.target, title = args.title, line = node.line, file = node.file, path = place,
     outcome = outcome, approved = args.approval ~= nil or nil, temporary = args.within ~= nil or nil,
     undo = (path.planned[args.target] or {}).undo, needs_approval = (path.planned[args.target] or {}).needs_approval }
-  undo.set(path.effects, #path.effects + 1, effect)
-  path.events[#path.events + 1] = { effect = call.name, outcome = outcome }
+  add("effects", effect)
+  add("events", { effect = call.name, outcome = outcome })
   if outcome == "unknown" then
     fork.leave { outcome = "escalated", reason = "unknown_effect", line = node.line, file = node.file,
       text = args.title .. ": whether it was applied cannot be told; a person settles it" }
   end
   if outcome == "applied" then
-    path.applied = path.applied + 1
-    undo.set(path.changed, #path.changed + 1, { effect = call.name, instance = call.instance, target = args.target, to = args.to,
+    set("applied", path.applied + 1)
+    add("changed", { effect = call.name, instance = call.instance, target = args.target, to = args.to,
       path = place })
   end
   return known or { at = path.now, outcome = outcome, path = place, row = path.calls,
@@ -233,8 +243,7 @@ function answers.undo(calls)
     return { outcome = "not_needed" }
   end
   local undone = fork.choose(2, "its undo", describe_undo) == 1
-  path.events[#path.events + 1] = { effect = effect.effect, target = effect.target,
-    outcome = undone and "applied" or "moved", undo = true }
+  add("events", { effect = effect.effect, target = effect.target, outcome = undone and "applied" or "moved", undo = true })
   if undone then
     undo.set(effect, "outcome", "undone")
     return { outcome = "applied" }
@@ -258,7 +267,7 @@ local function make_skip(name, why) return { kind = "skip", text = string.format
 
 function answers.skip(calls)
   fork.mark(make_skip, calls[1].name, calls[1].args.why)
-  undo.set(path.effects, #path.effects + 1, { title = calls[1].name, outcome = "skipped" })
+  add("effects", { title = calls[1].name, outcome = "skipped" })
   return { at = path.now }
 end
 
@@ -279,7 +288,7 @@ function answers.ask(calls)
   if known then return known end
   local choices = args.choices
   local choice = fork.choose(#choices + 1, title, describe_answer, choices, args)
-  path.events[#path.events + 1] = { ask = title, kind = args.kind, answer = choices[choice], by = args.by, of = args.of }
+  add("events", { ask = title, kind = args.kind, answer = choices[choice], by = args.by, of = args.of })
   if choices[choice] == nil then
     gate.pass(args.within * 1000)
     return { why = "expired" }
@@ -291,7 +300,8 @@ end
 
 --- Time passes.
 function gate.pass(ms)
-  path.now, path.waited = path.now + math.ceil(ms), path.waited + math.ceil(ms)
+  set("now", path.now + math.ceil(ms))
+  set("waited", path.waited + math.ceil(ms))
 end
 
 function answers.wait(calls)
@@ -310,7 +320,7 @@ local function nothing() return { at = path.now } end
 answers.record, answers.notify = nothing, nothing
 
 function answers.cause(calls)
-  path.cause = calls[1].name
+  set("cause", calls[1].name)
   return { at = path.now }
 end
 
@@ -374,7 +384,7 @@ see("gate", function(op, calls)
   local answer = answers[op]
   if not answer then host.fail("no gate call is named " .. op) end
   if fork.is_trying() and not taken_back[op] then fork.give_up() end
-  path.calls = path.calls + 1
+  set("calls", path.calls + 1)
   return answer(calls)
 end)
 
@@ -388,7 +398,7 @@ end)
 
 local face = host.module("face")
 local numbers, latest = {}, 0   -- value -> its number, the same on every path
-local made, named = {}, {}      -- on this path: what the next one does not have; reads that may have got a name
+local named = {}                -- on this path: reads that may have got a name
 
 --- The name of a symbol, as it may stand in a target.
 function gate.as_segment(text) return "<" .. string.sub(string.gsub(text, "[^%w_.-]+", "."), 1, 60) .. ">" end
@@ -424,6 +434,8 @@ local function key_of(v)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+local function itself(v) return v end
+
 function face.constructor(f)
   local memo = {}
   return function(...)
@@ -436,14 +448,14 @@ function face.constructor(f)
     local v = key and memo[key]
     if not v then
       v = f(table.unpack(args, 1, args.n))
-      if key then
+      if not key then
+        v = fork.same(itself, v)
+      else
         memo[key], latest = v, latest + 1
         numbers[v] = latest
-      else
-        made[#made + 1] = v
       end
     end
-    named[#named + 1] = v
+    undo.set(named, #named + 1, v)
     return v
   end
 end
@@ -455,32 +467,13 @@ function face.call(read, name)
   if not read.request.called then undo.set(read.request, "called", name) end
 end
 
-local function shorten(list, n)
-  for i = #list, n + 1, -1 do list[i] = nil end
-end
-
-undo.keep(function()
-  local now, n_made, n_named, reads, events = path, #made, #named, #path.reads, #path.events
-  local kept = {}
-  for key, v in host.rawpairs(path) do kept[key] = v end
-  return function()
-    for i = #made, n_made + 1, -1 do face.drop(made[i]) end
-    shorten(made, n_made)
-    shorten(named, n_named)
-    for key in host.rawpairs(now) do now[key] = kept[key] end
-    shorten(now.reads, reads)
-    shorten(now.events, events)
-  end
-end)
-
---- As if no value had been made on this path.
+--- As if no read had got a name on this path.
 function gate.forget()
-  for i = 1, #made do face.drop(made[i]) end
   for i = 1, #named do
     local read = face.read_of(named[i])
     if read then read.request.called = nil end
   end
-  made, named = {}, {}
+  named = {}
 end
 
 --- Asks the host itself.

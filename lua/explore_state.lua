@@ -215,8 +215,10 @@ local function keeper(list)
     for i = 1, last do list[i].set(table.unpack(values[i], 1, values[i].n)) end
   end
 end
-undo.keep(function() return keeper(watched) end)
-undo.keep(function() return keeper(kept) end)
+local function keep_watched() return keeper(watched) end
+local function keep_kept() return keeper(kept) end
+undo.keep(keep_watched, keep_watched)
+undo.keep(keep_kept, keep_kept)
 
 --- The variables that functions of the program change; nil if it cannot be said.
 function state.watched()

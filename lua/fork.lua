@@ -17,6 +17,7 @@ local undo = host.module("undo")
 local names = host.module("fork_names")
 local exits = host.module("fork_exits")
 local places = host.module("fork_places")
+local same = host.module("fork_same")
 
 local pcall, raise = host.pcall, host.error
 
@@ -79,11 +80,15 @@ end
 
 fork.part, fork.who = names.part, names.who
 
+--- What make(...) gives; the same where a path is run again up to here.
+function fork.same(make, ...) return same.of(depth, make, ...) end
+
 undo.keep(function()
   local last, open, left = names.last(), #scopes, #behind
-  local place, since, passed_forks, looks_before = latest, segment, forks, looks
+  local place, since, passed_forks, looks_before, made = latest, segment, forks, looks, same.count()
   return function()
     latest, segment, forks, looks = place, since, passed_forks, looks_before
+    same.back(made)
     for id in host.rawpairs(segment) do
       if id > last then segment[id] = nil end
     end
@@ -205,8 +210,9 @@ local function known_of(scope)
   return known
 end
 
--- How the path comes out of a scope: its last node inside is the one at `to`.
-local function make_way(scope, to, result, detail, kept)
+-- How the path comes out of a scope: its last node inside is the one at `to`. `back`: what pcall gave.
+local function make_way(scope, to, result_of, back, kept)
+  local result, detail = result_of(table.unpack(back, 1, back.n))
   return { result = result, detail = detail, kept = kept, seen = scope.seen, known = kept and known_of(scope),
     because = conditions(scope.depth + 1, to) }
 end
@@ -237,7 +243,7 @@ local function next_way(node)
       for i, inner in ipairs(way.nodes) do
         trail[top + i], inner.choice, inner.fixed = inner, way.choices[i], true
       end
-      length = top + #way.nodes
+      length, node.way = top + #way.nodes, way
       return true
     end
     way.last.kids[way.choice] = found
@@ -249,7 +255,7 @@ end
 
 -- The scope at the end of the trail is followed once more, each of its paths from the beginning of the program.
 local function start_again(node)
-  node.through, node.kids, node.exits, node.is_lossy, node.is_wrong = false, {}, {}, nil, nil
+  node.through, node.way, node.kids, node.exits, node.is_lossy, node.is_wrong = false, nil, {}, {}, nil, nil
   return true
 end
 
@@ -264,10 +270,18 @@ local function advance(top)
     end
     if node.is_wrong then return start_again(node) end
     if node.through and not node.fixed and next_way(node) then return true end
+    if node.kind == "scope" and trying == 0 and not node.fixed then exits.forget(node) end
     if node.kind == "place" then places.leave(trail, length - 1, state.undecided) end
     trail[length], length = nil, length - 1
   end
   return false
+end
+
+-- The next path, or way through a part of one; false if there is none.
+local function go_back(top)
+  if not advance(top) then return false end
+  same.forget(unchanged)
+  return true
 end
 
 -- A run is over: whether there may be another.
@@ -277,14 +291,28 @@ local function run_is_over()
   return not enough
 end
 
--- The way that has just been followed, with the nodes on it.
-local function note_way(scope, way)
-  way.nodes, way.choices = {}, {}
+-- The way that has just been followed, with the nodes on it. `back`: what it came back with.
+local function note_way(scope, way, back)
+  way.nodes, way.choices, way.forks = {}, {}, forks - scope.forks
   for i = scope.depth + 1, length do
     way.nodes[i - scope.depth], way.choices[i - scope.depth] = trail[i], trail[i].choice
   end
   way.last, way.choice = trail[length], trail[length].choice
-  scope.node.through[#scope.node.through + 1] = way
+  if #points == 0 then return end               -- the path will be run from its beginning, with other variables
+  way.back, way.since, way.made = back, undo.since(scope.mark), same.count() - scope.made
+  way.behind = table.move(behind, scope.behind + 1, #behind, 1, {})
+end
+
+-- Passes a scope by a way that has been found, without running it. Gives what it came back with.
+local function take_again(scope, way)
+  undo.again(way.since)
+  same.skip(depth, way.made)
+  for i = 1, #way.behind do behind[#behind + 1] = way.behind[i] end
+  for id in host.rawpairs(way.seen) do segment[id] = true end
+  for id = scope.first_id + 1, names.last() do segment[id] = true end
+  depth, forks = depth + #way.nodes, forks + way.forks
+  if watch then passed() end
+  return way.back
 end
 
 local function open(scope)
@@ -316,9 +344,11 @@ local function try_way(scope, fn, result_of)
   local back = table.pack(pcall(fn))
   if given_up or enough then return nil end
   if not back[1] and back[2] == STOP then return hang_leaf() end
-  if #scope.node.through == 0 and is_only_way(scope.depth) then return back end
-  local result, detail = result_of(table.unpack(back, 1, back.n))
-  note_way(scope, make_way(scope, length, result, detail, merges()))
+  local through, is_only = scope.node.through, #scope.node.through == 0 and is_only_way(scope.depth)
+  local way = make_way(scope, length, result_of, back, merges())
+  note_way(scope, way, back)
+  if is_only then return way, back end
+  through[#through + 1] = way
 end
 
 local function forget_ways(node)
@@ -329,21 +359,25 @@ local function forget_ways(node)
   given_up = false
 end
 
--- Finds all ways through a scope, and takes the first. Returns what pcall(fn) gave if it is the only one.
+-- Finds all ways through a scope, and lays out the first. If it is the only one, the path has taken it: returns the way and what
+-- pcall(fn) gave.
 local function find_ways(scope, fn, result_of)
-  local node, mark = scope.node, undo.mark()
+  local node = scope.node
+  scope.mark, scope.forks, scope.made, scope.behind = undo.mark(), forks, same.count(), #behind
   if trying == 0 then tried = scope end
   node.through, node.turn, trying = {}, 0, trying + 1
   repeat
-    local back = try_way(scope, fn, result_of)
-    if back then
+    local way, back = try_way(scope, fn, result_of)
+    if way then
       trying = trying - 1
-      return back
+      node.way = way.since and way
+      return way, back
     end
-    undo.back(mark)
+    undo.back(scope.mark)
     depth = scope.depth
-  until given_up or not run_is_over() or not advance(depth)
+  until given_up or not run_is_over() or not go_back(depth)
   trying = trying - 1
+  same.forget(scope.depth - 1)
   if given_up then return forget_ways(node) end
   leaf = nil
   if not next_way(node) then raise(STOP, 0) end
@@ -358,31 +392,38 @@ function fork.give_up()
   raise(STOP, 0)
 end
 
+-- Comes out of a scope where no path has been behind it: to its exit, or to one of another path.
+local function leave_scope(scope, way)
+  local found, exit = exits.merged(scope.node, way, trying > 0 and tried or nil)
+  if found then
+    for id in host.rawpairs(exit.used) do use(id) end
+    fork.leave(found)
+  end
+end
+
 --- Runs fn in a scope. `result_of(ok, value, ...)` names what it came to. Returns what pcall(fn) does.
 -- `accepts`: what is not known inside is accepted.
 function fork.scope(kind, title, fn, result_of, accepts)
   local node = fork.mark(enter_node, kind, title)
-  local scope = { node = node, depth = depth, first_id = names.last() }
+  local scope, way, back = { node = node, depth = depth, first_id = names.last() }, nil, nil
   node.accepts = accepts
-  local back = node.through == nil and merges and can_take_back(kind) and find_ways(scope, fn, result_of)
-  if not back then
-    open(scope)
-    back = table.pack(fork.pcall(fn))
-  end
-  scopes[#scopes] = nil
-  local outer, exit_node = scopes[#scopes], trail[depth + 1]
-  if not exit_node then
-    local result, detail = result_of(table.unpack(back, 1, back.n))
-    local way = make_way(scope, depth, result, detail, merges and merges() or nil)
-    local found, exit = exits.merged(node, way, trying > 0 and tried or nil)
-    if found then
-      for id in host.rawpairs(exit.used) do use(id) end
-      fork.leave(found)
-    end
-    exit_node = fork.mark(exits.new, scope, way)
+  if node.through == nil and merges and can_take_back(kind) then way, back = find_ways(scope, fn, result_of) end
+  if not back and node.way and node.way.since then
+    way, scope.seen = node.way, node.way.seen
+    back = take_again(scope, way)
   else
-    fork.mark(exits.new)
+    if not back then
+      open(scope)
+      back = table.pack(fork.pcall(fn))
+    end
+    scopes[#scopes] = nil
   end
+  local outer, exit_node = scopes[#scopes], trail[depth + 1]
+  if not exit_node and not way then
+    way = make_way(scope, depth, result_of, back, merges and merges() or nil)
+    leave_scope(scope, way)
+  end
+  exit_node = fork.mark(exits.new, scope, way)
   local exit = exit_node.exit
   exit.first_id, exit.last_id, exit.seen = scope.first_id, names.last(), scope.seen
   behind[#behind + 1] = exit
@@ -479,6 +520,7 @@ local function run(path)
   local point = points[#points]
   if not point then
     begin()
+    same.begin()
   else
     undo.back(point.mark)
     depth, leaf = point.depth, nil
@@ -488,9 +530,9 @@ local function run(path)
   return path(point.go_on, point.a, point.b)
 end
 
--- The next path; false if there is none.
-local function go_back()
-  if not advance(1) then return false end
+-- The next path, from the deepest point before what is another now; false if there is none.
+local function next_path()
+  if not go_back(1) then return false end
   for i = #points, 1, -1 do
     if points[i].depth <= unchanged then break end
     points[i] = nil
@@ -516,7 +558,7 @@ function fork.explore(path, ended, went_on, can_merge, watched, with_state, begi
     if enough then return root, false end
     hang_leaf()
     if not run_is_over() then return root, false end
-  until not go_back()
+  until not next_path()
   return root, not enough
 end
 

@@ -72,4 +72,15 @@ function exits.merged(node, way, tried)
   end
 end
 
+--- Everything in and behind a scope is explored: what is left is the tree.
+function exits.forget(scope)
+  for _, way in ipairs(scope.through or {}) do
+    for _, node in ipairs(way.nodes) do
+      if node.kind == "scope" then exits.forget(node) end
+    end
+  end
+  scope.through, scope.way = nil, nil
+  for _, exit in ipairs(scope.exits) do exit.used, exit.seen, exit.known, exit.detail, exit.kept = nil, nil, nil, nil, nil end
+end
+
 return exits

@@ -212,6 +212,15 @@ function observe.keeper()
   end
 end
 
+--- For all paths: gives what has the branch look at what it looks at now.
+function observe.looked()
+  local window, not_before = mine().window, mine().not_before
+  return function()
+    local look = mine()
+    look.window, look.not_before = window, not_before
+  end
+end
+
 --- The newest rows by the names that groups of this run used, for `evidence = {...}` of hypotheses.
 function observe.rows_named(wanted)
   local found = {}

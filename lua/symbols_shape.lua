@@ -114,11 +114,16 @@ local map_meta = {
   __pairs = function() fork.bound("labels", "they are gone through, and which there are is not known") end,
 }
 
-local function make_record(meta, data)
-  local proxy = setmetatable({}, meta)
-  data.values, data.id = {}, fork.new_id(data.text, data)
-  undo.set(records, proxy, data)
-  return proxy
+local function new_record(meta, data)
+  data.values, data.proxy = {}, setmetatable({}, meta)
+  return data
+end
+
+local function make_record(meta, fresh)
+  local data = fork.same(new_record, meta, fresh)
+  data.id = fork.new_id(data.text, data)
+  undo.set(records, data.proxy, data)
+  return data.proxy
 end
 
 --- Labels: a text under every name, or none.
@@ -150,12 +155,17 @@ local list_meta = {
   __newindex = function() host.fail("what was observed is read-only") end,
 }
 
---- A list of n elements; 2 stands for many.
-function shape.list(elements, text, roots, schema)
+local function new_list_of(elements, text, roots, schema)
   local n = #elements
   local list = n < 2 and elements or setmetatable(elements, list_meta)
-  undo.set(lists, list, { text = text, roots = roots, count = n, schema = schema })
-  return list
+  return { text = text, roots = roots, count = n, schema = schema, list = list }
+end
+
+--- A list of n elements; 2 stands for many.
+function shape.list(elements, text, roots, schema)
+  local data = fork.same(new_list_of, elements, text, roots, schema)
+  undo.set(lists, data.list, data)
+  return data.list
 end
 
 local function new_list(schema, text, options)

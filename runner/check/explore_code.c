@@ -16,8 +16,8 @@ static const char *const makers[] = {"prelude", "syntax_lexer", "syntax_scope", 
 /* In this order behind fork and explore_gate. */
 static const char *const plain[] = {"prelude", "observe", "ending", "diagnose", "wait", "people", "branches", "effects",
                                     "approve", "remedy", "temporarily", "undo", "fork_names", "fork_exits", "fork_places",
-                                    "symbols_spell", "symbols_bounds", "symbols_narrow", "symbols", "symbols_text",
-                                    "symbols_shape", "steps", "checked", "explore_state", "explore_tree", "fork",
+                                    "fork_same", "symbols_spell", "symbols_bounds", "symbols_narrow", "symbols",
+                                    "symbols_text", "symbols_shape", "steps", "checked", "explore_state", "explore_tree", "fork",
                                     "witness_text", "witness_values", "explore_witness"};
 static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "record", "list", "text", "stats"};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
