@@ -19,8 +19,8 @@ function same.forget(depth)
   while top > 0 and born[top] > depth do top = top - 1 end
 end
 
---- What make(...) gives at this node of the trail, or what it gave when the path was here before. Whatever is changed of it can be
--- taken back; make does not ask for the same of others.
+--- What make(...) gives at this node of the trail, or what it gave when the path was here before. Whatever is changed of it can
+-- be taken back; make does not ask for the same of others.
 function same.of(depth, make, ...)
   count = count + 1
   if count > top then objects[count], born[count], top = make(...), depth, count end
