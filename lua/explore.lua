@@ -7,6 +7,7 @@ local fork = host.module("fork")
 local undo = host.module("undo")
 local gate = host.module("explore_gate")
 local symbols = host.module("symbols")
+local touch = host.module("symbols_narrow").touch
 local shape = host.module("symbols_shape")
 host.module("symbols_text")
 local checked = host.module("checked")
@@ -44,6 +45,7 @@ local function decide(entry)
   local has_default = read.absent ~= nil
   local choice, node = fork.choose(has_default and 3 or 2, entry.name, describe_known, entry)
   if not node.roots then node.roots, node.unknown, node.read = entry.roots, has_default and 3 or 2, entry.name end
+  touch(entry)
   undo.set(entry, "decided", true)
   undo.set(entry, "choice", choice)
   if choice == 1 then

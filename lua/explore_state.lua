@@ -187,19 +187,41 @@ local function put_entry_state(entry)
   if entry.decided then put_value(entry.v) end
 end
 
+local VERSIONS_MAX = 8          -- of which it is remembered what was said
+
+-- What is said of a variable or an answer changes with its version, and with the lengths that lists of the answer have got.
+local function version_of(object)
+  local version = object.version or 0
+  return object.kind and version or version << 32 | (shape.lengths.version or 0)
+end
+
+local function remember(object, text)
+  local said = object.said
+  if not said or said.n == VERSIONS_MAX then
+    said = { n = 0 }
+    object.said = said
+  end
+  said[version_of(object)], said.n = text, said.n + 1
+end
+
 --- What is known of a symbol, an answer, or labels; of the nth field of a record; nil if it cannot be said.
 function state.of(object, n_field)
+  local is_record = object.values ~= nil
+  local said = not is_record and object.said
+  if said and said[version_of(object)] then return said[version_of(object)] end
   begin()
   if n_field then
     put_value(object.values[object.names[n_field]])
-  elseif object.values then
+  elseif is_record then
     put_fields(object.values)
   elseif object.kind then
     put_variable(object)
   else
     put_entry_state(object)
   end
-  return finish()
+  local text = finish()
+  if text and not is_record then remember(object, text) end
+  return text
 end
 
 function state.watch(give, set) watched[#watched + 1] = { give = give, set = set } end

@@ -11,7 +11,7 @@ local undo = host.module("undo")
 local spell_number = host.module("symbols_spell").number
 local bounds_from = host.module("symbols_bounds").from
 local narrowing = host.module("symbols_narrow")
-local change, put, narrow, fix, exclude = undo.set, narrowing.put, narrowing.narrow, narrowing.fix, narrowing.exclude
+local change, put, narrow, fix, exclude = narrowing.change, narrowing.put, narrowing.narrow, narrowing.fix, narrowing.exclude
 
 local symbols = {}
 
@@ -244,7 +244,7 @@ local function compute(kind, text, expr, bounds)
       put(data.var, "derived", key, true)
     end
   end
-  change(derived, key, set[p])
+  undo.set(derived, key, set[p])
   return p
 end
 -- derived(): what was computed on this path, by the keys of the expressions.

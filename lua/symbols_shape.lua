@@ -6,6 +6,7 @@ local fork = host.module("fork")
 local undo = host.module("undo")
 local symbols = host.module("symbols")
 local prelude = host.module("prelude")
+local touch = host.module("symbols_narrow").touch
 
 local shape = {}
 
@@ -14,6 +15,8 @@ local lists                     -- list -> { schema, text, count }
 local in_order                  -- fields -> their names in order, and the place of each
 local NIL = {}
 shape.NIL = NIL                 -- of a field that is not there
+
+--- shape.lengths: has another version when a list has got a length.
 
 --- What a record, map or list of this path was made from: for witnesses. Nil for anything else.
 function shape.of(v) return records[v] or lists[v] end
@@ -148,6 +151,7 @@ local list_meta = {
     for root in host.rawpairs(data.roots) do fork.look(root) end
     if data.count < 2 then return data.count end
     if not data.length then
+      touch(shape.lengths)
       undo.set(data, "length", symbols.number("#" .. data.text, { integer = true, lo = 2, roots = data.roots }))
     end
     return data.length
@@ -234,6 +238,6 @@ function shape.where(list, holds, said)
   return shape.list(out, about, data.roots, data.schema)
 end
 
-function shape.begin() records, lists, in_order = {}, {}, {} end
+function shape.begin() records, lists, in_order, shape.lengths = {}, {}, {}, {} end
 
 return shape
