@@ -89,7 +89,16 @@ function approve.ask(title, rule, plans, replan)
   ending.finish("escalated", "moved", title .. ": the target keeps changing while people are asked")
 end
 
---- For all paths.
+--- For all paths: keeps the approvals, and gives what brings them back.
+function approve.keeper()
+  local kept = {}
+  for key, path in host.rawpairs(given) do kept[key] = path end
+  return function()
+    given = {}
+    for key, path in host.rawpairs(kept) do given[key] = path end
+  end
+end
+
 --- True if no approval counts for what comes.
 function approve.is_plain() return next(given) == nil end
 

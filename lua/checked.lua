@@ -2,6 +2,8 @@
 -- The functions that a program in its checked form (lua/instrument.lua) calls. A value that is no symbol is treated as the
 -- plain instruction would: same result, same error at the same line. A symbol goes to the explorer.
 
+local steps = host.module("steps")
+
 local pcall, raise = host.pcall, host.error
 
 local checked = {}
@@ -160,10 +162,15 @@ function ops.at() end
 --- What gives the variables that functions of the program change, and what sets them.
 function ops.watch() end
 
---- Others in the place of these; `at` may be nil.
-function checked.compare_paths(fn, watch, at)
-  local now = checked.ops
-  now.fn, now.watch, now.at = fn, watch, at or now.at
+
+--- A program as steps; variables and tables that are about to change (lua/instrument_steps.lua).
+ops.run, ops.done = steps.run, steps.done
+function ops.keep() end
+function ops.save(...) return ... end
+
+--- Others in the place of these.
+function checked.replace(others)
+  for name, f in host.rawpairs(others) do checked.ops[name] = f end
 end
 
 checked.ops = ops

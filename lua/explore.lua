@@ -7,6 +7,7 @@ local fork = host.module("fork")
 local undo = host.module("undo")
 local gate = host.module("explore_gate")
 local symbols = host.module("symbols")
+local touch = host.module("symbols_narrow").touch
 local shape = host.module("symbols_shape")
 host.module("symbols_text")
 local checked = host.module("checked")
@@ -16,6 +17,7 @@ local wait = host.module("wait")
 local ending = host.module("ending")
 local language = host.module("language")
 local state = host.module("explore_state")
+local steps = host.module("steps")
 
 local explore = {}
 
@@ -31,8 +33,6 @@ end
 
 -- Reads
 
-local entries, used             -- entries are taken again by the next path
-
 local function describe_known(choice, entry)
   if choice == 1 then return nil end
   if choice == 2 and entry.read.absent ~= nil then return entry.name .. " is not there" end
@@ -45,6 +45,7 @@ local function decide(entry)
   local has_default = read.absent ~= nil
   local choice, node = fork.choose(has_default and 3 or 2, entry.name, describe_known, entry)
   if not node.roots then node.roots, node.unknown, node.read = entry.roots, has_default and 3 or 2, entry.name end
+  touch(entry)
   undo.set(entry, "decided", true)
   undo.set(entry, "choice", choice)
   if choice == 1 then
@@ -68,29 +69,24 @@ local entry_meta = {
   end,
 }
 
-gate.later(function(read, name, label)
-  used = used + 1
-  local entry = entries[used]
-  if not entry then
-    entry = setmetatable({}, entry_meta)
-    entries[used] = entry
-  end
+local function new_entry(read, name, label)
   local path = gate.path()
+  return setmetatable({ name = name, row = path.calls, unit = read.unit, read = read, decided = false, u = false, w = false,
+    choice = false, label = label or false, applied = path.applied, waited = path.waited }, entry_meta)
+end
+
+gate.later(function(read, name, label)
+  local entry = fork.same(new_entry, read, name, label)
   local id = fork.new_id(name, entry)
-  entry.name, entry.row, entry.unit, entry.read, entry.id = name, path.calls, read.unit, read, id
-  entry.roots = { [id] = fork.who(id) }
-  entry.decided, entry.v, entry.u, entry.w, entry.choice = false, nil, false, false, false
-  entry.label, entry.applied, entry.waited = label or false, path.applied, path.waited
-  path.reads[#path.reads + 1] = entry
+  entry.id, entry.roots = id, { [id] = fork.who(id) }
+  local reads = gate.path().reads
+  undo.set(reads, #reads + 1, entry)
   return entry
 end)
 
-undo.keep(function()
-  local kept = used
-  return function() used = kept end
-end)
-undo.keep(observe.keeper)
+undo.keep(observe.keeper, observe.looked)
 undo.keep(ending.keeper)
+undo.keep(host.module("approve").keeper)
 
 -- Looks and waits
 
@@ -267,7 +263,7 @@ language.now = function()
   local key = "now" .. path.waited .. "." .. path.applied
   if not path[key] then
     local later = path.waited > 0 and " after " .. symbols.spell_number(path.waited / 1000, "s") or ""
-    path[key] = symbols.number("now()" .. later, {})
+    undo.set(path, key, symbols.number("now()" .. later, {}))
     symbols.of(path[key]).var.waited = path.waited / 1000
   end
   return path[key]
@@ -317,8 +313,7 @@ local trigger = {
   labels = once("labels", function() return shape.map("trigger.labels", {}) end),
   firing = function() return function()
     local path, yes = gate.path(), shape.boolean("trigger.firing()", {})
-    path.firing = path.firing or {}
-    table.insert(path.firing, yes)
+    symbols.put(path, "firing", path.firing and #path.firing + 1 or 1, yes)
     return yes
   end end,
 }
@@ -409,7 +404,7 @@ local ever_noted                -- and on any path that has a witness
 
 local function note_decision(id, v)
   local yes = checked.ops.t(v)
-  noted[yes and id + 1 or id] = true
+  undo.set(noted, yes and id + 1 or id, true)
   return yes
 end
 
@@ -420,7 +415,7 @@ local function begin()
   symbols.begin(checked, note)
   state.begin()
   state.name_function(0, note_decision)
-  used, loaded, noted = 0, {}, {}
+  loaded, noted = {}, {}
 end
 
 local function failed(e)
@@ -435,10 +430,11 @@ local function failed(e)
     line = tonumber(at_line) or line, uncaught = true }
 end
 
+-- A path from its beginning, or from where go_on(step, values) goes on.
 local function path_of(program)
-  return function()
-    begin()
-    local ok, e = fork.pcall(program, note_decision)
+  return function(go_on, step, values)
+    if not go_on then begin() end
+    local ok, e = fork.pcall(go_on or program, step or note_decision, values)
     if not ok then fork.leave(failed(e)) end
     fork.leave { outcome = "escalated", reason = "fell_off_end", text = "the code ends without an outcome", file = setup.file,
       line = setup.last_line }
@@ -504,18 +500,33 @@ local function follow_joined(joined)
   end
 end
 
+-- Modules of the repository keep what nobody takes back.
+local function can_go_on(step, values)
+  if ending.is_plain() then fork.here(steps.go_on, step, values) end
+end
+
+local function save_all(...)
+  for i = 1, select("#", ...) do
+    local v = select(i, ...)
+    if type(v) == "table" and not symbols.of(v) then undo.save(v) end
+  end
+  return ...
+end
+
 --- Explores. Results go to the host in pieces: host calls "path" before each path, "part" at the end. Returns nothing.
 function explore.run()
-  notes, note_list, entries, decisions, decided = {}, {}, {}, {}, {}
+  notes, note_list, decisions, decided = {}, {}, {}, {}
   gate.answers(setup.is_answered)
-  checked.compare_paths(state.name_function, state.watch, setup.can_join and fork.at)
+  checked.replace { fn = state.name_function, watch = state.watch, keep = state.keep, save = save_all,
+    at = setup.can_join and fork.at or nil }
+  steps.watch(next(setup.modules) == nil and can_go_on or nil)
   local tree = host.module("explore_tree")
   local explored, ended, joined = 0, "all", {}
   ever_noted = {}
   if setup.witness then host.module("explore_witness").begin(setup.witness, setup.started_ms / 1000) end
   local function each(leaf)
     explored = explored + 1
-    if leaf.outcome then leaf.effects = fork.is_trying() and copy_of(gate.path().effects) or gate.path().effects end
+    if leaf.outcome then leaf.effects = copy_of(gate.path().effects) end
     if setup.witness and leaf.outcome then send_witness(leaf) end
     if setup.witness then follow_later(leaf, joined) end
     if leaf.bound then note(leaf.bound, leaf.why, leaf.file, leaf.line) end

@@ -37,16 +37,26 @@ see("fail", function(text) return real_fail(symbols.plain(text)) end)
 see("now", function() return path.now end)
 see("branch", function() return path.branch end)
 
+-- path.key = v, and back
+local function set(key, v) undo.set(path, key, v) end
+
+local function add(list, v) undo.set(path[list], #path[list] + 1, v) end
+
+local function set_branch(branch, prefix, calls)
+  set("branch", branch)
+  set("prefix", prefix)
+  set("calls", calls)
+end
+
 -- Side by side becomes one after another.
 see("fork", function(fns)
-  local outer = { path.branch, path.prefix, path.calls }
-  path.calls = path.calls + 1
+  local branch, prefix, calls = path.branch, path.prefix, path.calls
   for i, fn in ipairs(fns) do
-    path.branches = path.branches + 1
-    path.branch, path.prefix, path.calls = path.branches, outer[2] .. (outer[3] + 1) .. ".b" .. i .. ".", 0
+    set("branches", path.branches + 1)
+    set_branch(path.branches, prefix .. (calls + 1) .. ".b" .. i .. ".", 0)
     fn()
   end
-  path.branch, path.prefix, path.calls = outer[1], outer[2], outer[3] + 1
+  set_branch(branch, prefix, calls + 1)
 end)
 
 local found                     -- a symbol was in what was told, or a text that stands for one
@@ -153,7 +163,7 @@ local function plan_one(call)
   local state = fork.choose(3, info.target, describe_state, info.target)
   if state == 2 then plan.already = true end
   if state == 3 then plan.unknown, plan.why = "error", "it does not answer" end
-  path.events[#path.events + 1] = { state = state_words[state], target = info.target, finds = info.finds }
+  add("events", { state = state_words[state], target = info.target, finds = info.finds })
   return plan
 end
 
@@ -170,11 +180,11 @@ function answers.plan(calls)
       out[i] = known
     else
       local key = call.name .. " " .. tostring(symbols.plain(call.args.text)) .. path.applied .. "." .. path.waited
-      path.planned[key] = path.planned[key] or plan_one(call)
+      if not path.planned[key] then undo.set(path.planned, key, plan_one(call)) end
       out[i] = {}
       for k, v in pairs(path.planned[key]) do out[i][k] = v end
     end
-    path.planned[call.name .. "\0" .. (out[i].target or "")] = out[i]
+    undo.set(path.planned, call.name .. "\0" .. (out[i].target or ""), out[i])
   end
   return out
 end
@@ -202,16 +212,16 @@ function answers.apply(calls)
   local effect = { effect = call.name, target = args.target, title = args.title, line = node.line, file = node.file, path = place,
     outcome = outcome, approved = args.approval ~= nil or nil, temporary = args.within ~= nil or nil,
     undo = plan_of(call.name, args.target).undo, needs_approval = plan_of(call.name, args.target).needs_approval }
-  path.effects[#path.effects + 1] = effect
-  path.events[#path.events + 1] = { effect = call.name, outcome = outcome }
+  add("effects", effect)
+  add("events", { effect = call.name, outcome = outcome })
   if outcome == "unknown" then
     fork.leave { outcome = "escalated", reason = "unknown_effect", line = node.line, file = node.file,
       text = args.title .. ": whether it was applied cannot be told; a person settles it" }
   end
   if outcome == "applied" then
-    path.applied = path.applied + 1
-    path.changed[#path.changed + 1] = { effect = call.name, instance = call.instance, target = args.target, to = args.to,
-      path = place }
+    set("applied", path.applied + 1)
+    add("changed", { effect = call.name, instance = call.instance, target = args.target, to = args.to,
+      path = place })
   end
   return known or { at = path.now, outcome = outcome, path = place, row = path.calls,
     refused = outcome == "refused" and "halted" or nil, why = describe_outcome(outcome == "refused" and 2 or 3) }
@@ -231,24 +241,27 @@ function answers.undo(calls)
   local known = known_answer("undo", calls[1], 1, 1)
   if known then return known end
   for i = #path.changed, 1, -1 do
-    if path.changed[i].path == calls[1].args.effect then table.remove(path.changed, i) end
+    if path.changed[i].path == calls[1].args.effect then
+      undo.save(path.changed)
+      table.remove(path.changed, i)
+    end
   end
   if effect.undo == "not needed" then
-    effect.outcome = "needs no undo"
+    undo.set(effect, "outcome", "needs no undo")
     return { outcome = "not_needed" }
   end
   if effect.undo == "irreversible" then
-    effect.outcome = "not undone"
+    undo.set(effect, "outcome", "not undone")
     return { outcome = "refused", refused = "not_allowed", why = "the effect cannot be undone" }
   end
   local undone = fork.choose(2, "its undo", describe_undo) == 1
-  path.events[#path.events + 1] = { effect = effect.effect, target = effect.target,
-    finds = plan_of(effect.effect, effect.target).finds, outcome = undone and "applied" or "moved", undo = true }
+  add("events", { effect = effect.effect, target = effect.target, finds = plan_of(effect.effect, effect.target).finds,
+    outcome = undone and "applied" or "moved", undo = true })
   if undone then
-    effect.outcome = "undone"
+    undo.set(effect, "outcome", "undone")
     return { outcome = "applied" }
   end
-  effect.outcome = "not undone"
+  undo.set(effect, "outcome", "not undone")
   return { outcome = "moved", why = "somebody else has changed it" }
 end
 
@@ -257,8 +270,8 @@ function answers.verify(calls)
   known_answer("verify", calls[1], 1, 1)
   for _, place in ipairs(args.effects) do
     local effect = effect_at(place)
-    effect.outcome = args.verdict == "holds" and (effect.temporary and "for a while" or "verified")
-      or args.verdict == "refuted" and "did not help" or "not proven"
+    undo.set(effect, "outcome", args.verdict == "holds" and (effect.temporary and "for a while" or "verified")
+      or args.verdict == "refuted" and "did not help" or "not proven")
   end
   return { at = path.now }
 end
@@ -267,7 +280,7 @@ local function make_skip(name, why) return { kind = "skip", text = string.format
 
 function answers.skip(calls)
   fork.mark(make_skip, calls[1].name, calls[1].args.why)
-  path.effects[#path.effects + 1] = { title = calls[1].name, outcome = "skipped" }
+  add("effects", { title = calls[1].name, outcome = "skipped" })
   return { at = path.now }
 end
 
@@ -288,7 +301,7 @@ function answers.ask(calls)
   if known then return known end
   local choices = args.choices
   local choice = fork.choose(#choices + 1, title, describe_answer, choices, args)
-  path.events[#path.events + 1] = { ask = title, kind = args.kind, answer = choices[choice], by = args.by, of = args.of }
+  add("events", { ask = title, kind = args.kind, answer = choices[choice], by = args.by, of = args.of })
   if choices[choice] == nil then
     gate.pass(args.within * 1000)
     return { why = "expired" }
@@ -300,7 +313,8 @@ end
 
 --- Time passes.
 function gate.pass(ms)
-  path.now, path.waited = path.now + math.ceil(ms), path.waited + math.ceil(ms)
+  set("now", path.now + math.ceil(ms))
+  set("waited", path.waited + math.ceil(ms))
 end
 
 function answers.wait(calls)
@@ -319,7 +333,7 @@ local function nothing() return { at = path.now } end
 answers.record, answers.notify = nothing, nothing
 
 function answers.cause(calls)
-  path.cause = calls[1].name
+  set("cause", calls[1].name)
   return { at = path.now }
 end
 
@@ -383,7 +397,7 @@ see("gate", function(op, calls)
   local answer = answers[op]
   if not answer then host.fail("no gate call is named " .. op) end
   if fork.is_trying() and not taken_back[op] then fork.give_up() end
-  path.calls = path.calls + 1
+  set("calls", path.calls + 1)
   return answer(calls)
 end)
 
@@ -397,7 +411,7 @@ end)
 
 local face = host.module("face")
 local numbers, latest = {}, 0   -- value -> its number, the same on every path
-local made, named = {}, {}      -- on this path: what the next one does not have; reads that may have got a name
+local named = {}                -- on this path: reads that may have got a name
 
 --- The name of a symbol, as it may stand in a target.
 function gate.as_segment(text) return "<" .. string.sub(string.gsub(text, "[^%w_.-]+", "."), 1, 60) .. ">" end
@@ -433,6 +447,8 @@ local function key_of(v)
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
+local function itself(v) return v end
+
 function face.constructor(f)
   local memo = {}
   return function(...)
@@ -445,14 +461,14 @@ function face.constructor(f)
     local v = key and memo[key]
     if not v then
       v = f(table.unpack(args, 1, args.n))
-      if key then
+      if not key then
+        v = fork.same(itself, v)
+      else
         memo[key], latest = v, latest + 1
         numbers[v] = latest
-      else
-        made[#made + 1] = v
       end
     end
-    named[#named + 1] = v
+    undo.set(named, #named + 1, v)
     return v
   end
 end
@@ -464,32 +480,13 @@ function face.call(read, name)
   if not read.request.called then undo.set(read.request, "called", name) end
 end
 
-local function shorten(list, n)
-  for i = #list, n + 1, -1 do list[i] = nil end
-end
-
-undo.keep(function()
-  local now, n_made, n_named, reads, events = path, #made, #named, #path.reads, #path.events
-  local kept = {}
-  for key, v in host.rawpairs(path) do kept[key] = v end
-  return function()
-    for i = #made, n_made + 1, -1 do face.drop(made[i]) end
-    shorten(made, n_made)
-    shorten(named, n_named)
-    for key in host.rawpairs(now) do now[key] = kept[key] end
-    shorten(now.reads, reads)
-    shorten(now.events, events)
-  end
-end)
-
---- As if no value had been made on this path.
+--- As if no read had got a name on this path.
 function gate.forget()
-  for i = 1, #made do face.drop(made[i]) end
   for i = 1, #named do
     local read = face.read_of(named[i])
     if read then read.request.called = nil end
   end
-  made, named = {}, {}
+  named = {}
 end
 
 --- Asks the host itself.

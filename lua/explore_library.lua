@@ -20,12 +20,14 @@ function branches.each(list, ...)
   return real_each(host.array(some), ...)
 end
 
+local function new_table() return {} end
+
 -- What was unknown at the end of a wait is not asked for once more.
 local wait = host.module("wait").public
 local real_until = wait.wait_until
 function wait.wait_until(title, opts, fn)
   if type(fn) ~= "function" or setup.is_plan then return real_until(title, opts, fn) end
-  local last = {}
+  local last = fork.same(new_table)
   return real_until(title, opts, function()
     if last.unknown then host.error(last.unknown, 0) end
     local ok, result = fork.pcall(fn)

@@ -16,7 +16,7 @@ local face = host.module("face")
 
 local state = {}
 
-local watched                   -- { give, set } of variables that functions of the program change
+local watched, kept             -- { give, set } of variables that functions of the program change, and of others to be taken back
 local functions                 -- function of the program -> where it comes from
 local parts, n, seen, count, complete
 
@@ -124,7 +124,7 @@ end
 
 --- A function of the program, and where it comes from.
 function state.name_function(place, f)
-  functions[f] = place
+  undo.set(functions, f, place)
   return f
 end
 
@@ -187,31 +187,60 @@ local function put_entry_state(entry)
   if entry.decided then put_value(entry.v) end
 end
 
+local VERSIONS_MAX = 8          -- of which it is remembered what was said
+
+-- What is said of a variable or an answer changes with its version, and with the lengths that lists of the answer have got.
+local function version_of(object)
+  local version = object.version or 0
+  return object.kind and version or version << 32 | (shape.lengths.version or 0)
+end
+
+local function remember(object, text)
+  local said = object.said
+  if not said or said.n == VERSIONS_MAX then
+    said = { n = 0 }
+    object.said = said
+  end
+  said[version_of(object)], said.n = text, said.n + 1
+end
+
 --- What is known of a symbol, an answer, or labels; of the nth field of a record; nil if it cannot be said.
 function state.of(object, n_field)
+  local is_record = object.values ~= nil
+  local said = not is_record and object.said
+  if said and said[version_of(object)] then return said[version_of(object)] end
   begin()
   if n_field then
     put_value(object.values[object.names[n_field]])
-  elseif object.values then
+  elseif is_record then
     put_fields(object.values)
   elseif object.kind then
     put_variable(object)
   else
     put_entry_state(object)
   end
-  return finish()
+  local text = finish()
+  if text and not is_record then remember(object, text) end
+  return text
 end
 
 function state.watch(give, set) watched[#watched + 1] = { give = give, set = set } end
 
-undo.keep(function()
-  local kept, last = {}, #watched
-  for i = 1, last do kept[i] = table.pack(watched[i].give()) end
+--- Variables that are taken back with the rest.
+function state.keep(give, set) kept[#kept + 1] = { give = give, set = set } end
+
+local function keeper(list)
+  local values, last = {}, #list
+  for i = 1, last do values[i] = table.pack(list[i].give()) end
   return function()
-    for i = #watched, last + 1, -1 do watched[i] = nil end
-    for i = 1, last do watched[i].set(table.unpack(kept[i], 1, kept[i].n)) end
+    for i = #list, last + 1, -1 do list[i] = nil end
+    for i = 1, last do list[i].set(table.unpack(values[i], 1, values[i].n)) end
   end
-end)
+end
+local function keep_watched() return keeper(watched) end
+local function keep_kept() return keeper(kept) end
+undo.keep(keep_watched, keep_watched)
+undo.keep(keep_kept, keep_kept)
 
 --- The variables that functions of the program change; nil if it cannot be said.
 function state.watched()
@@ -224,7 +253,7 @@ function state.watched()
 end
 
 function state.begin()
-  functions, watched = {}, {}
+  functions, watched, kept = {}, {}, {}
   state.undecided = state.undecided or state.of({ values = {}, names = { "" } }, 1)   -- a field that nobody has looked at
 end
 

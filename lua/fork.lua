@@ -1,20 +1,23 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The search over all paths: a path is run again from its beginning, with the choices of the path before but for the
--- last one, which is the next of its fork. What was chosen is a tree, whose nodes are the forks and the marks in between.
+-- The search over all paths: a path has the choices of the path before but for the last one, which is the next of its fork. It is
+-- run from the deepest place before that one where a path can go on (fork.here), or from the beginning of the program. What was
+-- chosen is a tree, whose nodes are the forks and the marks in between.
 --
 -- A scope is a part of the program that comes to one of few results, such as the test of a hypothesis. A path that leaves
 -- a scope with the result of an earlier one, and differs from it only in what is not looked at behind the scope, would go
 -- on like that one: it ends there, as another way to the same.
 --
 -- All ways through a scope are found first, by following it again and again from where it begins (lua/undo.lua takes back
--- what a way did). Behind it goes on only what cannot be merged: those paths are run from the beginning of the program. A
--- scope that does more than look is not followed like this.
+-- what a way did). Behind it goes on only what cannot be merged. A scope that does more than look is not followed like this.
 --
 -- At a place (fork.at) a path ends as well if another has been there with the same locals, and knew the same of all that was
 -- looked at behind the place. Which symbols those are is told when everything behind it has been explored.
 
 local undo = host.module("undo")
 local names = host.module("fork_names")
+local exits = host.module("fork_exits")
+local places = host.module("fork_places")
+local same = host.module("fork_same")
 
 local pcall, raise = host.pcall, host.error
 
@@ -23,14 +26,13 @@ local fork = {}
 local DEPTH_MAX = 2000          -- forks and marks of one path
 local ROUNDS_MAX = 24           -- forks of one path on the same question at the same line: a loop, or recursion
 local LOOKS_MAX = 200000        -- looks at symbols that one path may take without a new fork
-local WAYS_MAX = 20             -- ways to the same result that are remembered with their conditions
 
 local STOP = {}                 -- raised to leave a path
 local NOTHING = {}
 local trail, length, depth      -- the nodes of this path so far; those of the path before; how many it has passed
 local looks
 local leaf                      -- what the path came to
-local scopes, exits             -- scopes that are open; those that this path has left
+local scopes, behind            -- scopes that are open; exits of those that this path has left
 local looked, boundary          -- symbol -> the boundary behind which it was looked at last; how many there were
 local merges                    -- gives a text for what functions change; false: they change more than that
 local number                    -- of this run: of a path, or of a way through a scope
@@ -38,12 +40,13 @@ local each, report              -- of fork.explore
 local trying, tried             -- how many scopes there are, one inside of the other, whose ways are being found; the outermost
 local given_up                  -- what is done inside cannot be taken back
 local enough                    -- no further path is taken
-local places                    -- key of a place -> the nodes there, all behind them explored
 local latest                    -- the node of the latest place of this path
 local segment                   -- symbols that were made or looked at since
 local state                     -- { key, of }: lua/explore_state.lua
 local can_take_back             -- whether what a scope of some kind does can be taken back here
 local watch                     -- { from, passed, stops }: a path that does not end is found by what it passed last
+local points                    -- where this path can go on from: { depth, mark, go_on, a, b }, the deepest last
+local unchanged                 -- nodes of the trail that the next path begins with as this one did
 local forced, forks             -- choices of the first forks of every path, or nil; how many forks this one has passed
 
 --- Leaves the path: `what` is its leaf.
@@ -77,14 +80,20 @@ end
 
 fork.part, fork.who = names.part, names.who
 
+--- What make(...) gives; the same where a path is run again up to here.
+function fork.same(make, ...) return same.of(depth, make, ...) end
+
 undo.keep(function()
-  local last, open, left = names.last(), #scopes, #exits
+  local last, open, left = names.last(), #scopes, #behind
+  local place, since, passed_forks, looks_before, made = latest, segment, forks, looks, same.count()
   return function()
+    latest, segment, forks, looks = place, since, passed_forks, looks_before
+    same.back(made)
     for id in host.rawpairs(segment) do
       if id > last then segment[id] = nil end
     end
     for i = #scopes, open + 1, -1 do scopes[i] = nil end
-    for i = #exits, left + 1, -1 do exits[i] = nil end
+    for i = #behind, left + 1, -1 do behind[i] = nil end
     boundary = boundary + 1
   end
 end)
@@ -159,19 +168,10 @@ function fork.mark(make, ...)
   return node
 end
 
--- A symbol is used behind an exit. If it was made inside of the scope, its ways have to be told apart.
-local function use_behind(exit, id)
-  if id > exit.last_id then return end
-  exit.used[id] = true
-  if id <= exit.first_id then return end
-  local scope = exit.node.of
-  exit.leaked, scope.is_wrong = true, scope.is_lossy
-end
-
 -- What has been used behind an exit or a place that the path goes on like.
 local function use(id)
   if latest and id <= latest.last_id then latest.used[id] = true end
-  for i = 1, #exits do use_behind(exits[i], id) end
+  for i = 1, #behind do exits.use(behind[i], id) end
 end
 
 -- Looks of a symbol that count: once between two boundaries of scopes.
@@ -210,64 +210,11 @@ local function known_of(scope)
   return known
 end
 
--- How the path comes out of a scope: its last node inside is the one at `to`.
-local function make_way(scope, to, result, detail, kept)
+-- How the path comes out of a scope: its last node inside is the one at `to`. `back`: what pcall gave.
+local function make_way(scope, to, result_of, back, kept)
+  local result, detail = result_of(table.unpack(back, 1, back.n))
   return { result = result, detail = detail, kept = kept, seen = scope.seen, known = kept and known_of(scope),
     because = conditions(scope.depth + 1, to) }
-end
-
--- What is used behind the exit was not looked at inside, or the same is known of it.
-local function is_same(exit, way)
-  if exit.leaked or exit.result ~= way.result or exit.kept ~= way.kept then return nil end
-  local kind = "merged"
-  for id in host.rawpairs(exit.used) do
-    if way.seen[id] or exit.seen[id] then
-      local known = exit.known and exit.known[id]
-      if not known or exit.detail ~= way.detail or known ~= way.known[id] then return nil end
-      kind = "joined"
-    end
-  end
-  return kind
-end
-
--- True if both know the same of all that they have looked at and that was made before the outermost scope.
-local function knows_as_much(exit, way, seen)
-  for id in host.rawpairs(seen) do
-    if id <= tried.first_id and not (exit.known and exit.known[id] and exit.known[id] == way.known[id]) then return false end
-  end
-  return true
-end
-
--- Inside of a scope whose ways are being found nobody knows what will be used behind that one: of all that was made before
--- it the same must be known. What was made in it will hardly be used behind it; if it is, it is followed once more.
-local function is_inside(exit, way)
-  if trying == 0 then return true end
-  if exit.detail ~= way.detail or not (knows_as_much(exit, way, way.seen) and knows_as_much(exit, way, exit.seen)) then
-    return false
-  end
-  tried.node.is_lossy = true
-  return true
-end
-
--- The leaf of a way that an earlier path came out of the scope like, or nil.
-local function merged(node, way)
-  if not way.kept then return nil end
-  for _, exit in ipairs(node.exits) do
-    local same = is_same(exit, way)
-    if same and is_inside(exit, way) then
-      exit.ways = exit.ways + 1
-      if exit.ways <= WAYS_MAX then exit.because[exit.ways] = way.because end
-      return { merged = exit.node, joined = same == "joined" and exit.node or nil }, exit
-    end
-  end
-end
-
-local function make_exit(scope, way)
-  local node = { kind = "exit", of = scope.node, result = way.result }
-  node.exit = { node = node, result = way.result, kept = way.kept, detail = way.detail, ways = 1, used = {}, known = way.known,
-    because = { way.because } }
-  scope.node.exits[#scope.node.exits + 1] = node.exit
-  return node
 end
 
 local function enter_node(kind, title) return { kind = "scope", scope = kind, title = title, exits = {} } end
@@ -277,7 +224,7 @@ local function use_above(top, id)
   local place
   for i = top - 1, 2, -1 do
     local node = trail[i]
-    if node.exit then use_behind(node.exit, id) end
+    if node.exit then exits.use(node.exit, id) end
     if node.kind == "place" and not place then
       place = node
       if id <= place.last_id then place.used[id] = true end
@@ -291,12 +238,12 @@ local function next_way(node)
   while not enough and node.turn < #node.through do
     node.turn = node.turn + 1
     local way = node.through[node.turn]
-    local found, exit = merged(node, way)
+    local found, exit = exits.merged(node, way, trying > 0 and tried or nil)
     if not found then
       for i, inner in ipairs(way.nodes) do
         trail[top + i], inner.choice, inner.fixed = inner, way.choices[i], true
       end
-      length = top + #way.nodes
+      length, node.way = top + #way.nodes, way
       return true
     end
     way.last.kids[way.choice] = found
@@ -306,12 +253,9 @@ local function next_way(node)
   return false
 end
 
--- Everything behind a place is explored; above it in the trail is all that the path has done before.
-local leave_place
-
 -- The scope at the end of the trail is followed once more, each of its paths from the beginning of the program.
 local function start_again(node)
-  node.through, node.kids, node.exits, node.is_lossy, node.is_wrong = false, {}, {}, nil, nil
+  node.through, node.way, node.kids, node.exits, node.is_lossy, node.is_wrong = false, nil, {}, {}, nil, nil
   return true
 end
 
@@ -319,16 +263,25 @@ end
 local function advance(top)
   while length > top do
     local node = trail[length]
+    unchanged = length - 1
     if not node.fixed and node.choice < (node.last or node.n) then
       node.choice = node.choice + 1
       return true
     end
     if node.is_wrong then return start_again(node) end
     if node.through and not node.fixed and next_way(node) then return true end
-    if node.kind == "place" then leave_place(node) end
+    if node.kind == "scope" and trying == 0 and not node.fixed then exits.forget(node) end
+    if node.kind == "place" then places.leave(trail, length - 1, state.undecided) end
     trail[length], length = nil, length - 1
   end
   return false
+end
+
+-- The next path, or way through a part of one; false if there is none.
+local function go_back(top)
+  if not advance(top) then return false end
+  same.forget(unchanged)
+  return true
 end
 
 -- A run is over: whether there may be another.
@@ -338,14 +291,28 @@ local function run_is_over()
   return not enough
 end
 
--- The way that has just been followed, with the nodes on it.
-local function note_way(scope, way)
-  way.nodes, way.choices = {}, {}
+-- The way that has just been followed, with the nodes on it. `back`: what it came back with.
+local function note_way(scope, way, back)
+  way.nodes, way.choices, way.forks = {}, {}, forks - scope.forks
   for i = scope.depth + 1, length do
     way.nodes[i - scope.depth], way.choices[i - scope.depth] = trail[i], trail[i].choice
   end
   way.last, way.choice = trail[length], trail[length].choice
-  scope.node.through[#scope.node.through + 1] = way
+  if #points == 0 then return end               -- the path will be run from its beginning, with other variables
+  way.back, way.since, way.made = back, undo.since(scope.mark), same.count() - scope.made
+  way.behind = table.move(behind, scope.behind + 1, #behind, 1, {})
+end
+
+-- Passes a scope by a way that has been found, without running it. Gives what it came back with.
+local function take_again(scope, way)
+  undo.again(way.since)
+  same.skip(depth, way.made)
+  for i = 1, #way.behind do behind[#behind + 1] = way.behind[i] end
+  for id in host.rawpairs(way.seen) do segment[id] = true end
+  for id = scope.first_id + 1, names.last() do segment[id] = true end
+  depth, forks = depth + #way.nodes, forks + way.forks
+  if watch then passed() end
+  return way.back
 end
 
 local function open(scope)
@@ -377,9 +344,11 @@ local function try_way(scope, fn, result_of)
   local back = table.pack(pcall(fn))
   if given_up or enough then return nil end
   if not back[1] and back[2] == STOP then return hang_leaf() end
-  if #scope.node.through == 0 and is_only_way(scope.depth) then return back end
-  local result, detail = result_of(table.unpack(back, 1, back.n))
-  note_way(scope, make_way(scope, length, result, detail, merges()))
+  local through, is_only = scope.node.through, #scope.node.through == 0 and is_only_way(scope.depth)
+  local way = make_way(scope, length, result_of, back, merges())
+  note_way(scope, way, back)
+  if is_only then return way, back end
+  through[#through + 1] = way
 end
 
 local function forget_ways(node)
@@ -390,21 +359,25 @@ local function forget_ways(node)
   given_up = false
 end
 
--- Finds all ways through a scope, and takes the first. Returns what pcall(fn) gave if it is the only one.
+-- Finds all ways through a scope, and lays out the first. If it is the only one, the path has taken it: returns the way and what
+-- pcall(fn) gave.
 local function find_ways(scope, fn, result_of)
-  local node, mark = scope.node, undo.mark()
+  local node = scope.node
+  scope.mark, scope.forks, scope.made, scope.behind = undo.mark(), forks, same.count(), #behind
   if trying == 0 then tried = scope end
   node.through, node.turn, trying = {}, 0, trying + 1
   repeat
-    local back = try_way(scope, fn, result_of)
-    if back then
+    local way, back = try_way(scope, fn, result_of)
+    if way then
       trying = trying - 1
-      return back
+      node.way = way.since and way
+      return way, back
     end
-    undo.back(mark)
+    undo.back(scope.mark)
     depth = scope.depth
-  until given_up or not run_is_over() or not advance(depth)
+  until given_up or not run_is_over() or not go_back(depth)
   trying = trying - 1
+  same.forget(scope.depth - 1)
   if given_up then return forget_ways(node) end
   leaf = nil
   if not next_way(node) then raise(STOP, 0) end
@@ -419,47 +392,44 @@ function fork.give_up()
   raise(STOP, 0)
 end
 
+-- Comes out of a scope where no path has been behind it: to its exit, or to one of another path.
+local function leave_scope(scope, way)
+  local found, exit = exits.merged(scope.node, way, trying > 0 and tried or nil)
+  if found then
+    for id in host.rawpairs(exit.used) do use(id) end
+    fork.leave(found)
+  end
+end
+
 --- Runs fn in a scope. `result_of(ok, value, ...)` names what it came to. Returns what pcall(fn) does.
 -- `accepts`: what is not known inside is accepted.
 function fork.scope(kind, title, fn, result_of, accepts)
   local node = fork.mark(enter_node, kind, title)
-  local scope = { node = node, depth = depth, first_id = names.last() }
+  local scope, way, back = { node = node, depth = depth, first_id = names.last() }, nil, nil
   node.accepts = accepts
-  local back = node.through == nil and merges and can_take_back(kind) and find_ways(scope, fn, result_of)
-  if not back then
-    open(scope)
-    back = table.pack(fork.pcall(fn))
-  end
-  scopes[#scopes] = nil
-  local outer, exit_node = scopes[#scopes], trail[depth + 1]
-  if not exit_node then
-    local result, detail = result_of(table.unpack(back, 1, back.n))
-    local way = make_way(scope, depth, result, detail, merges and merges() or nil)
-    local found, exit = merged(node, way)
-    if found then
-      for id in host.rawpairs(exit.used) do use(id) end
-      fork.leave(found)
-    end
-    exit_node = fork.mark(make_exit, scope, way)
+  if node.through == nil and merges and can_take_back(kind) then way, back = find_ways(scope, fn, result_of) end
+  if not back and node.way and node.way.since then
+    way, scope.seen = node.way, node.way.seen
+    back = take_again(scope, way)
   else
-    fork.mark(make_exit)
+    if not back then
+      open(scope)
+      back = table.pack(fork.pcall(fn))
+    end
+    scopes[#scopes] = nil
   end
+  local outer, exit_node = scopes[#scopes], trail[depth + 1]
+  if not exit_node and not way then
+    way = make_way(scope, depth, result_of, back, merges and merges() or nil)
+    leave_scope(scope, way)
+  end
+  exit_node = fork.mark(exits.new, scope, way)
   local exit = exit_node.exit
   exit.first_id, exit.last_id, exit.seen = scope.first_id, names.last(), scope.seen
-  exits[#exits + 1] = exit
+  behind[#behind + 1] = exit
   for id in host.rawpairs(outer and scope.seen or NOTHING) do outer.seen[id] = true end
   boundary = boundary + 1
   return table.unpack(back, 1, back.n)
-end
-
--- True if this path knows what was known at a place of all that was used behind it.
-local function knows(place)
-  for i = 1, #place.needs do
-    local need = place.needs[i]
-    local id = names.same(need)
-    if not id or names.known(id) ~= need.known then return false end
-  end
-  return true
 end
 
 local function join(place)
@@ -469,14 +439,11 @@ local function join(place)
   fork.leave { joined = place }
 end
 
-local function make_place(at, key) return { kind = "place", at = at, line = 0, key = key, used = {}, known = {} } end
-
 -- At a place where no path has been: one that has been at the same.
 local function arrive(at, key)
-  for _, place in ipairs(places[key] or {}) do
-    if knows(place) then join(place) end
-  end
-  latest = fork.mark(make_place, at, key)
+  local like = places.like(key)
+  if like then join(like) end
+  latest = fork.mark(places.new, at, key)
   latest.last_id = names.last()
   for id in host.rawpairs(segment) do latest.known[id] = names.known(id) or false end
 end
@@ -487,7 +454,7 @@ function fork.at(place, ...)
   local node = trail[depth + 1]
   if node then
     if node.at ~= place then return end
-    latest = fork.mark(make_place)
+    latest = fork.mark(places.new)
   else
     local key = state.key(place, ...)
     if not key then return end
@@ -496,39 +463,15 @@ function fork.at(place, ...)
   segment, boundary = {}, boundary + 1
 end
 
-local PLACES_MAX = 32           -- of one key
-
-function leave_place(node)
-  local at, outer = length - 1, nil
-  local needs, complete = {}, true
-  for i = at, 2, -1 do
-    if trail[i].kind == "place" then
-      outer = trail[i]
-      break
-    end
-  end
-  for id in host.rawpairs(node.used) do
-    if outer and id <= outer.last_id then outer.used[id] = true end
-    local known, i = node.known[id], at
-    while known == nil and i > 1 do
-      known, i = trail[i].kind == "place" and trail[i].known[id] or nil, i - 1
-    end
-    local need = names.describe(id)
-    if known == nil and need.offset ~= 0 then known = state.undecided end
-    complete = complete and known
-    need.known, needs[#needs + 1] = known, need
-  end
-  local list = places[node.key] or {}
-  places[node.key] = list
-  if complete and #list < PLACES_MAX then
-    node.needs = needs
-    list[#list + 1] = node
-  end
-  node.known, node.used = nil, nil
+--- The path can go on from here, any number of times: go_on(a, b) does.
+function fork.here(go_on, a, b)
+  local n = #points
+  if n > 0 and points[n].depth == depth then n = n - 1 end
+  points[n + 1] = { depth = depth, mark = undo.mark(), go_on = go_on, a = a, b = b }
 end
 
 local function begin()
-  latest, segment, depth, forks, looks, leaf, scopes, exits, looked, boundary = nil, {}, 1, 0, 0, nil, {}, {}, {}, 0
+  latest, segment, depth, forks, looks, leaf, scopes, behind, looked, boundary = nil, {}, 1, 0, 0, nil, {}, {}, {}, 0
   names.begin(state)
   undo.begin()
 end
@@ -572,27 +515,50 @@ local function watching(given)
   return { from = given.from, passed = given.passed, stops = stops }
 end
 
---- Runs `path` once for every path. `ended(leaf)` is called behind each, `went_on(n)` behind the nth run, and says whether
--- to go on. `can_merge`: gives a text for what functions that are looked with change, false if it cannot. `watched` { from,
--- passed, stops = { { path, depth, why, file, line } } }: passed(depth) is called at every node from run number `from` on, and
--- stops are where paths do not end. `with_state`: lua/explore_state.lua, or nil: paths do not join at places. `begins`: only
--- the paths that begin with these choices. Returns the root and whether all was explored.
+-- A path from its beginning, or from where it can go on.
+local function run(path)
+  local point = points[#points]
+  if not point then
+    begin()
+    same.begin()
+  else
+    undo.back(point.mark)
+    depth, leaf = point.depth, nil
+  end
+  if watch then passed() end
+  if not point then return path() end
+  return path(point.go_on, point.a, point.b)
+end
+
+-- The next path, from the deepest point before what is another now; false if there is none.
+local function next_path()
+  if not go_back(1) then return false end
+  for i = #points, 1, -1 do
+    if points[i].depth <= unchanged then break end
+    points[i] = nil
+  end
+  return true
+end
+
+--- Runs `path` once for every path: path() from the beginning, path(go_on, a, b) from where it can go on. `ended(leaf)` is called
+-- behind each, `went_on(n)` behind the nth run, and says whether to go on. `can_merge`: gives a text for what functions that are
+-- looked with change, false if it cannot. `watched` { from, passed, stops = { { path, depth, why, file, line } } }: passed(depth)
+-- is called at every node from run number `from` on, and stops are where paths do not end. `with_state`: lua/explore_state.lua,
+-- or nil: paths do not join at places. `begins`: only the paths that begin with these choices. Returns the root and whether all
+-- was explored.
 function fork.explore(path, ended, went_on, can_merge, watched, with_state, begins)
   local root = { kind = "root", n = 1, choice = 1, kids = {} }
   trail, length, merges, number, watch = { root }, 1, can_merge, 1, watching(watched)
-  state, places, each, report, trying, given_up, enough = with_state, {}, ended, went_on, 0, false, false
-  forced = begins
+  state, each, report, trying, given_up, enough = with_state, ended, went_on, 0, false, false
+  forced, points = begins, {}
+  places.begin()
   repeat
-    begin()
-    local ok, e = pcall(function()
-      if watch then passed() end
-      path()
-    end)
+    local ok, e = pcall(run, path)
     if not ok and e ~= STOP then raise(e, 0) end
     if enough then return root, false end
     hang_leaf()
     if not run_is_over() then return root, false end
-  until not advance(1)
+  until not next_path()
   return root, not enough
 end
 

@@ -9,22 +9,36 @@ local names = {}
 
 local last                      -- number of the latest symbol
 local with                      -- lua/explore_state.lua, or nil: nothing but the number is kept
-local texts, orders, objects    -- number -> text, its order among those, what is known of it
-local counts, numbers           -- text -> how many have it, their numbers
+local symbols                   -- number -> { text, its order among those with this text, object: what is known of it, who }
+local numbers                   -- text -> the numbers of those that have it
 
 --- A new path.
 function names.begin(state)
-  last, with, texts, orders, objects, counts, numbers = 0, state, {}, {}, {}, {}, {}
+  last, with, symbols, numbers = 0, state, {}, {}
+end
+
+local function renew(id, symbol, is_there)
+  if symbol then
+    symbols[id] = is_there and symbol or nil
+    numbers[symbol.text][symbol.order] = is_there and id or nil
+  end
+  last = is_there and id or id - 1
 end
 
 --- The number of a new symbol. `object`: what is known of it.
 function names.new(text, object)
   last = last + 1
+  local symbol = false
   if with then
-    local order = (counts[text] or 0) + 1
-    counts[text], texts[last], orders[last], objects[last] = order, text, order, object
-    if order == 1 then numbers[text] = { last } else numbers[text][order] = last end
+    local list = numbers[text]
+    if not list then
+      list = {}
+      numbers[text] = list
+    end
+    symbol = { text = text, order = #list + 1, object = object }
+    list[#list + 1], symbols[last] = last, symbol
   end
+  undo.note(renew, last, symbol)
   return last
 end
 
@@ -35,19 +49,25 @@ function names.last() return last end
 function names.part(id, n) return id - 1 + n / 1024 end
 
 --- What a symbol is called on every path.
-function names.who(id) return with and texts[id] .. "\2" .. orders[id] or id end
+function names.who(id)
+  if not with then return id end
+  local symbol = symbols[id]
+  if not symbol.who then symbol.who = symbol.text .. "\2" .. symbol.order end
+  return symbol.who
+end
 
 --- What is known of a symbol, or of a field of a record, now.
 function names.known(id)
   local whole = math.ceil(id)
-  local object = objects[whole]
-  return object and with.of(object, whole ~= id and (id - whole + 1) * 1024 // 1 | 0 or nil)
+  local symbol = symbols[whole]
+  return symbol and symbol.object and with.of(symbol.object, whole ~= id and (id - whole + 1) * 1024 // 1 | 0 or nil)
 end
 
 --- A symbol or field in the words of every path: what same() finds it by.
 function names.describe(id)
   local whole = math.ceil(id)
-  return { text = texts[whole], order = orders[whole], offset = id - whole }
+  local symbol = symbols[whole]
+  return { text = symbol.text, order = symbol.order, offset = id - whole }
 end
 
 --- The number that one of another path has on this one, or nil.
@@ -56,17 +76,5 @@ function names.same(described)
   local id = list and list[described.order]
   return id and id + described.offset
 end
-
-undo.keep(function()
-  local kept = last
-  return function()
-    for id = last, with and kept + 1 or last + 1, -1 do
-      local text = texts[id]
-      counts[text], numbers[text][orders[id]] = counts[text] - 1, nil
-      texts[id], orders[id], objects[id] = nil, nil, nil
-    end
-    last = kept
-  end
-end)
 
 return names

@@ -11,12 +11,14 @@
 local syntax = host.module("syntax")
 local walk = host.module("syntax_walk")
 local join = host.module("instrument_join")
+local steps = host.module("instrument_steps")
 
 local instrument = {}
 
 local tree, parts, done     -- the text up to `done` is in parts
 local op                    -- the name of the local
 local places                -- of lua/instrument_join.lua
+local plan                  -- of lua/instrument_steps.lua
 
 local function copy(to)
   if to > done then parts[#parts + 1] = string.sub(tree.text, done + 1, to) end
@@ -187,7 +189,15 @@ local function call(node)
     return
   end
   expression(node.func)
-  list(node.args)
+  if plan.changes[node] and string.sub(tree.text, node.args_at, node.args_at) == "(" and #node.args > 0 then
+    copy(node.args_at)
+    put(op .. ".save(")
+    list(node.args)
+    copy(node.to - 1)
+    put(")")
+  else
+    list(node.args)
+  end
 end
 
 local write = {
@@ -241,7 +251,15 @@ local function numeric(node)
 end
 
 local statements = {
-  ["local"] = function(node) list(node.values) end,
+  ["local"] = function(node)
+    if plan.moved[node] then
+      copy(node.at - 1)
+      done = done + #"local"
+    end
+    list(node.values)
+    copy(node.to)
+    if plan.moved[node] and #node.values == 0 then put(" = nil") end
+  end,
   ["return"] = function(node)
     local first = node.values[1]
     local tail = #node.values == 1 and checked_name(first)
@@ -256,6 +274,10 @@ local statements = {
     end
   end,
   assign = function(node)
+    if plan.saves[node] then
+      copy(node.at - 1)
+      for _, path in ipairs(plan.saves[node]) do put(string.format("%s.save(%s); ", op, path)) end
+    end
     list(node.targets)
     list(node.values)
   end,
@@ -282,6 +304,10 @@ local statements = {
   end,
 }
 
+local function write_place(after)
+  put(string.format(" %s.at(%d%s%s);", op, after.id, #after.names > 0 and ", " or "", table.concat(after.names, ", ")))
+end
+
 function body(nodes)
   for _, node in ipairs(nodes) do
     local f = statements[node.k]
@@ -294,26 +320,124 @@ function body(nodes)
     end
     if after then
       copy(node.to)
-      put(string.format(" %s.at(%d%s%s);", op, after.id, #after.names > 0 and ", " or "", table.concat(after.names, ", ")))
+      write_place(after)
     end
   end
 end
 
+-- What is between statements: no semicolons where the steps are separated by commas.
+local function gap(to)
+  if to > done then put((string.gsub(string.sub(tree.text, done + 1, to), ";", " "))) end
+  done = math.max(done, to)
+end
+
+local write_items
+
+local function write_if(item)
+  local node = item.node
+  put("{ ")
+  for i, clause in ipairs(node.clauses) do
+    gap(clause.at - 1)
+    put("function(" .. item.visible .. ") if")
+    done = clause.at + #(i == 1 and "if" or "elseif") - 1
+    condition(clause.cond, clause.then_at - 1)
+    copy(clause.then_at + 3)
+    put(" return true end end, ")
+    write_items(item.blocks[i])
+    put(", ")
+  end
+  if node.otherwise then
+    gap(node.clauses.else_at - 1)
+    done = done + #"else"
+    write_items(item.otherwise)
+  end
+  gap(node.to - #"end")
+  done = node.to
+  put("}, ")
+end
+
+local function write_loop(item)
+  local node, turn, names = item.node, walk.fresh_name(tree.text, op .. "_turn"), table.concat(item.names, ", ")
+  put(string.format("{ n = %d, turn = function(%s%s) ", item.n, item.visible, (item.n > 0 and ", " or "") .. turn))
+  if node.k == "for" then
+    wrapped(node.from, "bound")
+    wrapped(node.limit, "bound")
+  else
+    list(node.values)
+  end
+  copy(node.body[1].at - 1)
+  put(string.format("if %s > %s then return %s end end end, ", item.names[1], turn, names))
+  write_items(item.body)
+  gap(node.to - #"end")
+  done = node.to
+  put("}, ")
+end
+
+local function write_step(item)
+  local last = item.nodes[#item.nodes]
+  put("function(" .. (item.before == "" and "..." or item.before) .. ") ")
+  body(item.nodes)
+  copy(last.to)
+  if last.k ~= "return" then
+    put(string.format(" return %s.done%s end, ", op, item.behind ~= "" and ", " .. item.behind or ""))
+  else
+    put(" end, ")
+  end
+end
+
+function write_items(items)
+  put("{")
+  for _, item in ipairs(items) do
+    gap((item.node or item.nodes[1]).at - 1)
+    if item.k == "step" then
+      write_step(item)
+    else
+      (item.k == "if" and write_if or write_loop)(item)
+      local after = places.after[item.node]
+      if after then
+        put("function(" .. item.visible .. ")")
+        write_place(after)
+        put(" return " .. op .. ".done" .. (item.visible ~= "" and ", " .. item.visible or "") .. " end, ")
+      end
+    end
+  end
+  put("}")
+end
+
+local function write_steps()
+  local first = table.concat(plan.first, ", ")
+  if first ~= "" then
+    put(string.format("local %s; %s.keep(function() return %s end, function(...) %s = ... end); ", first, op, first, first))
+  end
+  put("return " .. op .. ".run(")
+  write_items(plan.items)
+  gap(#tree.text)
+  put(", ...)")
+end
+
+local NO_STEPS = { changes = {}, moved = {}, saves = {} }
+
 --- The checked form of a program: text, or nil and { line, column, message }. For vm_start_checked.
-function instrument.text(source, joins)
+function instrument.text(source, is_program)
   local wrong
   tree, wrong = syntax.parse(source)
   if not tree then return nil, wrong end
   op, parts, done = walk.fresh_name(source, "__op"), {}, 0
-  places = joins and join.places(tree.body) or { after = {}, funcs = {}, watch = {} }
+  places = is_program and join.places(tree.body) or { after = {}, funcs = {}, watch = {} }
+  local divided = is_program and steps.of(tree)
+  plan = divided or NO_STEPS
   put("local " .. op .. " = ... return function(...) ")
-  body(tree.body)
-  copy(#source)
+  if divided then
+    write_steps()
+  else
+    body(tree.body)
+    copy(#source)
+  end
   put("\nend")
   return table.concat(parts)
 end
 
---- The same with the places at which paths may be compared (lua/instrument_join.lua).
+--- The same as steps (lua/instrument_steps.lua), and with the places at which paths may be compared (lua/instrument_join.lua).
 function instrument.program(source) return instrument.text(source, true) end
 
 return instrument

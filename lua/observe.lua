@@ -258,6 +258,15 @@ function observe.keeper()
   end
 end
 
+--- For all paths: gives what has the branch look at what it looks at now.
+function observe.looked()
+  local window, not_before = mine().window, mine().not_before
+  return function()
+    local look = mine()
+    look.window, look.not_before = window, not_before
+  end
+end
+
 local function is_in(consulted, name, row)
   for i = 1, consulted.n, PARTS do
     if consulted[i + 1] == row and consulted[i] == name then return true end

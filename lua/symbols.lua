@@ -11,7 +11,7 @@ local undo = host.module("undo")
 local spell_number = host.module("symbols_spell").number
 local bounds_from = host.module("symbols_bounds").from
 local narrowing = host.module("symbols_narrow")
-local change, put, narrow, fix, exclude = undo.set, narrowing.put, narrowing.narrow, narrowing.fix, narrowing.exclude
+local change, put, narrow, fix, exclude = narrowing.change, narrowing.put, narrowing.narrow, narrowing.fix, narrowing.exclude
 
 local symbols = {}
 
@@ -24,6 +24,14 @@ local derived                   -- key of an expression -> data
 local metatable = {}
 local note                      -- says what is not explored
 
+local function renew(p, data, is_there)
+  if is_there then
+    taken[data.kind], set[p] = taken[data.kind] + 1, data
+  else
+    taken[data.kind] = taken[data.kind] - 1
+  end
+end
+
 local function proxy(kind, data)
   local n, pool = taken[kind] + 1, pools[kind]
   local p = pool[n]
@@ -34,6 +42,7 @@ local function proxy(kind, data)
   taken[kind] = n
   data.kind, data.proxy = kind, p
   set[p] = data
+  undo.note(renew, p, data)
   return p
 end
 
@@ -42,9 +51,13 @@ function symbols.of(v) return set[v] end
 
 local nobody = {}
 
+local function new_variable(kind, text, roots)
+  return { kind = kind, text = text, lo = -huge, hi = huge, lo_open = false, hi_open = false, roots = roots }
+end
+
 -- roots: the reads that it comes from, id -> what it is called on every path.
 local function variable(kind, text, roots)
-  local var = { kind = kind, text = text, lo = -huge, hi = huge, lo_open = false, hi_open = false, roots = roots or nobody }
+  local var = fork.same(new_variable, kind, text, roots or nobody)
   var.id = fork.new_id(text, var)
   return var
 end
@@ -76,10 +89,11 @@ function symbols.string(text, options)
   return proxy("string", { var = var, text = text })
 end
 
+local function new_any(var, text) return { var = var, text = text, fields = {} } end
+
 --- A value of which not even the type is known.
 function symbols.any(text, options)
-  local var = variable("any", text, options.roots)
-  return proxy("any", { var = var, text = text, fields = {} })
+  return proxy("any", fork.same(new_any, variable("any", text, options.roots), text))
 end
 
 -- Spelling
@@ -230,7 +244,7 @@ local function compute(kind, text, expr, bounds)
       put(data.var, "derived", key, true)
     end
   end
-  change(derived, key, set[p])
+  undo.set(derived, key, set[p])
   return p
 end
 -- derived(): what was computed on this path, by the keys of the expressions.
@@ -551,11 +565,6 @@ metatable.any = fill {
 }
 
 symbols.by, symbols.put = by, put
-
-undo.keep(function()
-  local number, text, any = taken.number, taken.string, taken.any
-  return function() taken.number, taken.string, taken.any = number, text, any end
-end)
 
 --- Begins a path. `say(what, why)` notes what is not explored.
 function symbols.begin(checked, say)

@@ -2,9 +2,24 @@
 -- What becomes known of a variable. All of it can be taken back (lua/undo.lua).
 
 local undo = host.module("undo")
-local change = undo.set
+local set = undo.set
 
 local narrowing = {}
+
+local latest = 0                -- version of an object
+
+--- Something else is known of t: what lua/explore_state.lua says of it is said of one version.
+function narrowing.touch(t)
+  latest = latest + 1
+  set(t, "version", latest)
+end
+
+--- t[key] = v
+local function change(t, key, v)
+  narrowing.touch(t)
+  set(t, key, v)
+end
+narrowing.change = change
 
 -- An end that was excluded moves inwards, if the variable is an integer.
 local function shrink(var)
@@ -29,11 +44,11 @@ end
 --- var < k (or var <= k) if `below`, else the opposite.
 function narrowing.narrow(var, k, inclusive, below)
   if below then
-    change(var, "hi", k)
+    set(var, "hi", k)
     change(var, "hi_open", not inclusive)
   else
     local next_one = var.integer and inclusive
-    change(var, "lo", next_one and k + 1 or k)
+    set(var, "lo", next_one and k + 1 or k)
     change(var, "lo_open", inclusive and not next_one)
   end
   shrink(var)
@@ -41,16 +56,17 @@ end
 
 --- It is k.
 function narrowing.fix(var, k)
-  change(var, "lo", k)
-  change(var, "hi", k)
-  change(var, "lo_open", false)
+  set(var, "lo", k)
+  set(var, "hi", k)
+  set(var, "lo_open", false)
   change(var, "hi_open", false)
 end
 
 --- In a set that `owner` may have: owner[field][key] = v.
 function narrowing.put(owner, field, key, v)
-  if not owner[field] then change(owner, field, {}) end
-  change(owner[field], key, v)
+  narrowing.touch(owner)
+  if not owner[field] then set(owner, field, {}) end
+  set(owner[field], key, v)
 end
 
 --- It is not k.

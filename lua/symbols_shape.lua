@@ -6,6 +6,7 @@ local fork = host.module("fork")
 local undo = host.module("undo")
 local symbols = host.module("symbols")
 local prelude = host.module("prelude")
+local touch = host.module("symbols_narrow").touch
 
 local shape = {}
 
@@ -14,6 +15,8 @@ local lists                     -- list -> { schema, text, count }
 local in_order                  -- fields -> their names in order, and the place of each
 local NIL = {}
 shape.NIL = NIL                 -- of a field that is not there
+
+--- shape.lengths: has another version when a list has got a length.
 
 --- What a record, map or list of this path was made from: for witnesses. Nil for anything else.
 function shape.of(v) return records[v] or lists[v] end
@@ -37,8 +40,7 @@ local function is_there(record, key, text)
     local choice, node = fork.choose(2, text, describe_known, text)
     node.roots, node.unknown = node.roots or record.roots, 2
     if choice == 1 then return true end
-    record.lacks = record.lacks or {}
-    record.lacks[key] = true
+    symbols.put(record, "lacks", key, true)
     prelude.inconclusive(text, "no_data")
   end
   if type(schema) ~= "string" or not string.find(schema, "?", 1, true) then return true end
@@ -115,11 +117,16 @@ local map_meta = {
   __pairs = function() fork.bound("labels", "they are gone through, and which there are is not known") end,
 }
 
-local function make_record(meta, data)
-  local proxy = setmetatable({}, meta)
-  data.values, data.id = {}, fork.new_id(data.text, data)
-  records[proxy] = data
-  return proxy
+local function new_record(meta, data)
+  data.values, data.proxy = {}, setmetatable({}, meta)
+  return data
+end
+
+local function make_record(meta, fresh)
+  local data = fork.same(new_record, meta, fresh)
+  data.id = fork.new_id(data.text, data)
+  undo.set(records, data.proxy, data)
+  return data.proxy
 end
 
 --- Labels: a text under every name, or none.
@@ -144,6 +151,7 @@ local list_meta = {
     for root in host.rawpairs(data.roots) do fork.look(root) end
     if data.count < 2 then return data.count end
     if not data.length then
+      touch(shape.lengths)
       undo.set(data, "length", symbols.number("#" .. data.text, { integer = true, lo = 2, roots = data.roots }))
     end
     return data.length
@@ -151,12 +159,17 @@ local list_meta = {
   __newindex = function() host.fail("what was observed is read-only") end,
 }
 
---- A list of n elements; 2 stands for many.
-function shape.list(elements, text, roots, schema)
+local function new_list_of(elements, text, roots, schema)
   local n = #elements
   local list = n < 2 and elements or setmetatable(elements, list_meta)
-  lists[list] = { text = text, roots = roots, count = n, schema = schema }
-  return list
+  return { text = text, roots = roots, count = n, schema = schema, list = list }
+end
+
+--- A list of n elements; 2 stands for many.
+function shape.list(elements, text, roots, schema)
+  local data = fork.same(new_list_of, elements, text, roots, schema)
+  undo.set(lists, data.list, data)
+  return data.list
 end
 
 local function new_list(schema, text, options)
@@ -225,6 +238,6 @@ function shape.where(list, holds, said)
   return shape.list(out, about, data.roots, data.schema)
 end
 
-function shape.begin() records, lists, in_order = {}, {}, {} end
+function shape.begin() records, lists, in_order, shape.lengths = {}, {}, {}, {} end
 
 return shape

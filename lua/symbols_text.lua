@@ -2,7 +2,6 @@
 -- What the libraries make of symbols: texts that are searched, cut and joined, numbers that are rounded.
 
 local fork = host.module("fork")
-local undo = host.module("undo")
 local symbols = host.module("symbols")
 
 local compute, spell, free = symbols.compute, symbols.spell, symbols.free
@@ -33,8 +32,7 @@ local function ask(v, how, part)
   local said = spell(v) .. " " .. how .. " " .. spell(part)
   local no = spell(v) .. (how == "has" and " has no " or " does not match ") .. spell(part)
   local answer = free(var, how .. ":" .. part, said, no)
-  if not var.asked then undo.set(var, "asked", {}) end
-  undo.set(var.asked, #var.asked + 1, { how = how, part = part, answer = answer })
+  symbols.put(var, "asked", var.asked and #var.asked + 1 or 1, { how = how, part = part, answer = answer })
   return answer
 end
 

@@ -9,7 +9,7 @@
 --   call (func, args) | method (object, name, name_at, args) | func (params, vararg, body) | paren (inner) |
 --   binary (op, op_at, left, right) | unary (op, operand) | table (items: item | pair (key) | field (name); value)
 -- Statements: local (vars, values) | assign (targets, values) | invoke (call) | block (body) | while (cond, body) |
---   repeat (body, cond) | if (clauses: {cond, then_at, body}, otherwise) | for (var, from, limit, step, body) |
+--   repeat (body, cond) | if (clauses: {at, cond, then_at, body} and else_at, otherwise) | for (var, from, limit, step, body) |
 --   each (vars, values, body) | define (target, func, receiver) | localfunc (var, func) | return (values) | break |
 --   goto label (name)
 -- A body is a list of statements.
@@ -415,11 +415,11 @@ read["if"] = function(at)
   local clauses, otherwise = {}, nil
   repeat
     advance()
-    local cond, then_at = expression(), from[i]
+    local word_at, cond, then_at = from[i - 1], expression(), from[i]
     expect("then")
-    clauses[#clauses + 1] = { cond = cond, then_at = then_at, body = block_until() }
+    clauses[#clauses + 1] = { at = word_at, cond = cond, then_at = then_at, body = block_until() }
   until token ~= "elseif"
-  if accept("else") then otherwise = block_until() end
+  if accept("else") then clauses.else_at, otherwise = from[i - 1], block_until() end
   expect("end", "if", at)
   return { k = "if", at = at, clauses = clauses, otherwise = otherwise }
 end

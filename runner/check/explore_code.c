@@ -12,13 +12,13 @@
 #define MAKER_BUDGET_MS 20000
 
 static const char *const makers[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "instrument_join",
-                                     "instrument", "explore_scan"};
+                                     "instrument_steps", "instrument", "explore_scan"};
 /* In this order behind fork and explore_gate. */
 static const char *const plain[] = {"prelude", "observe", "ending", "diagnose", "wait", "people", "branches", "effects",
-                                    "approve", "remedy", "temporarily", "undo", "fork_names", "symbols_spell",
-                                    "symbols_bounds", "symbols_narrow", "symbols", "symbols_text", "symbols_shape", "checked",
-                                    "explore_state", "explore_tree", "fork", "witness_text", "witness_values",
-                                    "explore_witness"};
+                                    "approve", "remedy", "temporarily", "undo", "fork_names", "fork_exits", "fork_places",
+                                    "fork_same", "symbols_spell", "symbols_bounds", "symbols_narrow", "symbols",
+                                    "symbols_text", "symbols_shape", "steps", "checked", "explore_state", "explore_tree", "fork",
+                                    "witness_text", "witness_values", "explore_witness"};
 static const char *const language[EXPLORE_LANGUAGE] = {"options", "units", "face", "face_call", "face_make", "face_record",
                                                         "face_things", "face_window", "record", "list", "text", "stats"};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

@@ -6,9 +6,9 @@
 
 /* A sanitizer sees what happens to a block only if the block is malloc's. */
 #if defined(__SANITIZE_ADDRESS__)
-#define PIECES_USED 0
+#define PIECES_USED(p) 0
 #else
-#define PIECES_USED POOL_PIECES
+#define PIECES_USED(p) ((p)->computes_long ? POOL_PIECES_LONG : POOL_PIECES)
 #endif
 
 /* In front of a block of malloc's. `at` is what points to it. Its size keeps the block aligned as malloc's are. */
@@ -69,7 +69,7 @@ static bool is_ours(const struct pool *p, const char *block)
 static bool new_piece(struct pool *p)
 {
     size_t size = (size_t)POOL_FIRST_PIECE << p->npieces;
-    char *piece = p->npieces < PIECES_USED ? malloc(size) : NULL;
+    char *piece = p->npieces < PIECES_USED(p) ? malloc(size) : NULL;
 
     if (!piece)
         return false;

@@ -249,6 +249,7 @@ int vm_new(const struct vm_options *o, struct vm **out, struct err *e)
     vm->hook_count = vm->hook_count_now = o->hook_count ? o->hook_count : HOOK_COUNT;
     vm->longest = LONG_TEXT;
     vm->gc_mode = o->gc_mode;
+    vm->pool.computes_long = o->gc_mode == 2;
     vm->alloc_fault = o->alloc_fault;
     buf_init(&vm->scratch, HTTP_BODY_MAX);
     buf_init(&vm->json, VALUE_BYTES_MAX);

@@ -129,6 +129,15 @@ def differ(box, code):
     return None if a == b else f"only joined: {a - b}; only each: {b - a}\n{code}", joined, separate
 
 
+def differ_from_beginning(box, code, separate):
+    """A program with a goto is no steps: each of its paths is run from its beginning."""
+    whole = box.map(code.replace("local", "do goto on ::on:: end local", 1), "--each")
+    for what in ("explored", "nodes", "paths", "notes", "may_unused"):
+        if whole[what] != separate[what]:
+            return f"{what} of each path from its beginning: {whole[what]}\nand as steps: {separate[what]}\n{code}"
+    return None
+
+
 def expression(r, names):
     return r.choice([
         lambda: f"o.{r.choice('ab')} {r.choice(['<', '<=', '>', '>=', '=='])} {r.randint(0, 6)}",
@@ -152,7 +161,8 @@ def statement(r, names, depth):
         return f"if {expression(r, names)} then\n{inner}\nend"
     return r.choice([
         f"{r.choice(names)} = {r.randint(0, 3)}", f"{r.choice(names)} = {r.choice(names)}", "note 'n'", "note 'o'", "note 'p'",
-        f"t[#t + 1] = {r.choice([*names, '1', 'o.a'])}", "g()", "sleep '1h'",
+        f"t[#t + 1] = {r.choice([*names, '1', 'o.a'])}", "g()", "sleep '1h'", "table.insert(t, 1, 3)", "t[1] = nil", "note(#t .. y)",
+        f"for i, v in ipairs(u) do\nnote('v' .. v)\ng()\nif {expression(r, names)} then t[i] = v end\nend",
         "remedy('more', api:scale(3), { verify = 'applied', on_failure = 'continue' })" if r.random() < 0.2 else "note 'm'",
         f"x = o.{r.choice('ab')}", f"if {expression(r, names)} then escalate '{r.randint(0, 9)}' end",
     ])
@@ -161,7 +171,9 @@ def statement(r, names, depth):
 def program(seed):
     r = random.Random(seed)
     names = ["x", "y", "z"]
-    lines = [A + "local x, y, z, t = 0, 1, 2, {}", "local function f() return x end", "local function g() y = y + 1 end"]
+    first = r.choice(["local x, y, z, t, u = 0, 1, 2, {}, { 4, 5 }",
+                      "local x, y = 0, 1\nlocal z, t, u = 2, {}, { 4, 5 }"])
+    lines = [A + first, "local function f() return x end", "local function g() y = y + 1 end"]
     return "\n".join(lines + [statement(r, names, 0) for _ in range(r.randint(4, 7))] + ["resolve 'end'"])
 
 
@@ -177,6 +189,7 @@ def cases(box, programs, seed):
     for i in range(programs):
         wrong, joined, separate = differ(box, program(seed * 100000 + i))
         fewer += joined["explored"] < separate["explored"]
+        wrong = wrong or differ_from_beginning(box, program(seed * 100000 + i), separate)
         if wrong:
             failed = f"program {seed * 100000 + i}: {wrong}"
             break

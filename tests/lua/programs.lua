@@ -204,6 +204,57 @@ function programs.runnable()
   return table.concat(parts, "\n")
 end
 
+local steps_head = [[
+local out = {}
+local function say(...)
+  for i = 1, select("#", ...) do
+    local v = (select(i, ...))
+    out[#out + 1] = type(v) == "table" and "table" or type(v) == "function" and "function" or tostring(v)
+  end
+end
+local n, s, none = 5, "x10"
+local z = 1
+local t, m, q = { 10, "b", k = "v" }, { k = 7 }, {}
+local function f(...) return ... end
+local function bump() z = (tonumber(z) or 0) + 1 return z end
+]]
+
+local steps_acts
+
+local function several(depth)
+  local parts = {}
+  for i = 1, math.random(3) do parts[i] = pick(steps_acts)(depth - 1) end
+  return table.concat(parts, pick { " ; ", " " })
+end
+
+local function plain_value() return pick { "n", "'y'", "none", "t.k", "m.k", "#t", "z", "bump()", "f(n, s)", "n and s" } end
+local function unsure(d) return chance(4) and value(1) or plain_value(d) end
+
+steps_acts = {
+  function(d) return "say(" .. unsure(d) .. ")" end,
+  function() return pick { "n", "s", "z", "t.k", "t[1]", "m.q", "n, t.k" } .. " = " .. plain_value() .. " ;" end,
+  function(d) return "local " .. pick { "n", "s", "w", "w, v" } .. " = " .. unsure(d) .. " ;" end,
+  function() return "table." .. pick { "insert(t, " .. plain_value() .. ")", "remove(t)", "insert(q, t)" } end,
+  function() return "local function g(x) say(x, z) return bump() end say(g(" .. plain_value() .. "))" end,
+  function() return "say(try(function() say(" .. value(2) .. ") end))" end,
+  function(d)
+    if d <= 0 then return "bump()" end
+    return "if " .. unsure(d) .. " then " .. several(d) .. " elseif " .. plain_value() .. " == " .. plain_value() .. " then "
+      .. several(d) .. pick { "", " else " .. several(d) } .. " end"
+  end,
+  function(d) return d <= 0 and "say(z)" or "for i = 0, 2 do say(i) " .. several(d) .. " end" end,
+  function(d) return d <= 0 and "say(s)" or "for _, x in ipairs(m) do say(_, x, m[3]) " .. several(d) .. " end" end,
+  function() return chance(8) and "do return " .. plain_value() .. " end" or "say(#t)" end,
+}
+
+--- A program that runs and is often made of steps; an error of its own ends it.
+function programs.in_steps()
+  local parts = { steps_head }
+  for i = 1, math.random(3, 12) do parts[i + 1] = broken_up(pick(steps_acts)(2)) end
+  parts[#parts + 1] = "return table.concat(out, ' ')"
+  return table.concat(parts, "\n")
+end
+
 --- A text that is often a program.
 function programs.any() return block(4) end
 

@@ -25,7 +25,7 @@ static struct vm *make_maker(uint64_t seed)
 {
     struct vm *vm = vm_make((struct vm_options){.seed = seed, .memory_limit = 256 * MIB, .budget_ms = 600000});
     static const char *const modules[] = {"prelude", "syntax_lexer", "syntax_scope", "syntax", "syntax_walk", "instrument_join",
-        "instrument"};
+        "instrument_steps", "instrument"};
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
         offer(vm, modules[i]);
     load_test(vm, "programs");
@@ -80,6 +80,7 @@ static struct result run_form(const char *text, bool is_checked, int budget_ms)
     struct err e = {0};
     uint32_t branch;
     offer(vm, "prelude");
+    offer(vm, "steps");
     load_module(vm, "m", language);
     if (is_checked) {
         const struct embedded *m = embedded_find("lua/checked.lua");
@@ -147,6 +148,43 @@ static void programs_of_a_grammar(void **state)
     if (fuzz)
         printf("%lu programs ended, %lu failed\n", done, failed);
     assert_true(done > 50 * rounds && failed > 5 * rounds);
+}
+
+/* A local that functions change is declared in front of the steps: there, and only there, an error calls it an upvalue. */
+static void forget_where(char *text)
+{
+    static const char word[] = "upvalue '";
+    char *at;
+    while ((at = strstr(text, word)) != NULL) {
+        memcpy(at, "local '", 7);
+        memmove(at + 7, at + sizeof word - 1, strlen(at + sizeof word - 1) + 1);
+    }
+}
+
+static void programs_in_steps(void **state)
+{
+    (void)state;
+    struct vm *vm = make_maker(3);
+    int divided = 0, done = 0, failed = 0;
+    for (int i = 0; i < 300; i++) {
+        json_t *pair = make_call(vm, "steps", "[]");
+        const char *plain = json_string_value(json_array_get(pair, 0)), *steps = json_string_value(json_array_get(pair, 1));
+        struct result a = run_form(plain, false, LONG_MS), b = run_form(steps, true, LONG_MS);
+        forget_where(a.text);
+        forget_where(b.text);
+        if (a.outcome != b.outcome || strcmp(a.text, b.text) != 0) {
+            printf("--- plain\n%s\n--- steps\n%s\n", plain, steps);
+            fail_msg("plain (%d): %s\nsteps (%d): %s", a.outcome, a.text, b.outcome, b.text);
+        }
+        divided += strstr(steps, ".run({") != NULL;
+        done += a.outcome == VM_DONE;
+        failed += a.outcome == VM_ERROR;
+        free(a.text);
+        free(b.text);
+        json_decref(pair);
+    }
+    vm_free(vm);
+    assert_true(divided > 150 && done > 50 && failed > 50);
 }
 
 static void compare_text(struct vm *maker, const char *what, const char *text, size_t n, int budget_ms)
@@ -220,6 +258,7 @@ int main(void)
         cmocka_unit_test(unreachable_ops),
         cmocka_unit_test(escape_corpus),
         cmocka_unit_test(programs_of_a_grammar),
+        cmocka_unit_test(programs_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
