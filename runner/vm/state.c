@@ -144,14 +144,26 @@ static void watch_closer(struct vm *vm, size_t size)
         lua_sethook(b->co, on_count, LUA_MASKCOUNT, vm->hook_count_now);
 }
 
-static void *allocate(void *ud, void *block, size_t old_size, size_t size)
+/* What was taken of `calm` counts, and nothing more may be. */
+static void end_calm(struct vm *vm)
 {
-    struct vm *vm = ud;
+    vm->grown += vm->calm_given - vm->calm;
+    vm->calm = vm->calm_given = 0;
+}
+
+static void begin_calm(struct vm *vm)
+{
+    size_t to_limit = vm->limit > vm->used ? vm->limit - vm->used : 0, to_clock = GROWTH_STEP - 1 - vm->grown;
+
+    if (!vm->alloc_fault)
+        vm->calm = vm->calm_given = to_limit < to_clock ? to_limit : to_clock;
+}
+
+/* Whatever is not a new block in calm. */
+static __attribute__((noinline)) void *change(struct vm *vm, void *block, size_t old_size, size_t size)
+{
     size_t old = block ? old_size : 0;      /* without a block old_size is a type tag */
-    if (size == 0) {
-        vm->used -= old;
-        return pool_change(&vm->pool, block, old, 0);
-    }
+    end_calm(vm);
     if (size > old && vm->inside && !may_grow(vm, block, size, size - old))
         return NULL;
     void *p = pool_change(&vm->pool, block, old, size);
@@ -160,7 +172,27 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t size)
     vm->used += size - old;
     if (!block && old_size == LUA_TSTRING && size > vm->longest)
         watch_closer(vm, size);
+    if (vm->inside)
+        begin_calm(vm);
     return p ? p : block;                   /* Lua relies on it that shrinking succeeds */
+}
+
+static void *allocate(void *ud, void *block, size_t old_size, size_t size)
+{
+    struct vm *vm = ud;
+    void *p;
+    if (size == 0) {
+        vm->used -= block ? old_size : 0;
+        return pool_change(&vm->pool, block, block ? old_size : 0, 0);
+    }
+    if (block || size > vm->calm || vm->dead || vm->pending_size)
+        return change(vm, block, old_size, size);
+    p = pool_change(&vm->pool, NULL, 0, size);
+    if (p) {
+        vm->calm -= size;
+        vm->used += size;
+    }
+    return p;
 }
 
 static int on_panic(lua_State *L)
@@ -201,6 +233,7 @@ void state_enter(struct vm *vm, const struct branch *b)
 void state_leave(struct vm *vm, struct branch *b)
 {
     vm->inside = false;
+    end_calm(vm);
     if (vm->cpu_start_us >= 0 && b)
         b->spent_us += clock_us(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_us;
     if (vm->tight_hook && b) {
@@ -297,6 +330,7 @@ size_t vm_memory(const struct vm *vm)
 
 void vm_limit_memory(struct vm *vm, size_t bytes)
 {
+    end_calm(vm);
     vm->limit = bytes;
 }
 

@@ -56,7 +56,8 @@ struct vm {
     lua_State *L;               /* the main thread: never runs sandboxed code */
     struct pool pool;
     size_t used, limit;         /* bytes */
-    size_t grown;               /* since the clock was last looked at */
+    size_t grown;               /* since the clock was last looked at, but for what was taken of `calm` */
+    size_t calm, calm_given;    /* bytes that may be taken before a limit or the clock is looked at again; as it was given */
     size_t pending_size;        /* of the request that was just refused, 0 = none */
     const void *pending_block;
     size_t work;                /* uninterruptible work in C since then */
