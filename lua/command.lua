@@ -7,7 +7,7 @@ local declared = host.module("declared")
 local command = {}
 
 local keys = { argv = "table", params = "table", read = "any", effect = "table", timeout = "string", env = "table",
-  cwd = "string", input = "any", script = "string" }
+  cwd = "string", input = "any", script = "string", says = "string" }
 local shells = { sh = true, bash = true, dash = true, zsh = true, ksh = true, fish = true, csh = true, tcsh = true }
 
 --- Seconds of a command's timeout.
@@ -153,6 +153,7 @@ function command.verbs(declaration, commands, common, start)
       verb = declared.effect(c, { look = look, check = check, send = send_of(c) })
       declaration.effects[name] = verb
     end
+    declared.say(declaration, name, c, "runs " .. table.concat(c.argv, " "))
     -- The call outlives the process, which is ended first.
     verb.timeout = math.ceil(command.seconds(c.timeout)) + GRACE
     common(verb)

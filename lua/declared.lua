@@ -27,7 +27,8 @@ function declared.only(what, t, known)
   end
 end
 
-local param_keys = { type = "string", match = "string", one_of = "table", min = "number", max = "number", default = "any" }
+local param_keys = { type = "string", match = "string", one_of = "table", min = "number", max = "number", default = "any",
+  says = "string" }
 local param_types = { string = true, integer = true, number = true, boolean = true }
 
 -- What is wrong with a value, or nil. `pure`: without the primitives, that is, without `match`.
@@ -239,6 +240,18 @@ function declared.args_for(verb, a)
   local out = {}
   for name in pairs(verb.params or {}) do out[name] = a[name] end
   return out
+end
+
+-- One line, as `says` of a declaration may be.
+local function line_of(text) return string.sub(string.gsub(text, "%c", " "), 1, 200) end
+
+--- Says what a declared verb and its parameters are: `says` of the operator, else `otherwise`.
+function declared.say(declaration, name, verb, otherwise)
+  declaration.says, declaration.means = declaration.says or {}, declaration.means or {}
+  declaration.says[name] = line_of(verb.says or otherwise)
+  for param, spec in pairs(verb.params or {}) do
+    if spec.says then declaration.means[name .. "." .. param] = line_of(spec.says) end
+  end
 end
 
 --- The declaration of an effect. how.send(args, key, from, a) sends it; how.look(name, args) makes a declared read;

@@ -99,7 +99,8 @@ end
 --- matches(text, pattern): true if the whole text matches the POSIX extended expression.
 function primitives.matches(text, pattern) return ask("matches", { text = text, pattern = pattern }).value == true end
 
---- plugin "name" { things, reads, effects }
+--- plugin "name" { things, reads, effects, says, means }. says: { [thing or verb] = what it is }; means: { [field or argument] =
+-- what it is }, of one verb alone as ["verb.field"]. Both are for people.
 primitives.plugin = function(name)
   return function(spec)
     spec.name, spec.things, spec.reads, spec.effects = name, spec.things or {}, spec.reads or {}, spec.effects or {}
@@ -169,7 +170,8 @@ function plugin.describe()
     effects[verb].has_state = spec.state ~= nil
   end
   return {
-    name = declared.name, things = declared.things, reads = reads, effects = effects, settings = declared.settings,
+    name = declared.name, says = declared.says, means = declared.means,
+    things = declared.things, reads = reads, effects = effects, settings = declared.settings,
     has_probe = declared.probe ~= nil, has_permitted = declared.permitted ~= nil,
   }
 end

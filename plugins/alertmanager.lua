@@ -185,8 +185,22 @@ local function want(a)
   return { silenced = true }
 end
 
+local says = {
+  alerts = "the alerts that are there, also silenced ones", silences = "who silenced what, until when",
+  silence = "keeps alerts with exactly these labels quiet for a while; undo ends it",
+}
+
+local means = {
+  labels = "labels, name = value", at_most = "more than this is an error", expired = "also silences that are over",
+  matchers = "labels that an alert must have, name = value", duration = "how long, as \"2h\"", comment = "why, for others",
+  annotations = "its texts, as summary", ends = "Unix seconds", since = "Unix seconds", fingerprint = "its identity",
+  inhibited_by = "fingerprints of the alerts that keep it quiet", silenced_by = "ids of silences", name = "alertname",
+  state = "whether it reaches people", author = "who made it", id = "its identity",
+  ["silences.state"] = "whether it is in force", ["silences.matchers"] = "labels that it silences, as one text",
+}
+
 return plugin "alertmanager" {
-  settings = settings,
+  settings = settings, says = says, means = means,
   configure = function(it) web.check(it.settings) end,
   probe = function()
     local status = get("status", nil)

@@ -24,7 +24,7 @@ for name, kind in pairs(web.settings) do settings[name] = kind end
 local declaration = { settings = settings, reads = {}, effects = {} }
 
 local keys = { method = "string", path = "string", query = "table", headers = "table", body = "any", params = "table",
-  read = "any", effect = "table", timeout = "string", max_body = "number" }
+  read = "any", effect = "table", timeout = "string", max_body = "number", says = "string" }
 local read_keys = { at = "string", ["stores_nothing"] = "boolean" }
 local methods = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true }
 -- Answers that say that nothing was changed. All others but 2xx leave it open.
@@ -179,6 +179,7 @@ function declaration.configure(it)
   }
   for name, q in pairs(requests) do
     check_request(name, q, requests)
+    declared.say(declaration, name, q, (q.method or (q.effect and "POST" or "GET")) .. " " .. q.path)
     if q.read then
       local returns = type(q.read) == "table" and q.read.returns or "string"
       declaration.reads[name] = { named = true, params = declared.face_params(q.params), returns = face_types[returns] or returns,

@@ -295,8 +295,34 @@ local function with(common, more)
   return more
 end
 
+local says = {
+  value = "the one number that a query gives; several series are ambiguous, none is no_data",
+  vector = "the series that a query gives now, at most 100", range = "series over the window, in points of one step",
+  quantile = "a quantile of a histogram over the window, in seconds: 0.95 is the p95",
+  age = "seconds since the newest sample of a metric",
+  series = "which series there are", alerts = "the alerts that fire or are pending here",
+  rules = "the alerting and recording rules",
+  targets = "what is scraped, and whether it answers", metadata = "what the metrics are, as their exporters say",
+}
+
+local means = {
+  query = "PromQL; $1, $2 are the arguments behind it, as strings", metric = "name of a metric", labels = "labels, name = value",
+  q = "0 to 1", at_most = "more than this is an error", by = "the label that names the series",
+  expect = "names that must be there: a missing one is unknown",
+  step = "seconds between two points", name = "its name", value = "the number, in the unit of the query",
+  points = "{ at, value } each",
+  first = "the oldest value", last = "the newest value", min = "the smallest value", max = "the largest value",
+  mean = "the mean value",
+  count = "how many points", gaps = "how many points are missing", annotations = "its texts, as summary", since = "Unix seconds",
+  state = "whether it fires", kind = "counter, gauge, histogram; of a rule: alerting or recording", unit = "as its exporter says",
+  help = "as its exporter says", at = "Unix seconds of the last look", error = "why the last look failed",
+  group = "its group of rules",
+  health = "whether it answers", job = "its scrape job", took = "seconds that the last scrape took",
+  ["series.name"] = "name of the metric", ["metadata.metric"] = "of one metric only", ["rules.health"] = "ok, or err",
+}
+
 return plugin "prometheus" {
-  settings = settings,
+  settings = settings, says = says, means = means,
   configure = function(it)
     web.check(it.settings)
     local method = it.settings.method

@@ -14,6 +14,7 @@ local declared = host.module("declared")
 local KILL_AFTER, GRACE, CONNECT = 5, 5, 10
 
 local declaration = {
+  says = { host = "a machine, by its name under hosts: of the instance" }, means = { host = "its name" },
   settings = { hosts = "map", commands = "map", user = "string", port = "number", identity_file = "string",
     known_hosts = "string", config_file = "string", connect_timeout = "duration", ssh = "string" },
   things = { host = { is = "host", args = { "host" }, params = { host = "string" } } },

@@ -16,6 +16,8 @@ end
 
 return plugin "maintenance" {
   settings = { directory = "string" },
+  says = { on = "whether the page is shown", set = "shows the page, or no longer" },
+  means = { site = "name of the site", on = "it is shown" },
   reads = {
     on = { args = { "site" }, params = { site = "string" }, returns = "boolean", read = is_on },
   },

@@ -8,12 +8,14 @@
 -- write_owned: effects may also change what Argo CD, Flux or an operator owns.
 -- patch: { configmaps: [data.level] }: fields that object(...):set may change.
 
+local words = require "words"
+
 local declaration = {
   settings = {
     kubeconfig = "string", context = "string", timeout = "duration", credential_command = "string", write_owned = "boolean",
     patch = "map",
   },
-  things = {}, reads = {}, effects = {},
+  things = {}, reads = {}, effects = {}, says = words.says, means = words.means,
 }
 
 local function thing(name, is, args, set)

@@ -113,6 +113,9 @@ void cli_man(struct buf *out);
 int cli_luacats(struct cli *c, struct buf *out, struct err *e);
 /* What a declaration says of its answer: "number in s", "a list of { name: string }". */
 void cli_add_answer(struct buf *out, const json_t *spec);
+/* What a declaration says of a thing or verb, and of a field or argument of a verb; NULL: nothing. */
+const char *cli_says(const json_t *declared, const char *name);
+const char *cli_means(const json_t *declared, const char *verb, const char *name);
 /* Calls fn for the reads, then the effects, on a thing of this kind; thing NULL: those on nothing. */
 typedef void (*cli_verb_fn)(void *ctx, const char *name, const json_t *spec, bool is_read);
 void cli_each_verb(const json_t *declared, const char *kind, const char *thing, cli_verb_fn fn, void *ctx);

@@ -33,27 +33,86 @@ static void add_call(struct buf *out, const json_t *spec, bool always)
         buf_addc(out, ')');
 }
 
-static void add_verb(struct buf *out, const char *prefix, const char *name, const char *thing, const json_t *spec,
-                     bool is_read)
+/* "name          type            what it is" */
+static void add_field(struct buf *out, const json_t *declared, const char *verb, const char *name, const json_t *schema)
+{
+    const char *means = cli_means(declared, verb, name);
+
+    const char *of = json_string_value(json_object_get(schema, "list")), *type = json_string_value(schema);
+
+    buf_addf(out, "        %-20s %s%-*s %s\n", name, of ? "list of " : "", of ? 10 : 18, of ? of : type ? type : "any",
+             means ? means : "");
+    while (out->len > 1 && out->data[out->len - 2] == ' ') {
+        out->data[out->len - 2] = '\n';
+        out->len--;
+    }
+}
+
+/* The fields of each element or of the record; and the arguments, where something is said of them. */
+static void add_fields(struct buf *out, const json_t *declared, const char *verb, const json_t *spec)
+{
+    static const char *const given[] = {"params", "options"};
+    const json_t *returns = json_object_get(spec, "returns"), *list = json_object_get(returns, "list"), *schema;
+    const char *name;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        json_object_foreach(json_object_get(spec, given[i]), name, schema) {
+            if (cli_means(declared, verb, name))
+                add_field(out, declared, verb, name, schema);
+        }
+    }
+    if (!json_is_object(list ? list : returns))
+        return;
+    buf_adds(out, list ? "      a list of\n" : "      a record of\n");
+    json_object_foreach((json_t *)(list ? list : returns), name, schema)
+        add_field(out, declared, verb, name, schema);
+}
+
+static void add_change(struct buf *out, const char *thing, const json_t *declared, const char *name, const json_t *spec)
 {
     const char *target = json_get_string(spec, "target", "?"), *rest = strncmp(target, "{{kind}}", 8) == 0 ? target + 8 : NULL;
     bool gone = json_is_true(json_object_get(spec, "irreversible"));
     bool fleeting = strcmp(json_get_string(spec, "undo", ""), "not needed") == 0;
+    const json_t *schema;
+    const char *field;
+
+    buf_addf(out, "      changes %s%s%s%s\n", rest && thing ? thing : "", rest && thing ? rest : target,
+             gone ? "; cannot be undone" : "", fleeting ? "; needs no undo" : "");
+    add_fields(out, declared, name, spec);
+    if (json_object_size(json_object_get(spec, "finds")))
+        buf_adds(out, "      finds\n");
+    json_object_foreach(json_object_get(spec, "finds"), field, schema)
+        add_field(out, declared, name, field, schema);
+}
+
+static void add_verb(struct buf *out, const char *prefix, const char *name, const char *thing, const json_t *declared,
+                     const json_t *spec, bool is_read)
+{
+    const json_t *returns = json_object_get(spec, "returns");
+    const char *says = cli_says(declared, name);
 
     buf_addf(out, "  %s%s%s", is_read ? "" : "! ", prefix, json_get_string(spec, "called", name));
     add_call(out, spec, false);
-    buf_adds(out, "\n      ");
-    if (is_read)
-        cli_add_answer(out, spec);
-    else
-        buf_addf(out, "changes %s%s%s%s", rest && thing ? thing : "", rest && thing ? rest : target,
-                 gone ? "; cannot be undone" : "", fleeting ? "; needs no undo" : "");
     buf_addc(out, '\n');
+    if (says)
+        buf_addf(out, "      %s\n", says);
+    if (!is_read) {
+        add_change(out, thing, declared, name, spec);
+        return;
+    }
+    if (!json_is_object(returns) || json_is_string(json_object_get(returns, "list"))) {
+        buf_adds(out, "      ");
+        cli_add_answer(out, spec);
+        buf_addc(out, '\n');
+    }
+    add_fields(out, declared, name, spec);
 }
 
 /* Where the verbs of one thing go. */
 struct listed {
     struct buf *out;
+    const json_t *declared;
     const char *prefix, *thing;
 };
 
@@ -61,7 +120,7 @@ static void add_one(void *ctx, const char *name, const json_t *spec, bool is_rea
 {
     const struct listed *l = ctx;
 
-    add_verb(l->out, l->prefix, name, l->thing, spec, is_read);
+    add_verb(l->out, l->prefix, name, l->thing, l->declared, spec, is_read);
 }
 
 static void add_text(struct buf *out, const char *alias, const json_t *declared)
@@ -73,12 +132,14 @@ static void add_text(struct buf *out, const char *alias, const json_t *declared)
     json_object_foreach(json_object_get(declared, "things"), name, thing) {
         buf_addf(out, "%s.%s", alias, name);
         add_call(out, thing, true);
+        if (cli_says(declared, name))
+            buf_addf(out, ": %s", cli_says(declared, name));
         buf_addc(out, '\n');
-        cli_each_verb(declared, json_get_string(thing, "is", name), name, add_one, &(struct listed){out, ":", name});
+        cli_each_verb(declared, json_get_string(thing, "is", name), name, add_one, &(struct listed){out, declared, ":", name});
         buf_addc(out, '\n');
     }
     snprintf(prefix, sizeof(prefix), "%.90s.", alias);
-    cli_each_verb(declared, NULL, NULL, add_one, &(struct listed){out, prefix, NULL});
+    cli_each_verb(declared, NULL, NULL, add_one, &(struct listed){out, declared, prefix, NULL});
     if (out->len == 0)
         buf_adds(out, "it has what midwatch.yaml declares: commands: { NAME: { argv: [...], read: ... } } of shell and ssh, "
                       "requests: of http\n");

@@ -35,6 +35,22 @@ static void add_type(struct buf *out, const char *schema)
 }
 
 /* What a declaration says of its answer, in words: "number in s", "a list of { name, ready }". */
+const char *cli_says(const json_t *declared, const char *name)
+{
+    return json_string_value(json_object_get(json_object_get(declared, "says"), name));
+}
+
+const char *cli_means(const json_t *declared, const char *verb, const char *name)
+{
+    const json_t *means = json_object_get(declared, "means");
+    char own[200];
+    const char *text;
+
+    snprintf(own, sizeof(own), "%.90s.%.90s", verb, name);
+    text = json_string_value(json_object_get(means, own));
+    return text ? text : json_string_value(json_object_get(means, name));
+}
+
 void cli_add_answer(struct buf *out, const json_t *spec)
 {
     const json_t *returns = json_object_get(spec, "returns"), *list = json_object_get(returns, "list"), *value;
@@ -124,10 +140,37 @@ static void add_params(struct buf *out, const json_t *spec, const char *self)
     }
 }
 
-static void add_verb(struct buf *out, const char *name, const json_t *spec, const char *self, bool is_read)
+static void add_meanings(struct buf *out, const json_t *declared, const char *verb, const json_t *fields)
+{
+    const char *name, *means;
+    json_t *v;
+
+    json_object_foreach((json_t *)fields, name, v) {
+        means = cli_means(declared, verb, name);
+        if (means)
+            buf_addf(out, "--- - `%s`: %s\n", name, means);
+    }
+}
+
+/* The lines above a field are its description, as Markdown. */
+static void add_words(struct buf *out, const json_t *declared, const char *name, const json_t *spec)
+{
+    const json_t *returns = json_object_get(spec, "returns"), *list = json_object_get(returns, "list");
+    const char *says = cli_says(declared, name);
+
+    if (says)
+        buf_addf(out, "--- %s\n", says);
+    add_meanings(out, declared, name, json_object_get(spec, "params"));
+    add_meanings(out, declared, name, json_object_get(spec, "options"));
+    add_meanings(out, declared, name, list ? list : returns);
+}
+
+static void add_verb(struct buf *out, const json_t *declared, const char *name, const json_t *spec, const char *self,
+                     bool is_read)
 {
     size_t begin;
 
+    add_words(out, declared, name, spec);
     buf_addf(out, "---@field %s fun(", json_get_string(spec, "called", name));
     begin = out->len;
     add_params(out, spec, self);
@@ -176,6 +219,7 @@ void cli_each_verb(const json_t *declared, const char *kind, const char *thing, 
 /* Where the fields of one class go. */
 struct class_of {
     struct buf *out;
+    const json_t *declared;
     const char *self;
 };
 
@@ -183,7 +227,7 @@ static void add_one(void *ctx, const char *name, const json_t *spec, bool is_rea
 {
     const struct class_of *c = ctx;
 
-    add_verb(c->out, name, spec, c->self, is_read);
+    add_verb(c->out, c->declared, name, spec, c->self, is_read);
 }
 
 static void add_things(struct buf *out, const char *global, const json_t *declared)
@@ -194,8 +238,10 @@ static void add_things(struct buf *out, const char *global, const json_t *declar
 
     json_object_foreach(json_object_get(declared, "things"), name, thing) {
         snprintf(self, sizeof(self), "%.90s.%.90s", global, name);
+        if (cli_says(declared, name))
+            buf_addf(out, "--- %s\n", cli_says(declared, name));
         buf_addf(out, "---@class %s\n", self);
-        cli_each_verb(declared, json_get_string(thing, "is", name), name, add_one, &(struct class_of){out, self});
+        cli_each_verb(declared, json_get_string(thing, "is", name), name, add_one, &(struct class_of){out, declared, self});
         buf_addc(out, '\n');
     }
 }
@@ -212,7 +258,7 @@ static void add_face(struct buf *out, const char *plugin, const char *instances,
         add_params(out, thing, NULL);
         buf_addf(out, "): %s.%s\n", plugin, name);
     }
-    cli_each_verb(declared, NULL, NULL, add_one, &(struct class_of){out, NULL});
+    cli_each_verb(declared, NULL, NULL, add_one, &(struct class_of){out, declared, NULL});
     buf_addf(out, "%s = {}\n\n", plugin);
 }
 

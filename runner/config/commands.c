@@ -105,17 +105,21 @@ static int read_given(struct config *c, const struct yaml *y, struct err *e)
 
 static int read_command(struct config *c, const struct yaml *key, const struct yaml *y, struct err *e)
 {
-    static const char *const keys[] = {"argv", "params", "read", "effect", "timeout", "env", "cwd", "input", "script"};
-    const struct yaml *read, *effect, *timeout;
+    static const char *const keys[] = {"argv", "params", "read", "effect", "timeout", "env", "cwd", "input", "script",
+                                       "says"};
+    const struct yaml *read, *effect, *timeout, *says = yaml_get(y, "says");
     int64_t ms;
 
     if (strspn(key->text.p, "abcdefghijklmnopqrstuvwxyz0123456789_") != key->text.n || key->text.n == 0)
         return FAIL(key, "'%.*s' is no name for a command (small letters, digits, _)", (int)key->text.n, key->text.p);
     if (y->type != YAML_MAP)
         return FAIL(y, "command '%s' must be a map with argv", key->text.p);
-    if (yaml_only_keys(y, c->file, keys, 9, e) < 0 || read_argv(c, key, yaml_get(y, "argv"), e) < 0 ||
+    if (yaml_only_keys(y, c->file, keys, 10, e) < 0 || read_argv(c, key, yaml_get(y, "argv"), e) < 0 ||
         read_given(c, y, e) < 0)
         return e->code;
+    if (says && (says->type != YAML_STRING || says->text.n == 0 || says->text.n > 200 ||
+                 memchr(says->text.p, '\n', says->text.n)))
+        return FAIL(says, "says: what it is, as a text of one line, up to 200 bytes");
     read = yaml_get(y, "read");
     effect = yaml_get(y, "effect");
     timeout = yaml_get(y, "timeout");

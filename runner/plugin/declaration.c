@@ -287,18 +287,67 @@ static int check_kind_of_setting(const struct at *at, const json_t *declared, co
                  COUNT(kinds_of_setting));
 }
 
+/* Whether `says` or `means` may speak of it: of a thing or verb; of a field or argument, also "verb.field". */
+static bool is_known_word(const json_t *declared, const char *section, const char *name)
+{
+    static const char *const of[] = {"things", "reads", "effects"};
+    const char *dot = strchr(name, '.');
+    char verb[64];
+    size_t i;
+
+    if (!dot && strcmp(section, "means") == 0)
+        return true;
+    snprintf(verb, sizeof(verb), "%.*s", dot ? (int)(dot - name) : 60, name);
+    for (i = 0; i < COUNT(of); i++) {
+        if (json_object_get(json_object_get(declared, of[i]), verb))
+            return true;
+    }
+    return false;
+}
+
+static bool is_one_line(const char *s)
+{
+    size_t n = strlen(s), i = 0;
+
+    while (i < n && (unsigned char)s[i] >= ' ' && s[i] != 127)
+        i++;
+    return n > 0 && n <= 200 && i == n;
+}
+
+static int check_words(const struct at *up, const json_t *declared, const char *section)
+{
+    const json_t *words = json_object_get(declared, section);
+    struct at at = below(up, section);
+    const char *name;
+    json_t *v;
+
+    if (words && !json_is_object(words) && !(json_is_array(words) && json_array_size(words) == 0))
+        return wrong(&at, "must be an object of texts", NULL, NULL, 0);
+    if (!json_is_object(words))
+        return 0;
+    json_object_foreach((json_t *)words, name, v) {
+        struct at here = below(&at, name);
+
+        if (!is_known_word(declared, section, name))
+            return wrong(&here, "there is no such thing, read or effect", NULL, NULL, 0);
+        if (!json_is_string(v) || !is_one_line(json_string_value(v)))
+            return wrong(&here, "must be a text of one line, up to 200 bytes", NULL, NULL, 0);
+    }
+    return 0;
+}
+
 int declaration_check(const json_t *declared, struct err *e)
 {
     static const char *const keys[] = {"abi", "name", "settings", "things", "reads", "effects", "plan", "has_probe",
-                                       "has_permitted"};
+                                       "has_permitted", "says", "means"};
     struct at top = {.e = e};
 
     if (only_keys(&top, declared, keys, COUNT(keys)) < 0 ||
         check_each(&top, declared, "settings", check_kind_of_setting) < 0 ||
         check_each(&top, declared, "things", check_thing) < 0 || check_each(&top, declared, "reads", check_read) < 0 ||
-        check_each(&top, declared, "effects", check_effect) < 0)
+        check_each(&top, declared, "effects", check_effect) < 0 || check_words(&top, declared, "says") < 0)
         return e->code;
-    return 0;
+    return check_words(&top, declared, "means");
 }
 
 /* The texts of a template, each with its names. */

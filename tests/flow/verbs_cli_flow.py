@@ -146,7 +146,7 @@ def luacats_cases(box):
     for fields, of in ((("hello", "number", "touch"), "shell"), (("value", "quantile"), "prometheus"),
                        (("deployment", "statefulset"), "kubernetes"), (("scale", "rollback", "replicas", "pods"), "kubernetes.deployment"),
                        (("state", "evict", "logs"), "kubernetes.pod")):
-        block = re.search(rf"---@class {re.escape(of)}\n((?:---@field.*\n)*)", text)
+        block = re.search(rf"---@class {re.escape(of)}\n((?:---(?!@class).*\n)*)", text)
         have = re.findall(r"---@field (\w+) fun\(", block.group(1)) if block else []
         yield f"the types of {of}", None if set(fields) <= set(have) else f"{have}"
     for line in re.findall(r"^---@field .*fun\(.*$", text[text.index("trigger = {}"):], re.M):
@@ -162,16 +162,36 @@ def lines_of(text):
     return [line for line in text.split("\n") if re.match(r" *\d+\.\ds  ", line)]
 
 
+def wordless(declared):
+    """Things, verbs, fields and arguments of which nothing is said."""
+    says, means = declared["says"], declared["means"]
+    yield from (name for section in ("things", "reads", "effects") for name in declared[section] if name not in says)
+    for name, spec in [*declared["reads"].items(), *declared["effects"].items()]:
+        returns = spec.get("returns")
+        fields = returns.get("list", returns) if isinstance(returns, dict) else {}
+        for field in [*(spec.get("params") or {}), *(spec.get("options") or {}), *(fields if isinstance(fields, dict) else {}), *spec.get("finds", {})]:
+            if field not in means and f"{name}.{field}" not in means:
+                yield f"{name}.{field}"
+
+
 def describe_cases(box):
     (box.path / "midwatch.yaml").write_text(f"instances: {{ {CLUSTER}, {METRICS}, sh: {{ plugin: shell }} }}\ncommands: {{ up: "
                                             "{ argv: [uptime], read: true } }\n")
     for name in ("prod-eu", "kubernetes"):
         yield f"describe {name}", expect(
             box.run("plugin", "describe", name), 0, r"kubernetes\.pod\(namespace, name\)", r":logs \{ container, lines",
-            r"restarts: integer", r"! :scale\(replicas\)\n +changes deployment/\{\{namespace\}\}", r"cannot be undone")
-    yield "describe metrics", expect(box.run("plugin", "describe", "metrics"), 0, r"prometheus\.value\(query, \.\.\.\)\n +number")
+            r"restarts +integer", r"! :scale\(replicas\)\n +sets the number of pods.*\n +changes deployment/\{\{namespace\}\}", r"cannot be undone")
+    yield "describe metrics", expect(box.run("plugin", "describe", "metrics"), 0, r"prometheus\.value\(query, \.\.\.\)\n +the one number .*\n +number",
+                                    r"  query +string +PromQL", r"took +number\? +seconds")
     yield "describe a declared command", expect(box.run("plugin", "describe", "sh"), 0, r"shell\.up")
     yield "describe as JSON", expect(box.run("plugin", "describe", "metrics", "-o", "json"), 0, r'"quantile"')
+    yield "describe what the operator says of it", expect(box.run("plugin", "describe", "sh"), 0, r"shell\.up\n      runs ")
+    for plugin in ("kubernetes", "postgres", "prometheus", "alertmanager"):
+        found = json.loads(box.run("plugin", "describe", plugin, "-o", "json")[1])
+        yield f"describe: all words of {plugin}", ", ".join(wordless(found)) or None
+    types = box.run("help", "--luacats")[1]
+    yield "luacats: what it is", None if "--- seconds since the newest sample of a metric\n--- - `labels`: labels, name = value\n" in types and \
+        "--- how the pod is\n" in types and "--- - `restarts`: how often" in types else types[-3000:]
     yield "describe nothing", expect(box.run("plugin", "describe", "kubernets"), 2, r"did you mean 'kubernetes'")
 
 

@@ -68,6 +68,11 @@ static void test_bad(void **state)
         {"\"{{value}}\"", "\"{{valu}}\"", "effects.put.want.value: {{valu}} is no argument"},
         {"\"want\":", "\"wants\":", "effects.put.want: must be \"args\""},
         {"\"put\":", "\"p u t\":", "effects.p u t: is no name"},
+        {"\"settings\":", "\"says\":{\"w\":\"x\"},\"settings\":", "says.w: there is no such thing, read or effect"},
+        {"\"settings\":", "\"says\":{\"v\":\"x\\u001by\"},\"settings\":", "says.v: must be a text of one line"},
+        {"\"settings\":", "\"means\":{\"w.a\":\"x\"},\"settings\":", "means.w.a: there is no such thing, read or effect"},
+        {"\"settings\":", "\"means\":7,\"settings\":", "means: must be an object of texts"},
+        {"\"class\":\"ensure\"", "\"class\":\"ensure\",\"finds\":{\"a\":\"int\"}", "effects.put.finds.a: 'int' is no schema"},
         {"\"reads\":{\"v\":", "\"reads\":7,\"effects2\":{\"v\":", "unknown key 'effects2'"},
     };
 
