@@ -34,12 +34,14 @@ static double collector(int gc_mode)
     struct vm_event ev;
     uint32_t branch;
     double n;
+    int rc;
 
     if (vm_new(&o, &vm, NULL) < 0 ||
         vm_start_chunk(vm, "plant", STR("local t for i = 1, 2000 do t = { i } end return t"), &branch, NULL) < 0)
         return -1;
-    while (vm_step(vm, &ev) == 1 && ev.outcome != VM_DONE && ev.outcome != VM_ERROR) {
-    }
+    do
+        rc = vm_step(vm, &ev);
+    while (rc == 2 || (rc == 1 && ev.outcome != VM_DONE && ev.outcome != VM_ERROR));
     n = (double)vm_memory(vm);
     vm_free(vm);
     return n;
