@@ -119,7 +119,7 @@ local function without_functions(spec)
 end
 
 local kinds_of_auth = { bearer = true, basic = true, header = true, hmac = true, sigv4 = true }
-local shape = { secret = "the name of a secret",
+local shape = { duration = "a duration like 10s", secret = "the name of a secret",
   auth = "{ kind: bearer, secret: NAME } (or basic with user, header, hmac, sigv4)" }
 
 local is_setting = {

@@ -210,6 +210,17 @@ static const struct instance *configured(struct registry *r, const char *instanc
     return r->o.config ? config_instance(r->o.config, instance) : NULL;
 }
 
+static bool is_shipped(const char *plugin)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), "plugins/%.100s.lua", plugin);
+    if (embedded_find(path))
+        return true;
+    snprintf(path, sizeof(path), "plugins/%.100s/init.lua", plugin);
+    return embedded_find(path) != NULL;
+}
+
 static int no_instance(struct registry *r, const char *instance, struct err *e)
 {
     const char *names[64], *near;
@@ -223,7 +234,9 @@ static int no_instance(struct registry *r, const char *instance, struct err *e)
     if (near)
         err_hint(e, "did you mean '%s'?", near);
     else
-        err_hint(e, "add it under instances: %s: { plugin: ... }", instance);
+        err_hint(e, "%s instances: { %s: { plugin: %s } }; midwatch plugin describe %s says what it can do",
+                 r->o.config && r->o.config->file ? "it wants there:" : "write one with:", instance,
+                 is_shipped(instance) ? instance : "NAME", is_shipped(instance) ? instance : "NAME");
     return ERR_NOT_FOUND;
 }
 
@@ -262,6 +275,8 @@ int body_find(struct registry *r, const char *instance, const char *plugin, stru
     rc = sources_find(b, e);
     if (rc == ERR_NOT_FOUND && !config)
         rc = no_plugin_of_that_name(r, instance, e);
+    else if (rc == ERR_NOT_FOUND)
+        rc = body_at_instance(b, e);
     if (rc == 0 && (rc = b->ops->load(b, e)) < 0)
         err_wrap(e, "plugin %s", b->plugin);
     if (rc < 0) {

@@ -104,7 +104,9 @@ BAD_FILES = {
     "empty": ("", r"t\.md"),
     "NUL": (book("resolve 'x\0'"), r"t\.md"),
     "bytecode": (book("\x1bLua"), r"t\.md:9"),
-    "unknown plugin": (book("resolve 'x'", FRONT.replace("shell: sh", "shell: typo")), r"t\.md:4.*shel.*did you mean 'shell'"),
+    "unknown plugin": (book("resolve 'x'", FRONT.replace("shell: sh", "shell: typo")), r"t\.md:4.*midwatch\.yaml:\d+:\d+: instance 'typo': there is no plugin 'shel'.*did you mean 'shell'"),
+    "no such instance": (book("resolve 'x'", FRONT.replace("shell: sh", "prometheus: prometheus")),
+                         r"no instance 'prometheus' in .*instances: \{ prometheus: \{ plugin: prometheus \} \}; midwatch plugin describe prometheus"),
     "unknown instance": (book("resolve 'x'", FRONT.replace("shell: sh", "shell: shh")), r"t\.md:4.*shh.*did you mean 'sh'"),
 }
 
