@@ -46,10 +46,13 @@ function observe.verifying(since_ms, fn)
   return verdict, detail, window
 end
 
--- What two variants are judged by: { op, symbols in them }; `o` as the code has it, for a witness.
+-- What two variants are judged by: { op, symbols in them }; `o` as the code has it, for a witness. texts: how those are called
+-- that are not computed.
 local function gather(v, expr, texts)
-  if symbols.of(v) then
-    expr[#expr + 1], texts[#texts + 1] = v, symbols.spell(v)
+  local data = symbols.of(v)
+  if data then
+    expr[#expr + 1] = v
+    if not data.var.expr then texts[#texts + 1] = data.text end
   elseif type(v) == "table" then
     for _, x in pairs(v) do gather(x, expr, texts) end
   end
@@ -61,6 +64,7 @@ function stats.judge(o)
   local expr, texts = { op = "judge", o = o }, {}
   gather(o, expr, texts)
   if #expr == 0 then return real_judge(o) end
+  for i = 1, #texts == 0 and #expr or 0 do texts[i] = symbols.spell(expr[i]) end
   local of = "(" .. table.concat(texts, ", ") .. ")"
   local verdict = symbols.compute("string", "judged" .. of, expr)
   symbols.of(verdict).var.words = { "worse", "no worse", "undecided" }

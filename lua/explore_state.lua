@@ -19,6 +19,7 @@ local state = {}
 local watched, kept             -- { give, set } of variables that functions of the program change, and of others to be taken back
 local functions                 -- function of the program -> where it comes from
 local parts, n, seen, count, complete
+local met                       -- numbers of the symbols in it, or nil
 
 local function put(text)
   n = n + 1
@@ -42,6 +43,7 @@ local function put_roots(roots)
 end
 
 local function put_symbol(data)
+  if met then met[#met + 1] = data.var.id end
   put(data.kind .. " " .. data.text .. " " .. fork.who(data.var.id))
   if data.kind == "number" then put(tostring(data.a) .. " " .. tostring(data.b) .. (data.unit or "")) end
 end
@@ -242,14 +244,22 @@ local function keep_kept() return keeper(kept) end
 undo.keep(keep_watched, keep_watched)
 undo.keep(keep_kept, keep_kept)
 
---- The variables that functions of the program change; nil if it cannot be said.
+--- The variables that functions of the program change, and the numbers of the symbols in them and of those that every now() at
+-- this time gives; nil if it cannot be said.
 function state.watched()
   begin()
+  local ids = {}
+  met = ids
   for i = 1, #watched do
     local values = table.pack(watched[i].give())
     for k = 1, values.n do put_value(values[k]) end
   end
-  return finish()
+  met = nil
+  for _, v in host.rawpairs(gate.path()) do
+    local data = symbols.of(v)
+    if data then ids[#ids + 1] = data.var.id end
+  end
+  return finish(), ids
 end
 
 function state.begin()

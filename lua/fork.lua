@@ -34,7 +34,7 @@ local looks
 local leaf                      -- what the path came to
 local scopes, behind            -- scopes that are open; exits of those that this path has left
 local looked, boundary          -- symbol -> the boundary behind which it was looked at last; how many there were
-local merges                    -- gives a text for what functions change; false: they change more than that
+local merges                    -- gives a text for what functions change, and the symbols in it; false: they change more
 local number                    -- of this run: of a path, or of a way through a scope
 local each, report              -- of fork.explore
 local trying, tried             -- how many scopes there are, one inside of the other, whose ways are being found; the outermost
@@ -210,11 +210,29 @@ local function known_of(scope)
   return known
 end
 
--- How the path comes out of a scope: its last node inside is the one at `to`. `back`: what pcall gave.
-local function make_way(scope, to, result_of, back, kept)
+local function leave(left, id)
+  local who, known = names.who(id), names.known(id)
+  if known then left[id], left[who] = { who = who, known = known, symbol = names.describe(id) }, known end
+end
+
+-- What is known of symbols that were made in a scope and that come again behind it: functions keep them, or they are computed.
+local function left_of(scope, ids)
+  local left = {}
+  for _, id in ipairs(ids or {}) do
+    if id > scope.first_id then leave(left, id) end
+  end
+  for id = scope.first_id + 1, ids and names.last() or 0 do
+    if names.is_computed(id) and not left[id] then leave(left, id) end
+  end
+  return left
+end
+
+-- How the path comes out of a scope: its last node inside is the one at `to`. `back`: what pcall gave; `kept`, `ids`: what merges
+-- gives.
+local function make_way(scope, to, result_of, back, kept, ids)
   local result, detail = result_of(table.unpack(back, 1, back.n))
   return { result = result, detail = detail, kept = kept, seen = scope.seen, known = kept and known_of(scope),
-    because = conditions(scope.depth + 1, to) }
+    left = left_of(scope, ids), because = conditions(scope.depth + 1, to) }
 end
 
 local function enter_node(kind, title) return { kind = "scope", scope = kind, title = title, exits = {} } end
@@ -247,7 +265,9 @@ local function next_way(node)
       return true
     end
     way.last.kids[way.choice] = found
-    for id in host.rawpairs(exit.used) do use_above(top, id) end
+    for id in host.rawpairs(exit.used) do
+      if id <= exit.first_id then use_above(top, id) end
+    end
     each(found)
   end
   return false
@@ -396,7 +416,10 @@ end
 local function leave_scope(scope, way)
   local found, exit = exits.merged(scope.node, way, trying > 0 and tried or nil)
   if found then
-    for id in host.rawpairs(exit.used) do use(id) end
+    for id in host.rawpairs(exit.used) do
+      local left = id > scope.first_id and exit.left[id]
+      if id <= scope.first_id then use(id) elseif left then use(names.same(left.symbol)) end
+    end
     fork.leave(found)
   end
 end
@@ -420,7 +443,11 @@ function fork.scope(kind, title, fn, result_of, accepts)
   end
   local outer, exit_node = scopes[#scopes], trail[depth + 1]
   if not exit_node and not way then
-    way = make_way(scope, depth, result_of, back, merges and merges() or nil)
+    if merges then
+      way = make_way(scope, depth, result_of, back, merges())
+    else
+      way = make_way(scope, depth, result_of, back)
+    end
     leave_scope(scope, way)
   end
   exit_node = fork.mark(exits.new, scope, way)
@@ -542,10 +569,10 @@ end
 
 --- Runs `path` once for every path: path() from the beginning, path(go_on, a, b) from where it can go on. `ended(leaf)` is called
 -- behind each, `went_on(n)` behind the nth run, and says whether to go on. `can_merge`: gives a text for what functions that are
--- looked with change, false if it cannot. `watched` { from, passed, stops = { { path, depth, why, file, line } } }: passed(depth)
--- is called at every node from run number `from` on, and stops are where paths do not end. `with_state`: lua/explore_state.lua,
--- or nil: paths do not join at places. `begins`: only the paths that begin with these choices. Returns the root and whether all
--- was explored.
+-- looked with change and a list of the symbols that come again, or nil; false if it cannot. `watched` { from, passed, stops =
+-- { { path, depth, why, file, line } } }: passed(depth) is called at every node from run number `from` on, and stops are where
+-- paths do not end. `with_state`: lua/explore_state.lua, or nil: paths do not join at places. `begins`: only the paths that begin
+-- with these choices. Returns the root, and whether all was explored.
 function fork.explore(path, ended, went_on, can_merge, watched, with_state, begins)
   local root = { kind = "root", n = 1, choice = 1, kids = {} }
   trail, length, merges, number, watch = { root }, 1, can_merge, 1, watching(watched)

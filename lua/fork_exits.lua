@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Exits of scopes, and which of them a path may go on like: one with the same result, if what is used behind it was not looked at
--- inside of the scope, or the same is known of it.
+-- Exits of scopes, and which of them a path may go on like: one with the same result, if what is used behind it was not looked
+-- at inside of the scope, or the same is known of it. A way has `left`, symbols that were made inside and that come again behind
+-- it: number -> { who, known, symbol }, and who -> known.
 
 local exits = {}
 
@@ -10,16 +11,17 @@ local WAYS_MAX = 20             -- ways to the same result that are remembered w
 function exits.new(scope, way)
   local node = { kind = "exit", of = scope.node, result = way.result }
   node.exit = { node = node, result = way.result, kept = way.kept, detail = way.detail, ways = 1, used = {}, known = way.known,
-    because = { way.because } }
+    left = way.left, because = { way.because } }
   scope.node.exits[#scope.node.exits + 1] = node.exit
   return node
 end
 
---- A symbol is used behind an exit. If it was made inside of the scope, its ways have to be told apart.
+--- A symbol is used behind an exit. If it was made inside of the scope, its ways have to be told apart, unless functions keep it:
+-- of that the same may be known.
 function exits.use(exit, id)
   if id > exit.last_id then return end
   exit.used[id] = true
-  if id <= exit.first_id then return end
+  if id <= exit.first_id or (exit.left and exit.left[id]) then return end
   local scope = exit.node.of
   exit.leaked, scope.is_wrong = true, scope.is_lossy
 end
@@ -29,7 +31,10 @@ local function is_same(exit, way)
   if exit.leaked or exit.result ~= way.result or exit.kept ~= way.kept then return nil end
   local kind = "merged"
   for id in host.rawpairs(exit.used) do
-    if way.seen[id] or exit.seen[id] then
+    local left = exit.left and exit.left[id]
+    if left then
+      if way.left[left.who] ~= left.known then return nil end
+    elseif way.seen[id] or exit.seen[id] then
       local known = exit.known and exit.known[id]
       if not known or exit.detail ~= way.detail or known ~= way.known[id] then return nil end
       kind = "joined"
@@ -80,7 +85,9 @@ function exits.forget(scope)
     end
   end
   scope.through, scope.way = nil, nil
-  for _, exit in ipairs(scope.exits) do exit.used, exit.seen, exit.known, exit.detail, exit.kept = nil, nil, nil, nil, nil end
+  for _, exit in ipairs(scope.exits) do
+    exit.used, exit.seen, exit.known, exit.left, exit.detail, exit.kept = nil, nil, nil, nil, nil, nil
+  end
 end
 
 return exits

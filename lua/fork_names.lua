@@ -63,6 +63,12 @@ function names.known(id)
   return symbol and symbol.object and with.of(symbol.object, whole ~= id and (id - whole + 1) * 1024 // 1 | 0 or nil)
 end
 
+--- True if a symbol is computed from others: who computes the same has the same symbol.
+function names.is_computed(id)
+  local symbol = symbols[id]
+  return symbol and symbol.object and symbol.object.expr ~= nil
+end
+
 --- A symbol or field in the words of every path: what same() finds it by.
 function names.describe(id)
   local whole = math.ceil(id)

@@ -96,6 +96,14 @@ APART = {
                                "  local yes = #list.where(o.h, function(x) return x.revision > o.b end) > 0\n"
                                "  return yes or any { inner }\nend\nlocal h = hypothesis 'h' { test = look }\n"
                                "if diagnose { h } == h then escalate 'h' end\nif o.b > 3 then escalate 'b' end",
+    "what a look keeps": "local kept\nlocal function look()\n  kept = observe(prometheus.value('m9', { absent = 4 }))\n"
+                         "  return o.a > 5 and kept > 3 or o.b > 5\nend\nlocal h = hypothesis 'h' { test = look }\n"
+                         "local is = diagnose { h } == h\nif kept > 2 then escalate(is and 'h' or 'kept') end",
+    "what looks keep of a computation": "local kept\nlocal function look()\n  kept = string.format('%d', o.a + o.b)\n"
+                                        "  return o.a + o.b > 5\nend\nlocal h = hypothesis 'h' { test = look }\n"
+                                        "local other = hypothesis 'o' { likelihood = 'low', test = function() return look() and o.a > 1 end }\n"
+                                        "local is = diagnose { h, other }\nif is == h and o.a + o.b > 7 then escalate(kept) end\n"
+                                        "if is == other then escalate 'other' end\nif o.a + o.b < 3 then escalate 'less' end",
     "a length": "if #o.s.image > 5 then note 'x' end\nif #o.s.image > 3 then escalate 'x' end",
 }
 
