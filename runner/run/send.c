@@ -94,7 +94,7 @@ static void refuse(struct part *p, const char *refusal, const char *why)
 static const char *refusal_of_scenario(struct part *p, struct buf *why)
 {
     struct answerer *a = engine_opts(p->call->run->engine)->answerer;
-    const char *refusal = a->ops->refuses ? a->ops->refuses(a, p->name, p->life->undo_of != NULL) : NULL;
+    const char *refusal = a && a->ops->refuses ? a->ops->refuses(a, p->name, p->life->undo_of != NULL) : NULL;
 
     if (refusal)
         buf_adds(why, "the scenario says so");
