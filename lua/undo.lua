@@ -7,6 +7,7 @@ local undo = {}
 
 local log, n = {}, 0            -- table, key, value before, one change behind another; or a function and what it gets
 local keepers = {}              -- { keep, again }: see undo.keep
+local notes = {}                -- functions that are noted -> true
 
 --- t[key] = v, and back.
 function undo.set(t, key, v)
@@ -29,6 +30,7 @@ end
 
 --- Something that the caller has done: f(a, b, false) takes it back, f(a, b, true) does it again.
 function undo.note(f, a, b)
+  notes[f] = true
   log[n + 1], log[n + 2], log[n + 3] = f, a, b
   n = n + 3
 end
@@ -58,7 +60,7 @@ function undo.since(mark)
     local t, key, v = log[i], log[i + 1], log[i + 2]
     if key == log then
       v = copy_of(t)
-    elseif type(t) ~= "function" then
+    elseif not notes[t] then
       v = t[key]
       if v == nil then v = log end
     end
@@ -74,7 +76,7 @@ function undo.again(since)
   local list, set = since.list, undo.set
   for i = 1, since.n, 3 do
     local t, key, v = list[i], list[i + 1], list[i + 2]
-    if type(t) == "function" then
+    if notes[t] then
       t(key, v, true)
       undo.note(t, key, v)
     elseif key == log then
@@ -93,7 +95,7 @@ end
 function undo.back(mark)
   for i = n, mark.n + 1, -3 do
     local t, key, before = log[i - 2], log[i - 1], log[i]
-    if type(t) == "function" then
+    if notes[t] then
       t(key, before, false)
     elseif key == log then
       put_back(t, before)

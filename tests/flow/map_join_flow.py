@@ -140,6 +140,8 @@ def differ(box, code):
 def differ_from_beginning(box, code, separate):
     """A program with a goto is no steps: each of its paths is run from its beginning."""
     whole = box.map(code.replace("local", "do goto on ::on:: end local", 1), "--each")
+    if whole["ended"] != "all":
+        return None
     for what in ("explored", "nodes", "paths", "notes", "may_unused"):
         if whole[what] != separate[what]:
             return f"{what} of each path from its beginning: {whole[what]}\nand as steps: {separate[what]}\n{code}"

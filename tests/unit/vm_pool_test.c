@@ -128,11 +128,38 @@ static void all_goes_with_the_pool(void **state)
     assert_null(pool.large);
 }
 
+/* A state that computes long goes on taking pieces where another asks malloc. */
+static void computing_long_takes_more_pieces(void **state)
+{
+    struct pool few = {0}, many = {.computes_long = true};
+    size_t size = (size_t)POOL_CLASSES * POOL_UNIT;
+    char **of_few, **of_many;
+    size_t n = POOL_BYTES_MAX / size + 100, i;
+
+    (void)state;
+    of_few = test_malloc(n * sizeof(*of_few));
+    of_many = test_malloc(n * sizeof(*of_many));
+    for (i = 0; i < n; i++) {
+        of_few[i] = pool_change(&few, NULL, 0, size);
+        of_many[i] = pool_change(&many, NULL, 0, size);
+    }
+    assert_true(few.npieces == 0 || (few.npieces == POOL_PIECES && many.npieces > POOL_PIECES));
+    for (i = 0; i < n; i++) {
+        pool_change(&few, of_few[i], size, 0);
+        pool_change(&many, of_many[i], size, 0);
+    }
+    test_free(of_few);
+    test_free(of_many);
+    pool_free(&few);
+    pool_free(&many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_keep_what_they_hold),
         cmocka_unit_test(small_blocks_are_neighbours),
+        cmocka_unit_test(computing_long_takes_more_pieces),
         cmocka_unit_test(all_goes_with_the_pool),
     };
 
