@@ -260,13 +260,12 @@ local real_now = language.now
 language.now = function()
   local path = gate.path()
   if setup.is_plan and path.waited == 0 and path.applied == 0 then return real_now() end
-  local key = "now" .. path.waited .. "." .. path.applied
-  if not path[key] then
+  if not path.clock then
     local later = path.waited > 0 and " after " .. symbols.spell_number(path.waited / 1000, "s") or ""
-    undo.set(path, key, symbols.number("now()" .. later, {}))
-    symbols.of(path[key]).var.waited = path.waited / 1000
+    undo.set(path, "clock", symbols.number("now()" .. later, {}))
+    symbols.of(path.clock).var.waited = path.waited / 1000
   end
-  return path[key]
+  return path.clock
 end
 
 local params = language.params

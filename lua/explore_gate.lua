@@ -18,7 +18,8 @@ local infos = {}                -- effect and arguments -> what the host says of
 local hypotheses = {}           -- title -> { line, supported, refuted, inconclusive }
 local answered                  -- whether somebody may know an answer
 
---- What has happened on the path: { now, waited, effects, applied, branch, counters, asked }. Its events, in their order, are
+--- What has happened on the path: { now, waited, effects, applied, branch, counters, asked, clock }; clock: what now() is, since
+-- time passed last. Its events, in their order, are
 -- { effect, outcome, undo, target } (what became of one that was sent), { state, target } (of a target: "already" or "error") and
 -- { ask, kind, answer, by, of } (an answer of nil: nobody's).
 function gate.path() return path end
@@ -220,6 +221,7 @@ function answers.apply(calls)
   end
   if outcome == "applied" then
     set("applied", path.applied + 1)
+    set("clock", nil)
     add("changed", { effect = call.name, instance = call.instance, target = args.target, to = args.to,
       path = place })
   end
@@ -315,6 +317,7 @@ end
 function gate.pass(ms)
   set("now", path.now + math.ceil(ms))
   set("waited", path.waited + math.ceil(ms))
+  if ms > 0 then set("clock", nil) end
 end
 
 function answers.wait(calls)

@@ -26,8 +26,8 @@ def names():
 
 
 def draw(program, name, form):
-    p = subprocess.run([str(program), "map", f"runbooks/{name}.md", "-o", form, "--config", CONFIG], cwd=ROOT, capture_output=True,
-                       timeout=600, check=False)
+    p = subprocess.run([str(program), "map", f"runbooks/{name}.md", "-o", form, "--within", "4m", "--config", CONFIG], cwd=ROOT,
+                       capture_output=True, timeout=900, check=False)
     if p.returncode:
         raise RuntimeError(f"map {name} -o {form}: " + p.stderr.decode(errors="replace"))
     return p.stdout.decode()

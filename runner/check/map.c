@@ -34,7 +34,8 @@ static int resolve(const struct map_request *q, const struct runbook *book, json
 static int explore_book(const struct map_request *q, struct registry *registry, const struct runbook *book, json_t **map,
                         struct err *e)
 {
-    struct explore_options o = {.book = book, .registry = registry, .paths_max = q->paths_max, .separate = q->each};
+    struct explore_options o = {.book = book, .registry = registry, .paths_max = q->paths_max, .time_ms = q->time_ms,
+                                .separate = q->each};
     json_t *params = NULL, *given = NULL;
     int rc = resolve(q, book, &params, &given, e);
 

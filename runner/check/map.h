@@ -18,6 +18,7 @@ struct map_request {
     const char *const *params;      /* key=value; these do not fork */
     size_t nparams;
     size_t paths_max;               /* 0 = as explore.h */
+    int64_t time_ms;                /* the same */
     bool each;                      /* explore.h: separate */
 };
 

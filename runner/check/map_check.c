@@ -102,6 +102,8 @@ static void judge_defaults(json_t *map, const char *file)
 
 void map_judge(json_t *map, const struct runbook *b)
 {
+    static const char simpler[] = "fix parameters with -p, or make it simpler";
+    static const char more_time[] = "give it longer with --within, fix parameters with -p, or make it simpler";
     const char *file = json_get_string(map, "file", ""), *ended = json_get_string(map, "ended", "");
     const json_t *x;
     char why[900];
@@ -126,7 +128,7 @@ void map_judge(json_t *map, const struct runbook *b)
     if (strcmp(ended, "all") != 0) {
         snprintf(why, sizeof(why), "not explored: the bound on %s was reached after %lld paths", ended,
                  (long long)json_get_int(map, "explored", 0));
-        found(map, file, 0, "not_explored", why, "", "fix parameters with -p, or make it simpler");
+        found(map, file, 0, "not_explored", why, "", strcmp(ended, "time") == 0 ? more_time : simpler);
         return;         /* what was not reached may be reached behind the bound */
     }
     json_array_foreach(json_object_get(map, "hypotheses"), i, x) {

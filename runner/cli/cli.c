@@ -41,7 +41,8 @@ static const struct verb verbs[] = {
      "then. Exit 0 if all are the same, 3 if one is earlier, later or different, 5 if none is, but one is unknown or could not "
      "be compared."},
     {"map", "RUNBOOK [--check] [--diff REF1..REF2]", "show all branches of a runbook's code",
-     FLAG_CONFIG | FLAG_MAP_FORM | FLAG_PARAM | FLAG_MAP_CHECK | FLAG_DIFF | FLAG_EACH | SOURCE, 1, 1, verb_map, GROUP_WRITE,
+     FLAG_CONFIG | FLAG_MAP_FORM | FLAG_PARAM | FLAG_MAP_CHECK | FLAG_DIFF | FLAG_EACH | FLAG_WITHIN | SOURCE, 1, 1, verb_map,
+     GROUP_WRITE,
      "Follows every path of the code with values that are not known, touches nothing and loads no plugin's body. A parameter "
      "that the code branches on forks too, unless -p fixes it. --check: exit 2 for a path without an outcome, an effect that "
      "missing data leads to, a `may` that does not fit, and for everything that was not explored. An effect that only a default "
@@ -145,6 +146,7 @@ static const struct option options[] = {
     {"--accuracy", FLAG_ACCURACY, NULL, "of each runbook's runs with a plan, how many went as planned"},
     {"--strict", FLAG_STRICT, NULL, "exit 6 if an effect is unknown or something was not explored"},
     {"--each", FLAG_EACH, NULL, "follow each path to its end, also where another went on alike (slow)"},
+    {"--within", FLAG_WITHIN, "DURATION", "how long it may compute; 20s without it. What is then not explored is said"},
     {"--diff", FLAG_DIFF, "REF1..REF2", "how decisions change from one commit to the other; REF.. = to the working tree"},
     {"--config", FLAG_CONFIG, "FILE", "the configuration (else $MIDWATCH_CONFIG, ./midwatch.yaml, ...)"},
     {"--state", FLAG_STATE, "DIR", "where the journal is"},

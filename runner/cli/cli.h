@@ -52,6 +52,7 @@ enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_USAGE = 2, EXIT_LEFT = 5 };
 #define FLAG_FAULTS (1ull << 30)
 #define FLAG_GENERATE (1ull << 31)
 #define FLAG_AT_MOST (1ull << 32)
+#define FLAG_WITHIN (1ull << 33)
 /* What somebody wants to do; help shows the verbs under it. HIDDEN: for programs. */
 enum cli_group { GROUP_WRITE, GROUP_RUN, GROUP_PEOPLE, GROUP_LOOK, GROUP_JOURNAL, GROUP_HERE, GROUP_HIDDEN };
 
@@ -65,7 +66,7 @@ struct cli {
     size_t nuses;
     const char *against, *plan_file;
     bool json, release, luacats, man, all, check, off, strict, accuracy, each;
-    const char *last, *record, *at_most;
+    const char *last, *record, *at_most, *within;
     bool cover, faults, generate;
     struct config *config;          /* cli_config */
     char *state_dir;                /* cli_config */

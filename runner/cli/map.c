@@ -16,6 +16,8 @@ static int make(struct cli *c, struct source *source, json_t **map, struct err *
     struct map_request q = {.source = source, .name = c->args[0], .config = c->config, .params = c->params,
                             .nparams = c->nparams, .each = c->each};
 
+    if (c->within && (str_duration_ms(str_of(c->within), &q.time_ms) < 0 || q.time_ms < 1000))
+        return err_set(e, ERR_INVALID, "--within is how long it may compute, from 1s on, as 2m: not '%.60s'", c->within);
     return map_make(&q, map, e);
 }
 

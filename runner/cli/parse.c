@@ -60,6 +60,7 @@ int cli_take_option(struct cli *c, const struct option *o, const char *value)
                   {FLAG_FORM, &c->form, NULL}, {FLAG_OUT, &c->out_file, NULL}, {FLAG_FROM, &c->from, NULL},
                   {FLAG_LAST, &c->last, NULL}, {FLAG_RECORD, &c->record, NULL}, {FLAG_COVER, NULL, &c->cover},
                   {FLAG_FAULTS, NULL, &c->faults}, {FLAG_GENERATE, NULL, &c->generate}, {FLAG_AT_MOST, &c->at_most, NULL},
+                  {FLAG_WITHIN, &c->within, NULL},
                   {FLAG_MAP_FORM, &c->form, NULL}, {FLAG_DIFF, &c->diff, NULL}, {FLAG_MAP_CHECK, NULL, &c->check},
                   {FLAG_AGAINST, &c->against, NULL}, {FLAG_ALL, NULL, &c->all}, {FLAG_CHECK, NULL, &c->check},
                   {FLAG_STRICT, NULL, &c->strict}, {FLAG_PLAN, &c->plan_file, NULL}, {FLAG_ACCURACY, NULL, &c->accuracy},
