@@ -67,7 +67,6 @@ struct check_mode {
     struct registry *registry;  /* sealed, for all the runs of a test; NULL: one of its own for each */
     struct runbook *book;       /* of the scenarios; NULL: each reads it */
     struct fault_plan *fault;   /* happens in the run; then only what must always hold is judged, not what is expected */
-    json_t *tried;              /* set of the faults that were tried, for scenario_faults; NULL: none is shared */
     struct cover *cover;        /* what the runs reach is added to it, or NULL */
 };
 /* The parameters of a run of this scenario, resolved. Owned. */
@@ -82,8 +81,8 @@ int scenario_request(struct source *source, const char *runbook, const json_t *s
                      struct err *e);
 
 /* Runs scenario i again with every fault at every question that it asks the world or people and at every wait, one at a time (at
- * the first three of the same question: the others are polls). What was tried before (mode->tried), in a run that was
- * equal up to the answers, is not tried again. The result has a line per fault behind which something does not hold that always must. */
+ * the first three of the same question: the others are polls). The result has a line per
+ * fault behind which something does not hold that always must. */
 int scenario_faults(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
                     const struct check_mode *mode, struct scenario_result *out, struct err *e);
 

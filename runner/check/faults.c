@@ -67,15 +67,12 @@ void fault_plan_deinit(struct fault_plan *p)
         free(p->names[i]);
     free(p->names);
     free(p->kinds);
-    free(p->before);
 }
 
 bool fault_plan_next(struct fault_plan *p, int kind, const char *name)
 {
     p->names = xrealloc(p->names, (p->calls + 1) * sizeof(*p->names));
     p->kinds = xrealloc(p->kinds, (p->calls + 1) * sizeof(*p->kinds));
-    p->before = xrealloc(p->before, (p->calls + 1) * sizeof(*p->before));
-    p->before[p->calls] = p->so_far;
     p->kinds[p->calls] = kind;
     p->names[p->calls++] = xstrdup(name);
     return p->calls == p->at;

@@ -4,7 +4,6 @@
 #ifndef MIDWATCH_CHECK_FAULTS_H
 #define MIDWATCH_CHECK_FAULTS_H
 
-#include "base/crypto.h"
 #include "gate/gate.h"
 #include "gate/people.h"
 
@@ -31,13 +30,11 @@ bool fault_fits(enum fault f, int kind);
 struct fault_plan {
     size_t at;                  /* the question it happens to, from 1; 0 = none: only count */
     enum fault fault;
-    struct hash so_far;         /* of the run's rows, from on_row */
     /* out */
     size_t calls;
     bool crashed;               /* the host was stopped; the engine must not be run any more */
     int *kinds;                 /* of the questions so far, as for fault_fits; owned: fault_plan_deinit */
     char **names;               /* "p95", "kubernetes.rollback prod-eu:..." */
-    struct hash *before;        /* so_far when they were asked */
 };
 void fault_plan_deinit(struct fault_plan *p);
 

@@ -129,7 +129,6 @@ struct stage {
     struct engine_options engine_options;
     struct engine *engine;
     struct seen seen;
-    struct fault_plan *fault;
     struct host_op *cancel_timer;
 };
 
@@ -139,8 +138,6 @@ static void on_row(void *ctx, const struct run *r, const struct row *row, bool r
     struct str within = json_slice(row->args, "within");
 
     seen_row(&s->seen, r, row, replayed);
-    if (s->fault)
-        s->fault->so_far = run_chain(r);
     if (s->faulty && !replayed && row->kind == ROW_WAIT && within.n)
         answer_faulty_waits(s->faulty, row->name, (int64_t)(strtod(within.p, NULL) * 1000));
 }
@@ -176,7 +173,6 @@ static int stage_open(struct stage *s, struct config *config, const json_t *scen
     eo.writer = s->writer;
     eo.registry = s->registry;
     eo.config = config;
-    s->fault = mode->fault;
     if (mode->fault) {
         s->faulty = answer_faulty_new(s->answerer, s->host, mode->fault);
         eo.people = s->faulty_people = people_faulty_new(s->people, s->host, mode->fault);
@@ -506,5 +502,64 @@ int scenario_run(struct source *source, const char *runbook, struct config *conf
         out->seen = seen_take(&s.seen, r);
     }
     stage_close(&s);
+    return rc;
+}
+
+/* So often the same question may fail: what follows are polls that differ in nothing. */
+#define SAME_MAX 3
+
+static bool is_poll(const struct fault_plan *base, size_t k)
+{
+    size_t i, same = 0;
+
+    for (i = 0; i + 1 < k; i++)
+        same += base->kinds[i] == base->kinds[k - 1] && strcmp(base->names[i], base->names[k - 1]) == 0;
+    return same >= SAME_MAX;
+}
+
+static void tell_fault(struct scenario_result *out, const struct fault_plan *base, size_t k, enum fault f,
+                       const struct scenario_result *got, const struct err *e)
+{
+    buf_addf(&out->why, "  %s at question %zu, %s:%s", fault_name(f), k, base->names[k - 1], e->code ? " " : "\n");
+    if (e->code)
+        buf_addf(&out->why, "%s\n", e->msg);
+    else
+        buf_addf(&out->why, "%s", buf_text(&got->why));
+    out->passed = false;
+}
+
+int scenario_faults(struct source *source, const char *runbook, struct config *config, const struct scenarios *all, size_t i,
+                    const struct check_mode *mode, struct scenario_result *out, struct err *e)
+{
+    struct fault_plan base = {0};
+    struct check_mode with = *mode;
+    struct scenario_result got;
+    size_t k, tried = 0;
+    enum fault f;
+    int rc;
+
+    with.cover = NULL;
+    with.fault = &base;
+    rc = scenario_run(source, runbook, config, all, i, &with, &got, e);
+    *out = (struct scenario_result){.passed = true, .why = BUF_INIT(256 * KIB)};
+    scenario_result_deinit(&got);
+    for (k = 1; rc == 0 && k <= base.calls; k++) {
+        for (f = 0; f < FAULTS; f++) {
+            struct fault_plan plan = {.at = k, .fault = f};
+            struct err wrong = {0};
+
+            if (!fault_fits(f, base.kinds[k - 1]) || is_poll(&base, k))
+                continue;
+            with.fault = &plan;
+            tried++;
+            if (scenario_run(source, runbook, config, all, i, &with, &got, &wrong) < 0 || !got.passed)
+                tell_fault(out, &base, k, f, &got, &wrong);
+            scenario_result_deinit(&got);
+            fault_plan_deinit(&plan);
+        }
+    }
+    snprintf(out->name, sizeof(out->name), "%.200s: %zu faults", json_get_string(json_array_get(all->list, i), "name", "?"),
+             tried);
+    fault_plan_deinit(&base);
     return rc;
 }

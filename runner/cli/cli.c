@@ -28,8 +28,8 @@ static const struct verb verbs[] = {
      "code that no scenario reaches is a line, and a failure. --faults: each scenario again with every fault (no_data, error, "
      "stale, timeout, moved, absent, cut, 409, refused, crash) at every question to the world or to people (nobody answers, can be "
      "asked, or says yes) and at every wait (the first three times): the code must not break, and what must always hold must "
-     "hold; what two scenarios have in common is tried once. --record prints the scenario that a run of the journal was (or writes "
-     "it: --out NAME.test.yaml). --generate prints a scenario for each path of the map that no scenario takes, at most 20 (--at-most N), those that reach a new branch first: each was run, and ends and decides as the path does. To append them: "
+     "hold. --record prints the scenario that a run of the journal was (or writes it: --out NAME.test.yaml). --generate prints a scenario for each path of the map that no scenario takes, at most "
+     "20 (--at-most N), those that reach a new branch first: each was run, and ends and decides as the path does. To append them: "
      "midwatch test NAME --generate >>runbooks/NAME.test.yaml, where `scenarios:` stands last. Paths without one are named on "
      "stderr, with the reason."},
     {"backtest", "[RUN]... [RUNBOOK] [--last N] [--at REF]", "which decisions on past runs a changed runbook takes otherwise",

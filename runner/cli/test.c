@@ -120,13 +120,10 @@ static int test_file(struct tally *t, const char *file)
     if (source_load(t->source, file, &t->mode.book, &e) < 0 ||
         (t->cli->cover && cover_new(t->mode.book, false, &t->mode.cover, &e) < 0))
         rc = cli_fail(&e);
-    t->mode.tried = t->cli->faults ? json_object() : NULL;
     if (rc == 0)
         rc = run_scenarios(t, file, scenarios);
     if (rc == 0 && t->mode.cover)
         tell_cover(t, file, t->mode.book, t->mode.cover);
-    json_decref(t->mode.tried);
-    t->mode.tried = NULL;
     cover_free(t->mode.cover);
     t->mode.cover = NULL;
     book_free(t->mode.book);

@@ -128,24 +128,6 @@ def form_cases(box):
     yield "no runbook", expect(box.command("test"), 2, "which RUNBOOK")
 
 
-# Two scenarios: what the second answers -> its faults, and what is found in it alone.
-SHARED = {
-    "equal": ("n: 1, m: 3, k: 2", r"two: 0 faults; 15 others", None),
-    "equal until the later look": ("n: 1, m: 3, k: 4", r"two: 5 faults; 10 others", None),
-    "other in what is asked beside": ("n: 1, m: 9, k: 2", r"two: 15 faults\n", r"no_data at question 2, n:\n.*beside"),
-    "other": ("n: 2, m: 3, k: 2", r"two: 15 faults\n", None),
-}
-
-
-def shared_cases(box):
-    code = 'if not known(o, "n") and o.m == 9 then error("beside") end\nnote(tostring(observe { k = prometheus.value("k") }.k)) no_action "b"'
-    for name, (given, counted, found) in SHARED.items():
-        expected = "expect: { outcome: no_action } }"
-        write(box, code, f"scenarios:\n  - {{ name: one, given: {{ n: 1, m: 3, k: 2 }}, {expected}\n  - {{ name: two, given: {{ {given} }}, {expected}\n")
-        got = box.command("test", "t.md", "--faults")
-        yield "faults that are tried once: " + name, expect(got, 2 if found else 0, r"one: 15 faults\n", counted, *([found] if found else []))
-
-
 def fault_cases(box):
     for name, (code, found) in FAULTS.items():
         write(box, code, scenarios())
@@ -157,7 +139,7 @@ def fault_cases(box):
 
 def cases(program, scratch, only):
     box = stand.Box(program, scratch / "box", "instances: { metrics: { plugin: prometheus, url: 'http://127.0.0.1:9' } }\n", "")
-    for group in (cover_cases, form_cases, fault_cases, shared_cases, people_fault_cases):
+    for group in (cover_cases, form_cases, fault_cases, people_fault_cases):
         if only in group.__name__:
             yield from group(box)
 
