@@ -23,10 +23,31 @@ enum {
     BUSY_MS = 5000,             /* somebody with the sqlite3 shell may hold the file for a moment */
 };
 
+void sqlite_enter(struct sqlite *s)
+{
+    s->inside = (uintptr_t)pthread_self();
+}
+
+void sqlite_leave(struct sqlite *s)
+{
+    s->inside = 0;
+}
+
+void sqlite_alone(const struct sqlite *s)
+{
+    uintptr_t inside = s->inside;
+
+    if (inside && inside != (uintptr_t)pthread_self()) {
+        fputs("midwatch: two threads in one connection to the journal: this is a bug\n", stderr);
+        abort();
+    }
+}
+
 sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e)
 {
     sqlite3_stmt **st = &s->statements[which];
 
+    sqlite_alone(s);
     if (!*st && sqlite3_prepare_v3(s->db, sqlite_texts[which], -1, SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK) {
         sqlite_failed(s, "prepare", e);
         return NULL;
@@ -168,17 +189,22 @@ void sqlite_committing(bool named)
 
 int sqlite_name_log(struct sqlite *s, struct err *e)
 {
+    const char *file = sqlite3_db_filename(s->db, "main");  /* behind symbolic links */
     char dir[sizeof(s->path)];
-    int fd, rc;
+    int fd, why = 0;
 
-    snprintf(dir, sizeof(dir), "%s", s->path);
+    snprintf(dir, sizeof(dir), "%s", file);
     *strrchr(dir, '/') = '\0';
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    rc = fd < 0 || fsync(fd) < 0 ? err_set(e, ERR_DISK, "journal %s: its directory: %s", s->path, strerror(errno)) : 0;
+    if (fd < 0 || fsync(fd) < 0)
+        why = errno;
     if (fd >= 0)
         close(fd);
-    s->named = rc == 0;
-    return rc;
+    s->named = why == 0;
+    /* Not every directory can be opened or synced; SQLite then goes without. */
+    if (why == 0 || why == EACCES || why == EPERM || why == EINVAL || why == EBADF)
+        return 0;
+    return err_set(e, ERR_DISK, "journal %s: its directory: %s", s->path, strerror(why));
 }
 
 static int log_grew(void *ctx, sqlite3 *db, const char *name, int pages)

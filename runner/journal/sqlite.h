@@ -26,6 +26,7 @@ struct sqlite {
     int64_t next_id;
     struct hash change_chain;       /* of the last change; read with the first that is written */
     bool dead, knows_change_chain;
+    _Atomic(uintptr_t) inside;      /* the thread that writes now, or 0 */
     bool named;                     /* that the log is in its directory is on disk */
     int wal_pages, checkpoint_at;   /* length of the log after the last commit, and when to copy it back */
     char path[4096];
@@ -49,6 +50,11 @@ extern const char *const sqlite_texts[SQL_COUNT];
 
 /* The prepared statement, reset. NULL with e set if it cannot be prepared. */
 sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
+/* Between the two no other thread may use this connection, which has no lock of its own: who does ends the process, before it
+ * can damage the file. */
+void sqlite_enter(struct sqlite *s);
+void sqlite_leave(struct sqlite *s);
+void sqlite_alone(const struct sqlite *s);
 /* Finalizes them all. */
 void sqlite_forget(struct sqlite *s);
 /* Makes the name of the log durable, which SQLite would do with the first sync of every process. */

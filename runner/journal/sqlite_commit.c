@@ -419,9 +419,8 @@ static int sync_less(struct sqlite *s, bool less, struct err *e)
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : sqlite_failed(s, "write", e);
 }
 
-int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e)
+static int commit(struct sqlite *s, struct journal_item *items, size_t n, struct err *e)
 {
-    struct sqlite *s = (struct sqlite *)j;
     struct err own = {0};
     bool soft = sqlite3_get_autocommit(s->db);
     size_t i;
@@ -456,6 +455,17 @@ int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struc
         return die(s, rc);
     sqlite_checkpoint(s);
     return 0;
+}
+
+int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e)
+{
+    struct sqlite *s = (struct sqlite *)j;
+    int rc;
+
+    sqlite_enter(s);
+    rc = commit(s, items, n, e);
+    sqlite_leave(s);
+    return rc;
 }
 
 static int put_file(struct sqlite *s, const char *id, const struct blob_ref *f, struct err *e)

@@ -11,6 +11,7 @@ static sqlite3_stmt *ask(struct sqlite *s, const char *sql, struct err *e)
 {
     sqlite3_stmt *st = NULL;
 
+    sqlite_alone(s);
     if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
         sqlite_failed(s, "read", e);
     return st;

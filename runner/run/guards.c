@@ -147,13 +147,15 @@ static bool see_lock(void *ctx, const struct lock_info *l)
     return false;
 }
 
+/* None if the journal cannot be read. */
 static struct lock_info lock_of(struct part *p)
 {
-    struct journal *j = writer_journal(engine_opts(p->call->run->engine)->writer);
     struct search s = {.target = buf_text(&p->life->target)};
     struct err ignored = {0};
+    struct journal *j = writer_reader(engine_opts(p->call->run->engine)->writer, &ignored);
 
-    j->ops->locks(j, see_lock, &s, &ignored);
+    if (j)
+        j->ops->locks(j, see_lock, &s, &ignored);
     return s.found;
 }
 

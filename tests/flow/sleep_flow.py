@@ -6,6 +6,7 @@ a run aside that ends the process twice at one place, or whose code says somethi
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -13,7 +14,13 @@ import time
 
 import stand
 
-CONFIG = "instances: { sh: { plugin: shell } }\ncommands:\n  one: { argv: [/bin/echo, hi], read: { returns: string } }\n"
+CONFIG = """instances: { sh: { plugin: shell } }
+commands:
+  one: { argv: [/bin/echo, hi], read: { returns: string } }
+  workers: { argv: [cat, workers], read: { returns: integer } }
+  set_workers: { argv: [sh, -c, 'sleep 2; echo "$1" >workers', sh, "{{n}}"], params: { n: { type: integer, max: 9 } },
+                 effect: { class: ensure, target: pool, state: workers, sets: n } }
+"""
 BOOK = "---\nrunbook: {name}\nsummary: a test\nuses: {{ shell: sh }}\n{front}---\n# T\n\n```lua\n{code}\n```\n"
 BOOKS = {
     "nap": 'sleep "3s" note "awake" no_action "slept"',
@@ -22,9 +29,17 @@ BOOKS = {
     "ask": 'local a = ask("which?", { "left", "right" }, { within = "1h" }) no_action("chose " .. a)',
     "stuck": 'observe(shell.one()) sleep "2s"\nif "stuck in C" < "x" then note "past" end\nno_action "through"',
     "slow": 'if "slow in C" < "x" then note "past" end\nno_action "through"',
+    "waits": 'if "waits in C" < "x" then note "past" end\nno_action "through"',
+    "one-of-many": 'observe(shell.one()) sleep "4s" note "a" note "b" note "c" remedy("set", shell.set_workers { n = 3 }, { verify = "applied" }) resolve "done"',
     "hurry": 'if "stuck in C" < "x" then note "past" end\nno_action "through"',
     "turned": 'if "turned in C" < "x" then note "one way" else note "the other way" end\nsleep "3s" no_action "slept"',
     "crash": 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"',
+}
+
+
+FRONT = {
+    "long": "escalate: { to: ops, after: 4s }\n",
+    "one-of-many": 'may: [{ effect: shell.set_workers, target: pool }]\nlimits: { cooldown: 1h }\n',
 }
 
 
@@ -35,7 +50,7 @@ class Night(stand.Box):
         super().__init__(program, path, CONFIG, "{ shell: sh }")
         self.state = path / "state"
         for name, code in BOOKS.items():
-            front = 'escalate: { to: ops, after: 4s }\n' if name == "long" else ""
+            front = FRONT.get(name, "")
             (path / f"{name}.md").write_text(BOOK.format(name=name, code=code, front=front))
 
     def start(self, *words, env=None):
@@ -218,6 +233,31 @@ def frozen(build):
     return case
 
 
+def waiting(build):
+    """Work that waits for what does not come takes no processor time, and is stuck all the same."""
+    def case(box):
+        env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "400"}
+        return stand.expect(box.end(box.start("run", "waits.md", env=env)), 1, "run 1 does not come to an end")
+    return case
+
+
+def without_directory(box, build):
+    """A file system whose directories cannot be synced is one like any other: the log is synced."""
+    env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_NO_DIRECTORY": "1"}
+    return stand.expect(box.end(box.start("run", "nap.md", env=env)), 0, "slept") or box.replays(1)
+
+
+def refused_together(box, build):
+    """Runs that are refused one target side by side are told who holds it, while others are being written."""
+    (box.path / "workers").write_text("1\n")
+    runs = [box.killed("one-of-many") for _ in range(20)]
+    env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_SYNC_MS": "60"}
+    code, out, _ = got = box.end(box.start("resume", "--all", env=env))
+    told = len(re.findall(r"target_busy|cooling_down", out))
+    return stand.expect(got, 4, r"run \d+ (holds|changed) sh:pool") or (None if told >= 19 else f"{told} are refused: {out}") or \
+        next((wrong for wrong in map(box.replays, runs) if wrong), None)
+
+
 def inherited(box, build):
     """The strike is given by whoever executes next, whatever that is for; who executes nothing leaves it to them."""
     env = {"LD_PRELOAD": str(build / "stuck.so")}
@@ -264,6 +304,9 @@ def cases(program, scratch, only):
                        ("a run of another machine's journal says so", lambda box: moved(box, build)),
                        ("run: stuck before anything of it was written", unwritten(build)),
                        ("run: stopped for longer than it may be stuck", frozen(build)),
+                       ("run: a call that waits for ever is set aside", waiting(build)),
+                       ("many runs are refused one target at once", lambda box: refused_together(box, build)),
+                       ("a directory that cannot be synced", lambda box: without_directory(box, build)),
                        ("whoever executes next gives the strike", lambda box: inherited(box, build))):
         if only in name:
             yield name, case(Night(program, scratch / name[:20].replace(" ", "-").replace(",", "") / str(len(name))))
