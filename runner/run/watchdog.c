@@ -13,6 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* At one piece of work, a quarter of the limit apart: it waits for something that does not come. They are counted, not timed:
+ * a process that is stopped does not look. */
+#define LOOKS_MAX 24
+
 /* In the file. Plain stores: the page belongs to the file, whatever becomes of the process. */
 struct box {
     volatile int64_t run;
@@ -114,6 +118,7 @@ static void *watch(void *arg)
     struct watchdog *w = arg;
     uint64_t seen = 0, beat;
     int64_t since = worked_ms(w);
+    int looks = 0;
     struct inside where;
 
     pthread_mutex_lock(&w->mutex);
@@ -125,7 +130,8 @@ static void *watch(void *arg)
         if (beat != seen || !(beat & 1)) {
             seen = beat;
             since = worked_ms(w);
-        } else if (worked_ms(w) - since > w->limit_ms) {
+            looks = 0;
+        } else if (++looks > LOOKS_MAX || worked_ms(w) - since > w->limit_ms) {
             describe(w->box, &where);
             w->stuck(&where);
         }

@@ -20,7 +20,7 @@ struct inside {
 
 /* DIR/inside; to be called on the thread that will work. *died: what the last owner left there. `stuck` is called on the
  * watching thread when one piece of work took more than limit_ms of processor time (a process that was stopped, or starved by
- * its neighbours, is not stuck); it ends the process. ERR_DISK: the file cannot be made. */
+ * its neighbours, is not stuck), or has waited for six times as long; it ends the process. ERR_DISK: the file cannot be made. */
 int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct inside *where), struct watchdog **out,
                   struct inside *died, struct err *e);
 /* Nothing more is watched: the thread ends. watchdog_free then finds it over. */
