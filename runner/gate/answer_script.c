@@ -177,15 +177,34 @@ static json_t *answer_state(struct script *s, struct question *q)
     return v ? observation(v) : json_pack("{s:b s:{}}", "assumed", 1, "value");
 }
 
+static bool is_one_of(const char *word, const char *const *words, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What policy says (refuses) stays until it is asked whether the next one may be sent: here, nobody can tell. */
 static const char *word_of(struct script *s, struct question *q)
 {
     char *name = xstrndup(q->name.p, q->name.n);
+    int64_t asked = json_get_int(s->counts, name, 0);
     const json_t *v = json_object_get(s->effects, name);
     const char *word = "applied";
+    size_t n;
+    const char *const *refusals = policy_at_send(&n);
 
     if (v) {
         v = resolve(s, name, v);
         word = json_is_string(v) ? json_string_value(v) : json_is_integer(v) ? "409" : "applied";
+    }
+    if (is_one_of(word, refusals, n)) {
+        json_object_set_new(s->counts, name, json_integer(asked));
+        word = "timeout";
     }
     free(name);
     return word;
@@ -238,17 +257,6 @@ static json_t *answer_notify(struct script *s, struct question *q)
 {
     (void)s, (void)q;
     return json_pack("{s:b}", "sent", 1);
-}
-
-static bool is_one_of(const char *word, const char *const *words, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (strcmp(word, words[i]) == 0)
-            return true;
-    }
-    return false;
 }
 
 /* An undo is exempt from all others (DESIGN section 3). */

@@ -142,6 +142,8 @@ static int read_row(struct call *c, struct part *p, const struct row *row, struc
 {
     struct str o = payload_inner(row->payload);
 
+    if (p->answered)
+        return op_unexpected(c, row, e);
     if (op_same_call(c, p, row, ROW_OBS, e) < 0)
         return e->code;
     buf_reserve(&p->answer, o.n + 64);

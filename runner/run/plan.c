@@ -452,6 +452,8 @@ void op_plan_live(struct call *c)
 
 int op_plan_row(struct call *c, struct part *p, const struct row *row, struct err *e)
 {
+    if (p->answered)
+        return op_unexpected(c, row, e);
     if (row->kind != ROW_PLAN || !hash_eq(&row->args_hash, &p->hash))
         return err_set(e, ERR_CORRUPT, "at %s (line %d) the journal has %s %.*s with %.*s, the code plans %.*s with %.*s",
                        p->path, c->line, row_kind_name(row->kind), (int)row->name.n, row->name.p, (int)row->args.n,
