@@ -62,6 +62,17 @@ local function called_by_chunk(body)
   return out
 end
 
+local changes_first = { insert = true, remove = true, sort = true, move = true, rawset = true }
+
+-- The table that a call of the library changes, as an expression, or nil. A library by another name is not known.
+local function changed_by(node)
+  if node.k ~= "call" then return nil end
+  local func = walk.bare(node.func)
+  local name = func.k == "name" and func.name or func.k == "index" and func.key.value
+  if not name or not changes_first[name] then return nil end
+  return name == "move" and node.args[5] or node.args[1]
+end
+
 -- True if a function changes something outside of itself: a variable of a function around it, or a table that is not its
 -- own. A table of its own is one that a local of the function is declared with. One that only the chunk calls may.
 local function changes_outside(body, but_watched)
@@ -75,14 +86,12 @@ local function changes_outside(body, but_watched)
       end
     end)
     walk.all(func.body, function(node)
-      if node.k ~= "assign" then return end
-      for _, target in ipairs(node.targets) do
+      for _, target in ipairs(node.k == "assign" and node.targets or { changed_by(node) }) do
         local at = walk.bare(target)
         while at.k == "index" or at.k == "paren" do at = walk.bare(at.object or at.inner) end
-        if at.k ~= "name" or not (at.var and own[at.var]) and
-          not (but_watched and walk.bare(target).k == "name" and at.var and join.is_watched(at.var, body)) then
-          found = true
-        end
+        local is_watched = but_watched and node.k == "assign" and walk.bare(target).k == "name" and at.var and
+          join.is_watched(at.var, body)
+        if at.k ~= "name" or not (at.var and own[at.var]) and not is_watched then found = true end
       end
     end)
   end)

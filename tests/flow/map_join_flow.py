@@ -84,6 +84,8 @@ APART = {
                                       "if #rest == 1 and rest[1].revision > 9 then escalate 'x' end",
     "what a look changes": "local n = 0\nlocal function look() if o.a > 5 then n = 1 end return o.b > 5 end\n"
                            "local c = diagnose { hypothesis 'h' { test = look } }\nnote 'y'\nif n == 1 then escalate 'x' end",
+    "what a look inserts": "local t = {}\nlocal function look() if o.a > 5 then table.insert(t, 1) end return o.b > 5 end\n"
+                           "local c = diagnose { hypothesis 'h' { test = look } }\nnote 'y'\nif #t > 0 then escalate 'x' end",
     "what was made in a look": "local kept\nlocal function look() kept = observe(prometheus.value 'k') return kept > 5 end\n"
                                "local c = diagnose { hypothesis 'h' { test = look } }\nnote 'y'\n"
                                "if kept > 3 then escalate 'x' end",
