@@ -73,7 +73,8 @@ local function live(visible, at)
   return names
 end
 
-local function decides(statement)
+--- Whether a node can fork, but for the functions in it.
+function join.decides(statement)
   local found_one = false
   walk.node(statement, function(node)
     if node.k == "func" then return false end
@@ -113,7 +114,7 @@ local function block(body, around, again)
     for _, var in ipairs(node.k == "local" and node.vars or { node.k == "localfunc" and node.var or nil }) do
       visible[#visible + 1] = var
     end
-    local names = i < #body and decides(node) and live(visible, again or node.to)
+    local names = i < #body and join.decides(node) and live(visible, again or node.to)
     if names then found.after[node] = { id = next_id(), names = names } end
   end
 end

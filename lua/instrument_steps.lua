@@ -5,6 +5,7 @@
 -- is noted before, so that it can be taken back. A program that keeps what cannot be taken back is no steps.
 
 local walk = host.module("syntax_walk")
+local join = host.module("instrument_join")
 
 local steps = {}
 
@@ -132,16 +133,6 @@ local function is_vararg(node)
   return is
 end
 
--- Can fork.
-local function decides(node)
-  local does = false
-  walk.node(node, function(inner)
-    if inner.k == "func" then return false end
-    does = does or inner.k == "call" or inner.k == "method" or inner.k == "binary" or inner.k == "index"
-  end)
-  return does
-end
-
 local loops = { ["while"] = true, ["repeat"] = true, ["for"] = true, each = true }
 
 local function has_break(body)
@@ -193,7 +184,7 @@ end
 local function counts(body)
   local n = 0
   for _, node in ipairs(body) do
-    if decides(node) then n = n + ((node.k == "if" or loops[node.k]) and 2 or 1) end
+    if join.decides(node) then n = n + ((node.k == "if" or loops[node.k]) and 2 or 1) end
   end
   return n
 end
@@ -212,7 +203,7 @@ end
 
 local function plan_loop(node, visible)
   local vars = turn_of(node)
-  if not vars or not decides(node) then return nil end
+  if not vars or not join.decides(node) then return nil end
   local names, inside = {}, table.move(visible, 1, #visible, 1, {})
   for i, var in ipairs(vars) do
     for k = 1, #inside do
@@ -258,7 +249,7 @@ function plan(body, around)
         items[#items + 1] = step
       end
       step.nodes[#step.nodes + 1], step.behind = node, names_of(after)
-      if decides(node) then step = nil end
+      if join.decides(node) then step = nil end
     end
     visible = after
   end
