@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal thread. Items queue up while a commit is under way, and the next
  * commit takes all of them: one fsync for as many runs as are waiting. Bundles are
- * queued like items, so that a bundle is in the same transaction as its run. */
+ * queued like items, so that a bundle is in the same transaction as its run.
+ *
+ * The loop thread holds what is submitted until it has HELD_MAX of it or looks for what was committed, before
+ * which it could not go on anyway: a commit costs the same for one item as for many. */
 #include "journal/writer.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+
+enum { HELD_MAX = 16 };
 
 struct entry {
     struct entry *next;
@@ -32,6 +37,8 @@ struct writer {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct queue waiting, finished;
+    struct queue held;              /* of the loop thread: submitted, and to be handed over */
+    size_t nheld;
     struct queue taken;             /* of the loop thread: committed, and to be delivered */
     struct err taken_failure;
     int64_t commits;
@@ -53,6 +60,18 @@ static struct entry *take_all(struct queue *q)
 
     q->first = NULL;
     return first;
+}
+
+/* Adds what is in `from` to `to`. */
+static void move_all(struct queue *to, struct queue *from)
+{
+    if (!from->first)
+        return;
+    if (!to->first)
+        to->last = &to->first;
+    *to->last = from->first;
+    to->last = from->last;
+    from->first = NULL;
 }
 
 /* Commits a chain of entries as one batch. */
@@ -237,12 +256,22 @@ static void pack(struct packer *k, struct journal_item *item)
     pack_changes(k, item);
 }
 
-static int submit(struct writer *w, struct entry *x)
+void writer_hand_over(struct writer *w)
 {
+    if (!w->held.first)
+        return;
     pthread_mutex_lock(&w->mutex);
-    push(&w->waiting, x);
+    move_all(&w->waiting, &w->held);
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->mutex);
+    w->nheld = 0;
+}
+
+static int submit(struct writer *w, struct entry *x)
+{
+    push(&w->held, x);
+    if (++w->nheld == HELD_MAX)
+        writer_hand_over(w);
     return 0;
 }
 
@@ -256,6 +285,7 @@ void writer_begin(struct writer *w)
     x = xcalloc(1, sizeof(*x));
     x->begins = true;
     submit(w, x);
+    writer_hand_over(w);
 }
 
 int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e)
@@ -298,18 +328,6 @@ int writer_put_bundle(struct writer *w, const char *id, struct str meta, const s
     return submit(w, x);
 }
 
-/* Adds what is in `from` to `to`. */
-static void move_all(struct queue *to, struct queue *from)
-{
-    if (!from->first)
-        return;
-    if (!to->first)
-        to->last = &to->first;
-    *to->last = from->first;
-    to->last = from->last;
-    from->first = NULL;
-}
-
 static void commit_inline(struct writer *w)
 {
     struct entry *batch = take_all(&w->waiting);
@@ -322,6 +340,7 @@ static void commit_inline(struct writer *w)
 
 void writer_collect(struct writer *w)
 {
+    writer_hand_over(w);
     if (!w->threaded)
         commit_inline(w);
     pthread_mutex_lock(&w->mutex);
@@ -356,6 +375,7 @@ size_t writer_poll(struct writer *w)
 
 int writer_flush(struct writer *w, struct err *e)
 {
+    writer_hand_over(w);
     pthread_mutex_lock(&w->mutex);
     while (w->threaded && (w->waiting.first || w->working))
         pthread_cond_wait(&w->changed, &w->mutex);
@@ -389,6 +409,7 @@ void writer_stop(struct writer *w)
 {
     if (!w || !w->threaded)
         return;
+    writer_hand_over(w);
     pthread_mutex_lock(&w->mutex);
     w->stopping = true;
     pthread_cond_broadcast(&w->changed);
@@ -406,11 +427,9 @@ void writer_free(struct writer *w)
         pthread_join(w->thread, NULL);
     }
     move_all(&w->taken, &w->finished);
+    move_all(&w->taken, &w->waiting);
+    move_all(&w->taken, &w->held);
     for (x = take_all(&w->taken); x; x = next) {
-        next = x->next;
-        free(x);
-    }
-    for (x = take_all(&w->waiting); x; x = next) {
         next = x->next;
         free(x);
     }

@@ -511,6 +511,8 @@ bool engine_turn(void *engine)
         run_flush_if_due(r);
         all_settled = all_settled && r->phase == PHASE_SETTLED;
     }
+    if (n->o.writer)
+        writer_hand_over(n->o.writer);
     all_settled = all_settled && (!n->tend || tend_is_over(n));
     if (all_settled && n->o.stop_when_settled)
         h->ops->stop(h);

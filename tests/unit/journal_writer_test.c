@@ -51,7 +51,10 @@ static void on_wake(void *ctx)
 {
     struct world *x = ctx;
 
-    __atomic_add_fetch(&x->wakes, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&x->mutex);
+    x->wakes++;
+    pthread_cond_broadcast(&x->changed);
+    pthread_mutex_unlock(&x->mutex);
 }
 
 static void on_done(void *ctx, const struct journal_item *item, const struct err *e)
@@ -95,6 +98,7 @@ static void hold(struct world *x, bool held)
 
 static void wait_until_held(struct world *x)
 {
+    writer_hand_over(x->w);
     pthread_mutex_lock(&x->mutex);
     while (!x->waiting)
         pthread_cond_wait(&x->changed, &x->mutex);
@@ -166,9 +170,40 @@ static void test_waiting_items_share_a_commit(void **state)
     assert_int_equal(writer_flush(x.w, &e), 0);
     assert_in_order(&x, 45);
     assert_int_equal(writer_commits(x.w), 2);
-    assert_int_equal(__atomic_load_n(&x.wakes, __ATOMIC_SEQ_CST), 2);
+    assert_int_equal(x.wakes, 2);
     for (i = 1; i <= 9; i++)
         assert_rows(writer_journal(x.w), i, 11);
+    stop(&x);
+}
+
+/* Until then the journal thread has none of them, and they need one commit; the sixteenth does not wait. */
+static void test_a_few_are_held_until_they_are_handed_over(void **state)
+{
+    struct world x;
+    struct err e = {0};
+    int i;
+
+    (void)state;
+    start(&x, true);
+    hold(&x, true);
+    submit_new(&x, 0, 1);
+    for (i = 1; i < 3; i++)
+        submit_rows(&x, i, 1, 2 * i + 1);
+    assert_false(x.waiting);
+    wait_until_held(&x);
+    hold(&x, false);
+    assert_int_equal(writer_flush(x.w, &e), 0);
+    assert_int_equal(writer_commits(x.w), 1);
+    for (; i < 19; i++)
+        submit_rows(&x, i, 1, 2 * i + 1);
+    pthread_mutex_lock(&x.mutex);
+    while (x.wakes < 2)
+        pthread_cond_wait(&x.changed, &x.mutex);
+    pthread_mutex_unlock(&x.mutex);
+    assert_int_equal(writer_poll(x.w), 16);
+    assert_in_order(&x, 19);
+    assert_int_equal(writer_commits(x.w), 2);
+    assert_rows(writer_journal(x.w), 1, 39);
     stop(&x);
 }
 
@@ -347,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_more_than_one_commit_holds),   cmocka_unit_test(test_a_bundle_goes_with_its_run),
         cmocka_unit_test(test_after_a_failure_everybody_is_told),
         cmocka_unit_test(test_an_item_that_cannot_be_is_not_taken),
+        cmocka_unit_test(test_a_few_are_held_until_they_are_handed_over),
         cmocka_unit_test(test_leaving_writes_what_waits),
     };
 
