@@ -273,7 +273,7 @@ static int open_owned(struct sqlite *s, struct err *e)
     int64_t last = 0;
     int one = 1;
 
-    if (open_file(s, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL, e) < 0)
+    if (open_file(s, s->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, sqlite_vfs(), e) < 0)
         return e->code;
     watch_directories();
     sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);

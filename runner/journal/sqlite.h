@@ -55,6 +55,8 @@ sqlite3_stmt *sqlite_statement(struct sqlite *s, int which, struct err *e);
 void sqlite_enter(struct sqlite *s);
 void sqlite_leave(struct sqlite *s);
 void sqlite_alone(const struct sqlite *s);
+/* The VFS of the owner's connection, by name: it writes a transaction to the log at once. Any thread. */
+const char *sqlite_vfs(void);
 /* Finalizes them all. */
 void sqlite_forget(struct sqlite *s);
 /* Makes the name of the log durable, which SQLite would do with the first sync of every process. */
