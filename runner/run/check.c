@@ -168,7 +168,7 @@ void life_conclude(struct part *p)
             life_result(p, "applied", l->settled_by[0] ? how : "read back", l->to, NULL);
     } else if (strcmp(l->verdict, "absent") == 0) {
         if (may_send_again(p))
-            life_intend(p, l->attempt + 1);
+            life_again(p);
         else
             life_result(p, "absent", l->settled_by[0] ? how : "read back", NULL, "it did not arrive");
     } else if (strcmp(l->verdict, "moved") == 0) {

@@ -172,10 +172,15 @@ static void announce(struct run *r)
 
 bool finish_interrupted(struct run *r)
 {
+    struct call *c;
+
     if (!r->finish.wanted || r->ending || r->barrier.active)
         return false;
     r->finish.wanted = false;
     r->ending = true;
+    /* What was known to be absent when the end was wanted was not sent again, and nothing else will take it up. */
+    for (c = r->calls; c; c = c->next)
+        c->stalled = c->stalled || (life_is_open(&c->parts[0]) && !c->parts[0].life->busy);
     announce(r);
     return true;
 }

@@ -57,6 +57,8 @@ void life_take_up(struct part *p);
 void life_row(struct part *p, enum row_kind kind, const char *name, json_t *payload);
 /* Commits an intent for this life, then sends it. */
 void life_intend(struct part *p, int attempt);
+/* Sends again what is known to be absent, if policy permits it now and the run's time is not over. */
+void life_again(struct part *p);
 /* The INTENT of an undo, where the target was found in state `from`. */
 void undo_says(struct part *p, const json_t *from);
 /* A RESULT row with the projection's change. why may be NULL. */

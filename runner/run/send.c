@@ -147,7 +147,7 @@ static const char *refusal_now(struct part *p, struct buf *why)
     }
     if (policy_is_flapping(x.config, r->trigger, why))
         return "flapping";
-    if (policy_needs_approval(&x) &&
+    if (l->attempt == 0 && policy_needs_approval(&x) &&     /* a yes is for one effect, however often that is sent */
         !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target),
                          json_object_get(p->request, "from"), l->to)) {
         buf_addf(why, "%s, and nobody approved it", policy_needs_approval(&x));
@@ -243,6 +243,22 @@ void life_look(struct part *p)
         life_ask_state(p, looked);
     else
         life_intend(p, 1);
+    buf_free(&why);
+}
+
+void life_again(struct part *p)
+{
+    struct life *l = p->life;
+    struct buf why = BUF_INIT(2048);
+    const char *refusal;
+
+    if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
+        return;
+    refusal = refusal_now(p, &why);
+    if (refusal)
+        refuse(p, refusal, buf_text(&why));
+    else
+        life_intend(p, l->attempt + 1);
     buf_free(&why);
 }
 

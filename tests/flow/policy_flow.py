@@ -230,6 +230,41 @@ def fence(box):
         return db.execute("select fence from lock where target = 'sh:file/a'").fetchone()[0]
 
 
+LATE = """\
+  late: { argv: [sh, -c, "echo x >>tries.$1; test -e off || exec sleep 9; touch $1", sh, "{{file}}"], timeout: 500ms,
+          params: { file: { type: string, match: "[a-z0-9]+" } },
+          effect: { class: ensure, target: "file/{{file}}", check: look, undo: not needed } }
+"""
+# What is configured when it is known that the first try did not arrive, and what that then is.
+AGAIN = {"a": ("freezes: [{ name: f, zone: UTC, from: 2020-01-01 }]\n", 4, r"REFUSED, frozen"),
+         "b": ('allow: [{ effect: shell.touch, target: "sh:file/b" }]\n', 4, r"REFUSED, not_allowed"), "c": ("", 0, r"attempt 2")}
+
+
+def again_cases(box):
+    """What did not arrive is sent again only if policy permits it then: the first try was before the freeze."""
+    resumed = {}
+    configured(box, LATE)
+    for file in AGAIN:
+        box.write(book(f"remedy('it', shell.late {{ file = '{file}' }}, {{ verify = 'applied' }}) resolve 'done'",
+                       FRONT + 'may:\n  - { effect: shell.late, target: "file/*", at_most: 3 }\nlimits: { cooldown: 0s }\n'))
+        p = box.start("run", "t.md", "--state", "s" + file)
+        until = time.monotonic() + 10
+        while not (box.path / ("tries." + file)).exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        p.kill()
+        p.communicate()
+    (box.path / "off").touch()
+    for file, (more, _, _) in AGAIN.items():
+        (box.path / (file + ".yaml")).write_text(CONFIG + LATE + more)
+        resumed[file] = box.start("resume", 1, "--state", "s" + file, "--config", file + ".yaml")
+    for file, (_, code, said) in AGAIN.items():
+        out, err = resumed[file].communicate(timeout=60)
+        tries = len((box.path / ("tries." + file)).read_text().split())
+        yield f"it did not arrive, and then: {said}", expect((resumed[file].returncode, out, err), code, r"read back: absent", said) or \
+            (sent(box, file) if code == 0 else absent(box, file)) or (None if tries == 1 + (code == 0) else f"{tries} tries") or \
+            expect(box.run("replay", 1, "--state", "s" + file), 0, r"equal")
+
+
 def at_most_cases(box):
     may = 'may:\n  - { effect: shell.work, target: "file/*", at_most: 1 }\nlimits: { cooldown: 0s }\n'
     both = box.write(book("local function r(f) return function() remedy('work ' .. f, shell.work { file = f }, { verify = 'applied' }) end end\n"
@@ -265,7 +300,7 @@ def order_cases(box):
         absent(box, "a")
 
 
-GROUPS = {"freeze": freeze_cases, "stale": stale_cases, "flapping": flapping_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
+GROUPS = {"again": again_cases, "freeze": freeze_cases, "stale": stale_cases, "flapping": flapping_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
           "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
 
