@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* midwatch halt: a file that every dispatch looks for. It works with a dead journal;
- * where the journal can be owned, the halt is also a row of the system's own journal. */
+/* midwatch halt: a file that every dispatch looks for. It works with a dead journal and a full
+ * disk; where the journal can be written, the halt is also a row of the system's own journal. */
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/socket.h"
 #include "io/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+enum { OWNER_WAIT_S = 10 };
 
 struct last {
     int64_t seq;
@@ -21,34 +26,90 @@ static bool see(void *ctx, const struct row *r)
     return true;
 }
 
-/* Row and projection; an owner or a dead journal leaves the file alone to halt. */
-static void journal_it(struct cli *c, struct host *h, bool on, const char *why)
+/* Row and projection, where nobody owns the journal. */
+static int write_row(struct cli *c, struct host *h, bool on, const char *why, struct err *e)
 {
     struct buf payload = BUF_INIT(4 * KIB);
     struct json_object o;
     struct journal *j = NULL;
     struct last last = {0};
-    struct err e = {0};
     struct row row;
     struct change change = {.kind = CHANGE_HALT, .n = on, .text = str_of(why)};
     struct journal_item item = {.rows = &row, .nrows = 1, .changes = &change, .nchanges = 1, .at = h->ops->wall_ms(h)};
+    int rc = journal_sqlite_open(c->state_dir, "midwatch halt", NULL, &j, e);
 
     json_open(&o, &payload);
     json_put_string(&o, "by", str_of(cli_who()));
     json_put_string(&o, "why", str_of(why));
     json_close(&o);
-    if (journal_sqlite_open(c->state_dir, "midwatch halt", NULL, &j, &e) < 0 ||
-        j->ops->rows(j, 0, 1, see, &last, &e) < 0) {
-        fprintf(stderr, "midwatch: the journal could not take it up (%s); the file halts all the same\n", e.msg);
-    } else {
-        row = (struct row){.seq = last.seq + 1, .kind = ROW_SYSTEM, .name = on ? STR("halt") : STR("release"),
-                           .payload = {payload.data, payload.len}, .at = item.at};
-        if (j->ops->commit(j, &item, 1, &e) < 0)
-            fprintf(stderr, "midwatch: %s; the file halts all the same\n", e.msg);
-    }
+    if (rc == 0)
+        rc = j->ops->rows(j, 0, 1, see, &last, e);
+    row = (struct row){.seq = last.seq + 1, .kind = ROW_SYSTEM, .name = on ? STR("halt") : STR("release"),
+                       .payload = {payload.data, payload.len}, .at = item.at};
+    if (rc == 0)
+        rc = j->ops->commit(j, &item, 1, e);
     if (j)
         j->ops->free(j);
     buf_free(&payload);
+    return rc;
+}
+
+/* The journal's owner writes it, else this command does. */
+static int journal_it(struct cli *c, struct host *h, bool on, const char *why, struct err *e)
+{
+    json_t *request = json_pack("{s:b s:s s:s}", "halt", on, "verb", "decide", "why", why);
+    struct buf text = BUF_INIT(KIB);
+    int rc = socket_ask(c->state_dir, request, OWNER_WAIT_S, &text, e);
+
+    json_decref(request);
+    buf_free(&text);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    *e = (struct err){0};
+    return write_row(c, h, on, why, e);
+}
+
+/* A full disk may have no room for a reason, and still some for a name. */
+static int write_halt(struct host *h, const char *path, const char *why, struct err *e)
+{
+    int fd;
+
+    if (h->ops->write_file(h, path, str_of(why), e) == 0)
+        return 0;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return e->code;
+    close(fd);
+    *e = (struct err){0};
+    return 0;
+}
+
+/* Either halts. */
+static int halt(struct cli *c, struct host *h, const char *path, const char *why)
+{
+    struct err file = {0}, row = {0};
+
+    write_halt(h, path, why, &file);
+    journal_it(c, h, true, why, &row);
+    if (file.code && row.code)
+        return cli_fail(&file);
+    if (file.code)
+        fprintf(stderr, "midwatch: the file could not be written (%s); the journal halts all the same\n", file.msg);
+    if (row.code)
+        fprintf(stderr, "midwatch: the journal could not take it up (%s); the file halts all the same\n", row.msg);
+    return 0;
+}
+
+/* What is released is recorded, or it is not released. */
+static int release(struct cli *c, struct host *h, const char *path)
+{
+    struct err e = {0};
+
+    if (journal_it(c, h, false, "", &e) < 0) {
+        fprintf(stderr, "midwatch: still halted: the journal has to take that up first\n");
+        return cli_fail(&e);
+    }
+    return h->ops->remove_file(h, path, &e) < 0 && e.code != ERR_NOT_FOUND ? cli_fail(&e) : 0;
 }
 
 int verb_halt(struct cli *c)
@@ -69,13 +130,10 @@ int verb_halt(struct cli *c)
         return cli_fail(&e);
     snprintf(path, sizeof(path), "%s/halt", c->state_dir);
     mkdir(c->state_dir, 0700);
-    if (c->release ? h->ops->remove_file(h, path, &e) : h->ops->write_file(h, path, str_of(why), &e))
-        rc = e.code == ERR_NOT_FOUND ? 0 : cli_fail(&e);
-    if (rc == 0) {
-        journal_it(c, h, !c->release, why);
+    rc = c->release ? release(c, h, path) : halt(c, h, path, why);
+    if (rc == 0)
         cli_tell(c, json_pack("{s:b}", "halted", !c->release), "%s",
                  c->release ? "released: effects may be sent again" : "halted: nothing is sent until midwatch halt --release");
-    }
     h->ops->free(h);
     return rc;
 }

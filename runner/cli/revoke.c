@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one person decides for all runs, by name: midwatch revoke, midwatch policy on. The journal's owner writes it, else
+/* What one person decides for all runs, by name: midwatch revoke, midwatch policy on, midwatch halt. The journal's owner writes it, else
  * this command does. */
 #include "cli/owner.h"
 
@@ -10,13 +10,17 @@
 int decide(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
 {
     const char *commit = json_get_string(request, "commit", NULL), *runbook = json_get_string(request, "runbook", "");
-    bool on = json_get_bool(request, "on", true);
-    int rc = commit ? system_revoke(s->writer, s->host, commit, on, who->name, json_get_string(request, "why", ""), e)
-                    : system_runbook_on(s->writer, s->host, runbook, who->name, e);
+    const char *why = json_get_string(request, "why", "");
+    bool on = json_get_bool(request, "on", true), halts = json_get_bool(request, "halt", false);
+    int rc = json_object_get(request, "halt") ? system_halt(s->writer, s->host, halts, who->name, why, e)
+             : commit ? system_revoke(s->writer, s->host, commit, on, who->name, why, e)
+                      : system_runbook_on(s->writer, s->host, runbook, who->name, e);
 
     if (rc < 0)
         return rc;
-    if (!commit)
+    if (json_object_get(request, "halt"))
+        buf_addf(text, "%s by %s", halts ? "halted" : "released", who->name);
+    else if (!commit)
         buf_addf(text, "%s is on again, by %s", runbook, who->name);
     else if (on)
         buf_addf(text, "%s is revoked by %s: no run that is pinned to it changes anything", commit, who->name);

@@ -99,3 +99,10 @@ int system_runbook_on(struct writer *w, struct host *h, const char *runbook, con
     }
     return append(w, h, "runbook_on", json_pack("{s:s s:s}", "by", who, "runbook", runbook), &change, e);
 }
+
+int system_halt(struct writer *w, struct host *h, bool on, const char *who, const char *why, struct err *e)
+{
+    struct change change = {.kind = CHANGE_HALT, .n = on, .text = str_of(why)};
+
+    return append(w, h, on ? "halt" : "release", json_pack("{s:s s:s}", "by", who, "why", why), &change, e);
+}

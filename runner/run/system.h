@@ -11,5 +11,7 @@
 int system_revoke(struct writer *w, struct host *h, const char *commit, bool on, const char *who, const char *why, struct err *e);
 /* Turns a runbook on that did not help so often that it is off. ERR_NOT_FOUND: none of its remedies failed since then. */
 int system_runbook_on(struct writer *w, struct host *h, const char *runbook, const char *who, struct err *e);
+/* Halts all effects, or releases that (on = false), beside the halt file. */
+int system_halt(struct writer *w, struct host *h, bool on, const char *who, const char *why, struct err *e);
 
 #endif

@@ -345,6 +345,33 @@ def halt_cases(box):
     yield "halt --release", expect(box.run("halt", "--release", "--state", "s"), 0)
     yield "after the release", expect(box.run("run", touches, "--state", "s"), 0, r"outcome: resolved") or \
         (None if target.exists() else "nothing was sent")
+    no_room = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)), "restore_signals": False}
+    yield "halt on a full disk", expect(box.run("halt", "no room", "--state", "s", **no_room), 0, r"the file halts all the same") or \
+        expect(box.run("policy", "explain", touches, "--state", "s"), 4, r"refuses +halted")
+    yield "what cannot be recorded is not released", expect(box.run("halt", "--release", "--state", "s", **no_room), 1, r"still halted") or \
+        expect(box.run("policy", "explain", touches, "--state", "s"), 4, r"refuses +halted")
+    yield "and when there is room again it is", expect(box.run("halt", "--release", "--state", "s"), 0) or \
+        expect(box.run("policy", "explain", touches, "--state", "s"), 0, r"passes +halted")
+    yield from halt_beside_owner_cases(box, target)
+
+
+def halt_beside_owner_cases(box, target):
+    """Whoever owns the journal writes it down, the halt and the release."""
+    waits = box.write(book(f"note 'begun' sleep '2s' remedy('touch', shell.touch {{ file = '{target.name}' }}, {{ verify = 'applied' }}) "
+                           "resolve 'done'", FRONT.replace("runbook: t", "runbook: waits") + MAY + "limits: { cooldown: 0s }\n"), "waits.md")
+    for name, before, then, code in (("a release", "before", "--release", 0), ("a halt", "--release", "now", 4)):
+        target.unlink(missing_ok=True)
+        box.run("halt", before, "--state", "s")
+        p = box.start("run", waits, "--state", "s")
+        until = time.monotonic() + 10
+        while not any(r["state"] != "ended" for r in box.runs()) and time.monotonic() < until:
+            time.sleep(0.05)
+        said = box.run("halt", then, "--state", "s")
+        (box.path / "s" / "halt").unlink(missing_ok=True)       # the row is left
+        out, err = p.communicate(timeout=30)
+        yield f"{name} beside the owner of the journal", expect(said, 0) or expect((p.returncode, out, err), code) or \
+            (None if target.exists() == (code == 0) else f"it was {'not ' if code == 0 else ''}sent")
+    box.run("halt", "--release", "--state", "s")
 
 
 def unknown_cases(box):
