@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static bool executes(const struct session *s, int64_t run)
 {
@@ -46,6 +47,17 @@ static int take_answer(struct session *s, const struct peer *who, const json_t *
     return rc;
 }
 
+static bool is_set_aside(struct session *s, int64_t run)
+{
+    struct journal *j = writer_journal(s->writer);
+    struct run_info info = {0};
+    struct err ignored = {0};
+    bool is = j->ops->get_run(j, run, &info, &ignored) == 0 && info.state == RUN_QUARANTINED;
+
+    run_info_deinit(&info);
+    return is;
+}
+
 static int take_settle(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
 {
     int64_t run = json_get_int(request, "run", 0);
@@ -56,7 +68,7 @@ static int take_settle(struct session *s, const struct peer *who, const json_t *
     if (settle_effect(s->writer, s->host, run, json_get_string(request, "path", NULL), verdict, who->name, e) < 0)
         return e->code;
     buf_addf(text, "run %lld: settled as %s by %s", (long long)run, verdict, who->name);
-    return strcmp(verdict, "release") == 0 ? 0 : go_on(s, run, e);
+    return strcmp(verdict, "release") == 0 || is_set_aside(s, run) ? 0 : go_on(s, run, e);
 }
 
 static int take_leave(struct session *s, const struct peer *who, const json_t *request, struct buf *text, struct err *e)
@@ -165,12 +177,15 @@ static int fail(struct err *e)
 /* Nobody is there: the answer is written, and the run goes on when it is resumed. */
 static int answer_left_run(struct cli *c, int64_t run, const char *path, const char *answer)
 {
-    struct reply w = {.answer = answer, .by = cli_who(), .groups = NULL, .via = "command"};
+    const char *groups[GROUPS_MAX + 1];
+    struct buf text = BUF_INIT(64 * KIB);
+    struct reply w = {.answer = answer, .by = cli_who(), .groups = groups, .via = "command"};
     struct session s = {0};
     struct err e = {0};
     bool more = false;
     int rc = session_open(&s, c, "midwatch answer");
 
+    socket_groups(getuid(), &text, groups);
     if (rc == 0 && answer_question(s.writer, s.host, run, path, &w, &more, &e) < 0)
         rc = fail(&e);
     if (rc == 0)
@@ -178,11 +193,12 @@ static int answer_left_run(struct cli *c, int64_t run, const char *path, const c
                  (long long)run, w.by, answer, more ? "more people must agree: midwatch show" : "go on with: midwatch resume",
                  (long long)run);
     session_close(&s);
+    buf_free(&text);
     return rc;
 }
 
 /* Whoever may only reach the socket cannot read the journal: a number needs no look into it. */
-static int find_run(struct cli *c, int64_t *run)
+int owner_find_run(struct cli *c, int64_t *run)
 {
     struct journal *j;
     char *end;
@@ -203,7 +219,7 @@ static int answer(struct cli *c, const char *path, const char *word)
 {
     struct err e = {0};
     int64_t run;
-    int rc = find_run(c, &run);
+    int rc = owner_find_run(c, &run);
 
     if (rc)
         return rc;
@@ -234,7 +250,7 @@ int verb_cancel(struct cli *c)
 {
     struct err e = {0};
     int64_t run;
-    int rc = find_run(c, &run);
+    int rc = owner_find_run(c, &run);
 
     if (rc)
         return rc;

@@ -10,6 +10,8 @@
 void owner_open(struct session *s);
 /* Asks the owner and prints what it says. ERR_NOT_FOUND: there is none. Takes the request. */
 int owner_ask(struct cli *c, json_t *request, struct err *e);
+/* The run that the first argument names. An exit code. */
+int owner_find_run(struct cli *c, int64_t *run);
 /* The run that the owner executes; 0 = none yet. ERR_NOT_FOUND: nobody owns the journal; another error: it cannot be asked. */
 int64_t owner_run(const struct cli *c, struct err *e);
 /* What one person decides for all runs (revoke.c): { commit, on, why } or { runbook }. */

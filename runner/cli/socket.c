@@ -17,7 +17,6 @@
 
 #define CLIENTS_MAX 16
 #define CLIENT_MS 5000              /* for its whole request, however slowly it comes */
-#define GROUPS_MAX 64
 
 struct client {
     struct socket *socket;
@@ -68,16 +67,16 @@ static void is_too_slow(void *ctx)
     hang_up(c);
 }
 
-/* Groups of the peer, by name, into `names` (their text in `text`). */
-static void find_groups(const struct passwd *p, struct buf *text, const char **names)
+void socket_groups(uid_t uid, struct buf *text, const char **names)
 {
     gid_t ids[GROUPS_MAX];
     size_t at[GROUPS_MAX], n = 0;
     int count = GROUPS_MAX, i;
+    const struct passwd *p = getpwuid(uid);
     const struct group *g;
 
     names[0] = NULL;
-    if (getgrouplist(p->pw_name, p->pw_gid, ids, &count) < 0)
+    if (!p || getgrouplist(p->pw_name, p->pw_gid, ids, &count) < 0)
         return;
     for (i = 0; i < count; i++) {
         g = getgrgid(ids[i]);
@@ -109,7 +108,7 @@ static void serve(struct client *c, const json_t *request, struct buf *out)
     gethostname(host, sizeof(host) - 1);
     snprintf(who.name, sizeof(who.name), "%s@%s", p ? p->pw_name : "?", host);
     if (p)
-        find_groups(p, &groups, names);
+        socket_groups(cred.uid, &groups, names);
     rc = p ? c->socket->fn(c->socket->ctx, &who, request, &text, &e)
            : err_set(&e, ERR_DENIED, "nobody knows user %ld", (long)cred.uid);
     json_open(&o, out);
@@ -253,6 +252,8 @@ int socket_ask(const char *state_dir, const json_t *request, int within_s, struc
     json_t *answer = NULL;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc = address_of(state_dir, &a, e);
 
+    if (rc < 0)         /* nor could anybody listen there */
+        rc = err_set(e, ERR_NOT_FOUND, "nobody can be reached at the journal in %s", state_dir);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof(within));
     if (rc == 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
         rc = errno == ENOENT || errno == ECONNREFUSED

@@ -5,10 +5,12 @@
 #ifndef MIDWATCH_CLI_SOCKET_H
 #define MIDWATCH_CLI_SOCKET_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "io/host.h"
 
 #include <jansson.h>
+#include <sys/types.h>
 
 struct peer {
     char name[300];                 /* "anna@host" */
@@ -21,6 +23,10 @@ typedef int (*socket_fn)(void *ctx, const struct peer *who, const json_t *reques
 /* ERR_IO where it cannot listen: the run goes on without. */
 int socket_listen(struct host *h, const char *state_dir, socket_fn fn, void *ctx, struct socket **out, struct err *e);
 void socket_free(struct socket *s);
+
+/* The groups of a user of this machine, by name, into names[GROUPS_MAX + 1] (their text in `text`); NULL-ended. */
+#define GROUPS_MAX 64
+void socket_groups(uid_t uid, struct buf *text, const char **names);
 
 /* Asks the owner of state_dir. ERR_NOT_FOUND: nobody owns it now. Blocks, at most within_s seconds. */
 int socket_ask(const char *state_dir, const json_t *request, int within_s, struct buf *text, struct err *e);

@@ -188,7 +188,8 @@ static void settle(struct word *w, const struct run_info *info, const struct eff
     json_close(&o);
     add_row(w, info, ROW_SETTLE, str_of(x->path), str_of(x->action), STR(""),
             (struct str){w->texts[0].data, w->texts[0].len});
-    w->changes[w->nchanges++] = (struct change){.kind = CHANGE_RUN_STATE, .run_state = RUN_LEFT};
+    if (info->state != RUN_QUARANTINED)     /* a word on its effect is none on what ended the process */
+        w->changes[w->nchanges++] = (struct change){.kind = CHANGE_RUN_STATE, .run_state = RUN_LEFT};
 }
 
 static int settle_ended(struct writer *writer, const struct run_info *info, struct word *w, const char *verdict,

@@ -139,6 +139,10 @@ int answer_question(struct writer *w, struct host *host, int64_t run, const char
     if (rc == 0 && info.state == RUN_ENDED)
         rc = err_set(e, ERR_INVALID, "run %lld has ended (%s); see midwatch show %lld", (long long)run, info.outcome,
                      (long long)run);
+    if (rc == 0 && info.state == RUN_QUARANTINED) {
+        rc = err_set(e, ERR_DENIED, "run %lld is set aside, and an answer would let it go on", (long long)run);
+        err_hint(e, "when the cause is known: midwatch resume %lld, and answer then", (long long)run);
+    }
     if (rc == 0)
         rc = j->ops->rows(j, run, 1, look_at, &s, e);
     if (rc == 0)

@@ -223,6 +223,21 @@ def left_cases(box):
     yield "and takes the answer", outcome(t, 0, "outcome: resolved")
     for n in (1, 2):
         yield f"run {n} replays", expect(box.run("replay", n, "--state", "s"), 0, r"equal")
+    if os.getuid() == 0:
+        yield from left_group_cases(box)
+
+
+def left_group_cases(box):
+    """Who is named by a group is so as well where nobody executes the run."""
+    t = Terminal(box, "run", touching(box, "c", "{ by = 'daemon' }"), "--state", "s")
+    t.expect(b"midwatch approve 3")
+    os.kill(t.pid, signal.SIGTERM)
+    t.end()
+    for path in ((box.path / "s"), *(box.path / "s").iterdir()):
+        path.chmod(0o777)
+    yield "somebody of another group", expect(as_user(box, 2, "approve", "3", "--state", "s"), 2, r"one of those named")
+    yield "somebody of the group", expect(as_user(box, 1, "approve", "3", "--state", "s"), 0, r"daemon@\S+ said yes")
+    yield "counts", expect(box.run("resume", 3, "--state", "s"), 0, r"outcome: resolved")
 
 
 def expiry_cases(box):

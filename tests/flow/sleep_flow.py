@@ -20,6 +20,7 @@ commands:
   workers: { argv: [cat, workers], read: { returns: integer } }
   set_workers: { argv: [sh, -c, 'sleep 2; echo "$1" >workers', sh, "{{n}}"], params: { n: { type: integer, max: 9 } },
                  effect: { class: ensure, target: pool, state: workers, sets: n } }
+  lose: { argv: [sh, -c, 'kill -9 $$'], effect: { class: never_twice, target: gone, undo: not needed } }
 """
 BOOK = "---\nrunbook: {name}\nsummary: a test\nuses: {{ shell: sh }}\n{front}---\n# T\n\n```lua\n{code}\n```\n"
 BOOKS = {
@@ -31,6 +32,7 @@ BOOKS = {
     "slow": 'if "slow in C" < "x" then note "past" end\nno_action "through"',
     "waits": 'if "waits in C" < "x" then note "past" end\nno_action "through"',
     "one-of-many": 'observe(shell.one()) sleep "4s" note "a" note "b" note "c" remedy("set", shell.set_workers { n = 3 }, { verify = "applied" }) resolve "done"',
+    "lost": 'remedy("lose", shell.lose(), { verify = "applied" }) resolve "settled"',
     "hurry": 'if "stuck in C" < "x" then note "past" end\nno_action "through"',
     "turned": 'if "turned in C" < "x" then note "one way" else note "the other way" end\nsleep "3s" no_action "slept"',
     "crash": 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"',
@@ -39,6 +41,7 @@ BOOKS = {
 
 FRONT = {
     "long": "escalate: { to: ops, after: 4s }\n",
+    "lost": "may: [{ effect: shell.lose, target: gone }]\n",
     "one-of-many": 'may: [{ effect: shell.set_workers, target: pool }]\nlimits: { cooldown: 1h }\n',
 }
 
@@ -134,6 +137,53 @@ def answered(box):
     wrong = wrong or stand.expect(box.command("cancel", long, "--state", box.state), 0)
     got = box.end(p)
     return wrong or stand.expect(got, 7, "chose left", "cancelled") or box.replays(asked) or box.replays(long)
+
+
+def settled(box):
+    """A person's word on what is not known reaches whoever executes all runs, and the run goes on."""
+    lost = stand.expect(box.command("run", "lost.md", "--state", box.state), 6, "settle 1 applied")
+    box.killed("long")
+    p = box.start("resume", "--all")
+    wrong = lost or box.until(2, "waiting: time") or \
+        stand.expect(box.command("settle", 1, "banana", "--state", box.state), 2, "'banana' is no answer") or \
+        stand.expect(box.command("settle", 1, "applied", "--state", box.state), 0, "run 1: settled as applied by") or box.until(1, "resolved")
+    p.send_signal(signal.SIGINT)
+    box.end(p)
+    return wrong or box.replays(1)
+
+
+def dies_inside(box, run):
+    """Whoever executes all runs dies at work for this one."""
+    rows = len(box.rows(run))
+    (box.state / "inside").write_bytes(struct.pack("qi", run, 9).ljust(80, b"\0"))
+    p = box.start("resume", "--all")
+    end = time.monotonic() + 20
+    while time.monotonic() < end and len(box.rows(run)) == rows:
+        time.sleep(0.05)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+
+
+def asks_set_aside(box):
+    """An answer to a run that is set aside does not let it go on: a person takes it up first."""
+    (box.path / "late.md").write_text(BOOK.format(name="late", front="", code='sleep "2s" ' + BOOKS["ask"]))
+    run = box.killed("late")
+    p = box.start("resume", "--all")
+    box.until(run, "waiting: person")
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    for _ in range(2):
+        dies_inside(box, run)
+    wrong = box.until(run, "quarantined", 1) or \
+        stand.expect(box.command("answer", run, "left", "--state", box.state), 2, "run 1 is set aside", "midwatch resume 1") or \
+        box.until(run, "quarantined", 1)
+    box.killed("long")
+    p = box.start("resume", "--all")
+    wrong = wrong or box.until(2, "waiting: time") or \
+        stand.expect(box.command("answer", run, "left", "--state", box.state), 2, "run 1 is set aside") or box.until(run, "quarantined", 1)
+    p.send_signal(signal.SIGINT)
+    box.end(p)
+    return wrong or box.replays(run)
 
 
 def escalated(box):
@@ -293,6 +343,8 @@ def cases(program, scratch, only):
     build = pathlib.Path(program).parent
     for name, case in (("runs of a dead owner go on, and are rows while they wait", waits),
                        ("a sleeping run is answered, another cancelled", answered),
+                       ("a word on an effect reaches whoever executes all runs", settled),
+                       ("whoever answers a run that is set aside does not let it go on", asks_set_aside),
                        ("escalate.after reaches a sleeping run; an interrupt leaves it asleep", escalated),
                        ("a run that does not come to an end is set aside, the others go on", set_aside("stuck", build)),
                        ("a run that crashes the process is set aside, the others go on", set_aside("crash", build)),
