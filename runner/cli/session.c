@@ -180,6 +180,22 @@ static int conclude(struct session *s)
     return cli_conclude(&end, s->cli->json);
 }
 
+/* True if nothing of the run ever was on the disk: there is nothing to go on with. */
+static bool is_unwritten(struct session *s, int64_t run)
+{
+    struct journal_options o = {.read_only = true};
+    struct run_info info = {0};
+    struct journal *j = NULL;
+    struct err e = {0};
+    bool is = journal_sqlite_open(s->cli->state_dir, "", &o, &j, &e) == 0 &&
+              j->ops->get_run(j, run, &info, &e) == ERR_NOT_FOUND;
+
+    run_info_deinit(&info);
+    if (j)
+        j->ops->free(j);
+    return is;
+}
+
 int session_run(struct session *s)
 {
     struct err e = {0};
@@ -189,8 +205,11 @@ int session_run(struct session *s)
     if (engine_failure(s->engine)) {
         progress_clear(s->progress);
         cli_fail(engine_failure(s->engine));
-        fprintf(stderr, "midwatch: nothing more is sent; what was journaled is what is true. To go on: midwatch resume %lld\n",
-                (long long)run_id(s->run));
+        if (is_unwritten(s, run_id(s->run)))
+            fprintf(stderr, "midwatch: nothing of this run was written, and nothing was sent; there is no run to resume\n");
+        else
+            fprintf(stderr, "midwatch: nothing more is sent; what was journaled is what is true. To go on: "
+                            "midwatch resume %lld\n", (long long)run_id(s->run));
         return EXIT_INTERNAL;
     }
     return s->troubled ? s->troubled : conclude(s);

@@ -183,7 +183,7 @@ int undo_seed(struct run *r, struct journal *from, int64_t id, int64_t before, s
 
 void undo_begin(struct run *r)
 {
-    run_finish(r, "resolved", "verified", "what run %lld changed was put back by %s", (long long)r->undoes,
+    run_finish(r, "resolved", "verified", "undo of run %lld, by %s", (long long)r->undoes,
                json_get_string(r->start, "requester", "?"));
     r->finish.everything = true;
 }

@@ -352,6 +352,12 @@ def halt_cases(box):
         expect(box.run("policy", "explain", touches, "--state", "s"), 4, r"refuses +halted")
     yield "and when there is room again it is", expect(box.run("halt", "--release", "--state", "s"), 0) or \
         expect(box.run("policy", "explain", touches, "--state", "s"), 0, r"passes +halted")
+    target.unlink()
+    no_log = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (32768, 32768)), "restore_signals": False}
+    long = box.write((box.path / touches).read_text() + "\n" + "prose\n" * 8000)       # more than the log may have
+    yield "a run that could not be written is none to resume", expect(
+        box.run("run", long, "--state", "s", **no_log), 1, r"nothing of this run was written, and nothing was sent") or \
+        (None if not target.exists() else "it was sent")
     yield from halt_beside_owner_cases(box, target)
 
 
