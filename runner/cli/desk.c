@@ -131,6 +131,11 @@ static void print_question(struct desk *d)
         printf("  It needs approval: %s.\n", json_get_string(q->args, "why", ""));
     json_array_foreach(json_object_get(q->args, "effects"), i, x)
         print_change(x, json_array_get(json_object_get(q->args, "was"), i));
+    if (json_get_string(q->args, "once", NULL)) {
+        fputs("  One yes is for all that this run asks as \"", stdout);
+        say(json_get_string(q->args, "once", ""));
+        puts("\": also for later changes that are not shown here, as far as may permits them.");
+    }
     if (q->requester_may)
         print_choices(q);
     else

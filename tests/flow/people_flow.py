@@ -76,6 +76,14 @@ def terminal_cases(box):
     t.expect(b"Type yes or no: ")
     t.type(b"no\n")
     yield "no", outcome(t, 4, "denied", "outcome: escalated")
+    once = "remedy('touch', shell.touch {{ file = '{}' }}, {{ verify = 'applied', approve = {{ once = 'both' }} }})"
+    run = box.write(book(once.format("c") + "\n" + once.format("d") + " resolve 'done'", FRONT + MAY + LIMITS))
+    t = Terminal(box, "run", run, "--state", "s")
+    yield "one yes for several says so", t.expect(b'One yes is for all that this run asks as "both": also for later changes')
+    t.expect(b"Type yes or no: ")
+    t.type(b"yes\n")
+    yield "and is asked once", outcome(t, 0, "outcome: resolved") or (
+        None if (box.path / "d").exists() and t.seen.count(b"APPROVAL: touch") == 1 else t.seen.decode())
     run = box.write(book("resolve(ask('which way?', { 'left', 'right' }))"))
     t = Terminal(box, "run", run, "--state", "s")
     t.expect(b"Type left or right: ")
