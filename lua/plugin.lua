@@ -31,6 +31,9 @@ function primitives.answer(value, more) return { answer_value = value, more = mo
 
 local function ask(op, args) return host.gate(op, { { name = op, args = args } }) end
 
+local acted = {}                -- branch of a call -> true: something that may change the world came back to it
+local looks = { GET = true, HEAD = true }
+
 --- require(name): what the module NAME.lua of the plugin's folder returns.
 function primitives.require(name) return host.module(folder .. "/" .. name) end
 
@@ -47,6 +50,7 @@ function primitives.http(request)
   if answer.error then
     raise(answer.sent == "maybe" and "maybe" or "unreachable", answer.error)
   end
+  if not looks[request.method or "GET"] and not request.stores_nothing then acted[host.branch()] = true end
   return answer
 end
 
@@ -56,6 +60,7 @@ end
 function primitives.exec(request)
   local answer = ask("exec", request)
   if answer.error then raise("unreachable", answer.error) end
+  acted[host.branch()] = true
   return answer
 end
 
@@ -239,11 +244,13 @@ function kinds.permitted(verb, args)
   return { value = yes == true, why = why and tostring(why) or nil }
 end
 
-local function failed(kind, e)
+-- What did not leave changes nothing, but what left before it may have: that is read back.
+local function failed(kind, e, has_acted)
   local what = type(e) == "table" and e.kind or "error"
   local why = type(e) ~= "table" and tostring(e) or type(e.why) == "string" and e.why or "it raised a table"
   if kind == "apply" then
     if what == "refused" or what == "moved" then return { outcome = what, why = why } end
+    if what == "unreachable" and has_acted then return { outcome = "unknown", why = why } end
     if what == "unreachable" then return { outcome = "refused", why = why, unreachable = true } end
     return { outcome = what == "maybe" and "unknown" or "broken", why = why }
   end
@@ -255,8 +262,10 @@ end
 --- One call of the body: kind is read, state, check, apply, probe or permitted.
 function plugin.call(kind, verb, args, extra)
   local ok, result = host.pcall(kinds[kind], verb, args, extra)
+  local has_acted = acted[host.branch()]
+  acted[host.branch()] = nil
   if ok then return result end
-  return failed(kind, result)
+  return failed(kind, result, has_acted)
 end
 
 return plugin

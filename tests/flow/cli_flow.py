@@ -380,6 +380,28 @@ def halt_beside_owner_cases(box, target):
     box.run("halt", "--release", "--state", "s")
 
 
+PARTLY = """
+return plugin "partly" { effects = { set = { args = { "n" }, params = { n = "integer" }, class = "ensure", target = "it", timeout = 1,
+  state = function() return { n = tonumber(exec { argv = { "cat", instance.dir .. "/n" } }.out) } end,
+  want = function(a) return { n = a.n } end,
+  apply = function(a)
+    exec { argv = { "sh", "-c", "echo $1 >$2", "sh", tostring(a.n), instance.dir .. "/n" } }
+    exec { argv = { "/nowhere/to-be-found" } }
+  end } } }
+"""
+
+
+def partly_cases(box):
+    """A body whose second step cannot even begin has made its first one: that is read back, not said not to have happened."""
+    (box.path / "plugins").mkdir()
+    (box.path / "plugins/partly.lua").write_text(PARTLY)
+    (box.path / "n").write_text("1\n")
+    (box.path / "midwatch.yaml").write_text("plugins: plugins\ninstances: { it: { plugin: partly } }\n")
+    run = box.write(book("remedy('set', partly.set(5), { verify = 'applied' }) resolve 'done'",
+                         "---\nrunbook: t\nuses: { partly: it }\nmay: [{ effect: partly.set, target: it }]\nlimits: { cooldown: 0s }\n"))
+    yield "half of a change is read back", expect(box.run("run", run, "--state", "s"), 0, r"UNKNOWN: run /nowhere", r"applied \(read back\)")
+
+
 def unknown_cases(box):
     for verdict, code, pattern in (("applied", 0, r"outcome: resolved"), ("absent", 3, r"outcome: escalated"),
                                    ("release", 3, r"escalated")):
@@ -486,7 +508,7 @@ def bound_cases(box):
 
 
 GROUPS = {"files": files_cases, "code": code_cases, "params": params_cases, "usage": usage_cases, "journal": journal_cases,
-          "signals": signal_cases, "halt": halt_cases, "unknown": unknown_cases, "forged": forged_cases,
+          "signals": signal_cases, "halt": halt_cases, "partly": partly_cases, "unknown": unknown_cases, "forged": forged_cases,
           "bounds": bound_cases}
 
 
