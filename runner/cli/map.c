@@ -51,7 +51,7 @@ static int put(struct buf *out, int rc)
         fprintf(stderr, "midwatch: the map is larger than can be written\n");
         rc = EXIT_USAGE;
     } else {
-        fwrite(out->data, 1, out->len, stdout);
+        fwrite(buf_text(out), 1, out->len, stdout);
     }
     buf_free(out);
     return rc;

@@ -61,7 +61,7 @@ static int put(const struct cli *c, const struct planning *x)
         fprintf(stderr, "midwatch: the plan is larger than can be written\n");
         rc = EXIT_USAGE;
     } else {
-        fwrite(out.data, 1, out.len, stdout);
+        fwrite(buf_text(&out), 1, out.len, stdout);
     }
     buf_free(&out);
     return rc;
