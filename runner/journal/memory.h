@@ -45,9 +45,11 @@ struct memory {
     int64_t last_id;
 };
 
+/* A list has room up to the next power of two. */
 #define APPEND(list, n, value)                                                                                         \
     do {                                                                                                               \
-        (list) = xrealloc((list), ((n) + 1) * sizeof(*(list)));                                                        \
+        if (((n) & ((n) - 1)) == 0)                                                                                    \
+            (list) = xrealloc((list), ((n) ? 2 * (n) : 1) * sizeof(*(list)));                                          \
         (list)[(n)++] = (value);                                                                                       \
     } while (0)
 
