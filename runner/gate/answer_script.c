@@ -188,26 +188,31 @@ static bool is_one_of(const char *word, const char *const *words, size_t n)
     return false;
 }
 
-/* What policy says (refuses) stays until it is asked whether the next one may be sent: here, nobody can tell. */
-static const char *word_of(struct script *s, struct question *q)
+/* Of {then: [applied, halted]} some words say what policy does, the others what comes of what is sent: one of the other
+ * kind stays until it is asked for, and the word is `left`. */
+static const char *next_word(struct script *s, struct str effect, bool is_refusal, const char *left)
 {
-    char *name = xstrndup(q->name.p, q->name.n);
+    char *name = xstrndup(effect.p, effect.n);
     int64_t asked = json_get_int(s->counts, name, 0);
     const json_t *v = json_object_get(s->effects, name);
-    const char *word = "applied";
+    const char *word;
     size_t n;
     const char *const *refusals = policy_at_send(&n);
 
-    if (v) {
-        v = resolve(s, name, v);
-        word = json_is_string(v) ? json_string_value(v) : json_is_integer(v) ? "409" : "applied";
-    }
-    if (is_one_of(word, refusals, n)) {
+    v = v ? resolve(s, name, v) : NULL;
+    word = json_is_string(v) ? json_string_value(v) : json_is_integer(v) ? "409" : "applied";
+    if (is_one_of(word, refusals, n) != is_refusal) {
         json_object_set_new(s->counts, name, json_integer(asked));
-        word = "timeout";
+        word = left;
     }
     free(name);
     return word;
+}
+
+/* Where policy would speak next, nobody can tell what became of an effect. */
+static const char *word_of(struct script *s, struct question *q)
+{
+    return next_word(s, q->name, false, "timeout");
 }
 
 /* What an applied effect changes in the answers. */
@@ -262,29 +267,17 @@ static json_t *answer_notify(struct script *s, struct question *q)
 /* An undo is exempt from all others (DESIGN section 3). */
 static const char *const undo_refusals[] = {"halted", "revoked", "target_busy"};
 
-/* Of {then: [applied, halted]} the word that is next is taken only if it is a refusal: all others are for what is sent. */
 static const char *refuses(struct answerer *a, struct str effect, bool is_undo)
 {
     struct script *s = (struct script *)a;
-    char *name = xstrndup(effect.p, effect.n);
-    int64_t asked = json_get_int(s->counts, name, 0);
-    const json_t *v = json_object_get(s->effects, name);
-    const char *word = v ? json_string_value(resolve(s, name, v)) : NULL;
-    size_t n;
-    const char *const *words = policy_at_send(&n);
+    const char *word = next_word(s, effect, true, NULL);
 
-    if (word && !is_one_of(word, words, n)) {
-        word = NULL;
-    } else if (word && is_undo && !is_one_of(word, undo_refusals, 3)) {
-        if (!s->fault.e.code)
-            err_set(&s->fault.e, ERR_INVALID,
-                    "effects: policy never refuses an undo as '%s'; it may say halted, revoked or target_busy", word);
-        word = NULL;
-    }
-    if (!word)
-        json_object_set_new(s->counts, name, json_integer(asked));
-    free(name);
-    return word;
+    if (!word || !is_undo || is_one_of(word, undo_refusals, 3))
+        return word;
+    if (!s->fault.e.code)
+        err_set(&s->fault.e, ERR_INVALID,
+                "effects: policy never refuses an undo as '%s'; it may say halted, revoked or target_busy", word);
+    return NULL;
 }
 
 static json_t *(*const by_kind[])(struct script *, struct question *) = {
