@@ -3,6 +3,7 @@
 #include "scenes.h"
 
 #include "base/slice.h"
+#include "gate/pending.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -72,27 +73,9 @@ struct distant {
     struct host *host;
 };
 
-struct pending {
-    struct question *q;
-    struct host_op *timer;
-    struct buf answer;
-};
-
-static void deliver(void *ctx)
-{
-    struct pending *p = ctx;
-    struct pending own = *p;
-
-    free(p);
-    own.q->in_flight = NULL;
-    own.q->done(own.q->ctx, (struct str){own.answer.data, own.answer.len});
-    buf_free(&own.answer);
-}
-
 static int ask(struct answerer *a, struct question *q, struct err *e)
 {
-    struct host *host = ((struct distant *)a)->host;
-    struct pending *p = xcalloc(1, sizeof(*p));
+    json_t *answer;
 
     point_of(q, "question");
     life->used = 0;
@@ -106,23 +89,14 @@ static int ask(struct answerer *a, struct question *q, struct err *e)
     life->q.extra = keep(q->extra);
     exchange('?');
     point_of(q, "answer");
-    *p = (struct pending){.q = q, .answer = BUF_INIT(sizeof(life->answer))};
-    buf_add(&p->answer, life->answer, life->nanswer);
-    q->in_flight = p;
-    return host->ops->timer(host, 0, deliver, p, &p->timer, e);
+    if (json_read((struct str){life->answer, life->nanswer}, &answer, e) < 0)
+        return e->code;
+    return pending_start(((struct distant *)a)->host, q, answer, 0, e);
 }
 
 static void cancel(struct answerer *a, struct question *q)
 {
-    struct host *host = ((struct distant *)a)->host;
-    struct pending *p = q->in_flight;
-
-    if (!p)
-        return;
-    host->ops->cancel(host, p->timer);
-    buf_free(&p->answer);
-    free(p);
-    q->in_flight = NULL;
+    pending_cancel(((struct distant *)a)->host, q);
 }
 
 static const struct answerer_ops distant_ops = {.name = "distant", .answers_checks = true, .ask = ask, .cancel = cancel};
