@@ -169,7 +169,7 @@ acts = {
   function(d) return "do return " .. value(d) .. ", " .. value(d) .. " end" end,
 }
 
-local head = [[
+local says = [[
 local out = {}
 local function say(...)
   for i = 1, select("#", ...) do
@@ -177,6 +177,9 @@ local function say(...)
     out[#out + 1] = type(v) == "table" and "table" or type(v) == "function" and "function" or tostring(v)
   end
 end
+]]
+
+local head = says .. [[
 local n, s, z, none = 5, "x10", 1
 local t = { 10, "b", k = "v" }
 local m = setmetatable({ k = 7 }, { __lt = function(a, b) say("lt", a, b) return true end, __le = function() return nil end,
@@ -204,14 +207,7 @@ function programs.runnable()
   return table.concat(parts, "\n")
 end
 
-local steps_head = [[
-local out = {}
-local function say(...)
-  for i = 1, select("#", ...) do
-    local v = (select(i, ...))
-    out[#out + 1] = type(v) == "table" and "table" or type(v) == "function" and "function" or tostring(v)
-  end
-end
+local steps_head = says .. [[
 local n, s, none = 5, "x10"
 local z = 1
 local t, m, q = { 10, "b", k = "v" }, { k = 7 }, {}
