@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP of the real host against a server in a thread that behaves as badly as it
  * is told: what comes whole, what is refused, and what is known of a failure. */
-#include "io/host.h"
+#include "io_test.h"
 
 #include "io_server.h"
 
-#include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 struct got {
     struct host *h;
@@ -27,18 +20,6 @@ struct got {
     struct err err;
     enum http_sent sent;
 };
-
-static int open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
 
 static void on_answer(void *ctx, const struct http_answer *a)
 {
