@@ -25,19 +25,19 @@ def names():
     return sorted(p.stem for p in (ROOT / "runbooks").glob("*.md") if p.with_suffix(".test.yaml").exists())
 
 
-def draw(program, name, form):
-    p = subprocess.run([str(program), "map", f"runbooks/{name}.md", "-o", form, "--within", "4m", "--config", CONFIG], cwd=ROOT,
-                       capture_output=True, timeout=900, check=False)
+def draw(program, name, form, minutes):
+    p = subprocess.run([str(program), "map", f"runbooks/{name}.md", "-o", form, "--within", f"{minutes}m", "--config", CONFIG],
+                       cwd=ROOT, capture_output=True, timeout=225 * minutes, check=False)
     if p.returncode:
         raise RuntimeError(f"map {name} -o {form}: " + p.stderr.decode(errors="replace"))
     return p.stdout.decode()
 
 
-def files_of(program, name):
-    page = draw(program, name, "markdown")
+def files_of(program, name, minutes):
+    page = draw(program, name, "markdown", minutes)
     files = {name + ".md": page}
     if "```text" in page:
-        files[name + ".svg"] = draw(program, name, "svg")
+        files[name + ".svg"] = draw(program, name, "svg", minutes)
     return files
 
 
@@ -48,10 +48,10 @@ def line_of(name, files):
     return f"| [{name}]({name}.md) | {page.splitlines()[2]} | {row['started by']} | {row['may change']} | {picture} |\n"
 
 
-def drawn(program):
+def drawn(program, minutes=4):
     """{name: text} of all files that belong into runbooks/maps."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        each = dict(zip(names(), pool.map(lambda name: files_of(program, name), names())))
+        each = dict(zip(names(), pool.map(lambda name: files_of(program, name, minutes), names())))
     files = {"README.md": HEAD + "".join(line_of(name, of) for name, of in each.items())}
     for of in each.values():
         files.update(of)

@@ -17,6 +17,11 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "flow"))
+sys.dont_write_bytecode = True
+# pylint: disable=wrong-import-position
+import stand  # noqa: E402
+
 RUNBOOKS = sorted(path for path in ROOT.glob("runbooks/*.md") if path.read_text(encoding="utf-8").startswith("---\n"))
 VERBS = sorted(ROOT.glob("tests/flow/verbs/*.md"))
 CORPUS = sorted(ROOT.glob("tests/flow/corpus/*.md"))
@@ -29,7 +34,7 @@ DEMO = {"slow-model": ("resolved", 0), "db": ("resolved", 0), "capacity": ("reso
 
 
 def command(argv, timeout=600, **more):
-    return subprocess.run([str(a) for a in argv], cwd=ROOT, text=True, capture_output=True, timeout=timeout, check=False,
+    return subprocess.run([str(a) for a in argv], cwd=ROOT, text=True, capture_output=True, timeout=stand.patience(timeout), check=False,
                           **more)
 
 
@@ -189,10 +194,12 @@ def main():
     args = parser.parse_args()
     chosen = [name for name in PARTS if name in (args.only.split(",") if args.only else PARTS)]
     results = {name: queue.Queue() for name in chosen}
+    build = (ROOT / args.build).resolve()
+    stand.Pace.of(build)
     passed, failures, begun = 0, [], time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(len(LANES)) as pool:
         for lane in LANES:
-            pool.submit(run_lane, [name for name in lane if name in chosen], (ROOT / args.build).resolve(), results)
+            pool.submit(run_lane, [name for name in lane if name in chosen], build, results)
         for name in chosen:
             while isinstance(result := results[name].get(), tuple):
                 case, wrong = result

@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from stand import expect, main  # noqa: E402
+from stand import expect, main, patience  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "tests/corpus/abi"
@@ -34,7 +34,7 @@ def kinds():
 
 def command(program, path, *words):
     p = subprocess.run([str(program), *words, "--state", str(path / "state"), "--config", str(path / "midwatch.yaml")], cwd=path,
-                       text=True, capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+                       text=True, capture_output=True, timeout=patience(120), check=False, stdin=subprocess.DEVNULL)
     return p.returncode, p.stdout, p.stderr
 
 

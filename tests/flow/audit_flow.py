@@ -14,12 +14,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from stand import Box, expect, main  # noqa: E402
+from stand import Box, expect, main, patience, wait_for  # noqa: E402
 
 CONFIG = """\
 instances: { sh: { plugin: shell } }
@@ -67,11 +66,9 @@ def fill(box):
     (box.path / "s.md").write_text(f"---\nrunbook: s\nsummary: a test\nuses: {box.uses}\n---\n# S\n\n```lua\n{SLEEPS}\n```\n")
     p = subprocess.Popen([box.program, "run", "s.md", "--state", "full"], cwd=box.path, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(box.path)})
-    until = time.monotonic() + 20
-    while time.monotonic() < until and "begun" not in box.command("show", "3", "--state", "full")[1]:
-        time.sleep(0.05)
+    wait_for(lambda: "begun" in box.command("show", "3", "--state", "full")[1])
     p.send_signal(signal.SIGTERM)
-    p.wait(30)
+    p.wait(patience(30))
     return None
 
 
@@ -245,9 +242,7 @@ def others(box):
     state = damaged(box, "two")
     p = subprocess.Popen([box.program, "resume", "3", "--state", state], cwd=box.path, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(box.path)})
-    until = time.monotonic() + 20
-    while time.monotonic() < until and "RESUME" not in box.command("report", "3", "-o", "json", "--state", state)[1]:
-        time.sleep(0.05)
+    wait_for(lambda: "RESUME" in box.command("report", "3", "-o", "json", "--state", state)[1])
     try:
         yield "two at once: a second owner", expect(box.command("audit", "rebuild", "--state", state), 2, r"in use by process \d+ ")
         yield "two at once: a second run", expect(box.command("run", "t.md", "--state", state), 2, r"in use by process \d+ ")
@@ -255,7 +250,7 @@ def others(box):
         yield "beside an owner: replay --all", expect(box.command("replay", "--all", "--state", state), 0, "3 runs equal")
     finally:
         p.send_signal(signal.SIGTERM)
-        p.wait(30)
+        p.wait(patience(30))
 
 
 def cases(program, scratch, only):

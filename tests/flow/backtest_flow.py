@@ -101,7 +101,7 @@ class Recorded:
     def backtest(self, text, *words):
         (self.path / "high-latency.md").write_text(text)
         p = subprocess.run([str(self.program), "backtest", *words, str(self.path / "high-latency.md"), "--state", str(self.state),
-                            "--config", str(self.path / "midwatch.yaml")], text=True, capture_output=True, timeout=60, check=False,
+                            "--config", str(self.path / "midwatch.yaml")], text=True, capture_output=True, timeout=stand.patience(60), check=False,
                            cwd=self.path)
         return p.returncode, p.stdout, p.stderr
 
@@ -159,17 +159,17 @@ def scenarios_of(box, book, runs):
     config = ("--config", str(box.path / "midwatch.yaml"))
     for run in runs:
         got = subprocess.run([str(box.program), "test", "--record", str(run), "--state", str(box.state), *config], text=True,
-                             capture_output=True, timeout=60, check=False)
+                             capture_output=True, timeout=stand.patience(60), check=False)
         if got.returncode:
             yield f"run {run} as a scenario", got.stderr
             continue
         book.with_name(book.stem + ".test.yaml").write_text(got.stdout)
-        p = subprocess.run([str(box.program), "test", str(book), *config], text=True, capture_output=True, timeout=60, check=False)
+        p = subprocess.run([str(box.program), "test", str(book), *config], text=True, capture_output=True, timeout=stand.patience(60), check=False)
         yield f"run {run} as a scenario", None if p.returncode == 0 else p.stdout + p.stderr + got.stdout
     file = box.path / "out.yaml"
     for code in (0, 2):
         p = subprocess.run([str(box.program), "test", "--record", "1", "--out", str(file), "--state", str(box.state), *config],
-                           text=True, capture_output=True, timeout=60, check=False)
+                           text=True, capture_output=True, timeout=stand.patience(60), check=False)
         yield f"into a file, exit {code}", None if p.returncode == code and "scenarios:" in file.read_text() else p.stderr
 
 
@@ -181,7 +181,7 @@ def other_sources(box):
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
     p = subprocess.run([str(box.program), "backtest", "1", "--at", "main", "--repo", str(repo), "--state", str(box.state), "--config",
-                        str(box.path / "midwatch.yaml")], text=True, capture_output=True, timeout=60, check=False, cwd=box.path)
+                        str(box.path / "midwatch.yaml")], text=True, capture_output=True, timeout=stand.patience(60), check=False, cwd=box.path)
     yield "a commit of a repository", stand.expect((p.returncode, p.stdout, p.stderr), 3, "now *kubernetes.scale")
     old = box.path / "old"
     shutil.copytree(box.state, old)
@@ -191,7 +191,7 @@ def other_sources(box):
     box.state, keep = old, box.state
     for words in (("replay", "1"), ("test", "--record", "1")):
         p = subprocess.run([str(box.program), *words, "--state", str(old), "--config", str(box.path / "midwatch.yaml")], text=True,
-                           capture_output=True, timeout=60, check=False, cwd=box.path)
+                           capture_output=True, timeout=stand.patience(60), check=False, cwd=box.path)
         yield f"a run of another abi: {' '.join(words)}", stand.expect((p.returncode, p.stdout, p.stderr), 2, r"the run has abi 7\d")
     yield "runs of another abi", stand.expect(box.backtest(BOOK), 5, r"skipped\n *the run has abi 7\d", "5 runs: 5 skipped")
     box.state = keep

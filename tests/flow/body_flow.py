@@ -4,16 +4,10 @@
 the effect is unknown, and is read back until it is known or a person is asked. In virtual time.
 
 Prints `ok - name` or `not ok - name: why`."""
-import argparse
-import pathlib
 import sqlite3
-import sys
-import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.dont_write_bytecode = True
-# pylint: disable=wrong-import-position
-from kubernetes_flow import Cases, Cluster  # noqa: E402
+import stand
+from kubernetes_flow import Cases, Cluster
 
 PLUGIN = """
 local value, looks = 1, 0
@@ -98,18 +92,12 @@ class Bodies(Cases):
         return self.flow.replay(state)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        cases = Bodies(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), "")
-        (cases.scratch / "plugins").mkdir()
-        (cases.scratch / "plugins/odd.lua").write_text(PLUGIN)
-        for (odd, when), case in CASES.items():
-            cases.say(f"an answer about the state that {odd}, {when}", cases.once(odd, when, *case))
-    return 1 if cases.failed else 0
+def every(cases):
+    (cases.scratch / "plugins").mkdir()
+    (cases.scratch / "plugins/odd.lua").write_text(PLUGIN)
+    for (odd, when), case in CASES.items():
+        cases.say(f"an answer about the state that {odd}, {when}", cases.once(odd, when, *case))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Bodies, every)

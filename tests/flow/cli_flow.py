@@ -58,7 +58,7 @@ class Box:
         return [str(self.program), *map(str, words)]
 
     def run(self, *words, **more):
-        p = subprocess.run(self.argv(*words), cwd=self.path, text=True, capture_output=True, timeout=60, check=False,
+        p = subprocess.run(self.argv(*words), cwd=self.path, text=True, capture_output=True, timeout=stand.patience(60), check=False,
                            env={**os.environ, "MIDWATCH_STATE": "", "HOME": str(self.path)}, **more)
         return p.returncode, p.stdout, p.stderr
 
@@ -222,11 +222,11 @@ def journal_cases(box):
     yield "disk full", expect(got, 1, r"journal")
     yield "after the disk was full", expect(box.run("run", file, "--state", "full"), 0, r"outcome: resolved")
     holder = box.start("run", box.write(book("observe(shell.slow()) resolve 'x'", FRONT.replace(" t\n", " slow\n", 1)), "slow.md"), "--state", "s")
-    wait_for(lambda: (box.path / "s/journal.db").exists() and box.runs())
+    stand.wait_for(lambda: (box.path / "s/journal.db").exists() and box.runs())
     yield "journal in use", expect(box.run("run", file, "--state", "s"), 2, rf"process {holder.pid} .*run slow\.md", r"--state")
     yield "reading beside the owner", expect(box.run("list", "--state", "s"), 0, r"running")
     holder.send_signal(signal.SIGTERM)
-    holder.communicate(timeout=20)
+    holder.communicate(timeout=stand.patience(20))
 
 
 # Root may write everywhere; without these it may not.
@@ -237,7 +237,7 @@ def read_only_cases(box, file):
     """A journal that can be read and not written: what only reads works, what writes says so and changes nothing."""
     def run(*words):
         p = subprocess.run([*NO_OVERRIDE, *box.argv(*words), "--state", "fixed"], cwd=box.path, text=True, capture_output=True,
-                           timeout=60, check=False, env={**os.environ, "HOME": str(box.path)})
+                           timeout=stand.patience(60), check=False, env={**os.environ, "HOME": str(box.path)})
         return p.returncode, p.stdout, p.stderr
 
     box.run("run", box.write(book("resolve 'x'")), "--state", "fixed")
@@ -256,32 +256,23 @@ def read_only_cases(box, file):
         path.chmod(0o600)
 
 
-def wait_for(condition, within=10):
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def signal_cases(box):
     waits = box.write(book("wait_until('never', { every = '1s', within = '1h' }, function() return false end) resolve 'x'"))
     for number, signo in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), 1):
         p = box.start("run", waits, "--state", "s", stdin=subprocess.DEVNULL)
-        wait_for(lambda n=number: len(box.runs()) == n)
+        stand.wait_for(lambda n=number: len(box.runs()) == n)
         time.sleep(0.3)
         p.send_signal(signo)
-        out, err = p.communicate(timeout=20)
+        out, err = p.communicate(timeout=stand.patience(20))
         yield f"{signo.name} leaves the run", expect((p.returncode, out, err), 5, rf"midwatch resume {number}") or \
             (None if box.runs()[0]["state"] == "left" else f"{box.runs()[0]}")
     target = box.path / "worked"
     works = box.write(book(f"remedy('work', shell.work {{ file = '{target.name}' }}, {{ verify = 'applied' }}) resolve 'done'",
                            FRONT.replace(" t\n", " works\n", 1) + MAY + "limits: { cooldown: 0s }\n"), "works.md")
     p = box.start("run", works, "--state", "s", stdin=subprocess.DEVNULL)
-    wait_for(lambda: len(box.runs()) == 4 and any(r["kind"] == "INTENT" for r in box.rows(4)["rows"]))
+    stand.wait_for(lambda: len(box.runs()) == 4 and any(r["kind"] == "INTENT" for r in box.rows(4)["rows"]))
     p.send_signal(signal.SIGTERM)
-    out, err = p.communicate(timeout=20)
+    out, err = p.communicate(timeout=stand.patience(20))
     yield "SIGTERM waits for an effect that is on its way", expect((p.returncode, out, err), 5, "leaving") or \
         (None if target.exists() else "the effect was cut off")
     got = box.run("resume", 4, "--state", "s")
@@ -319,7 +310,7 @@ def terminal_cases(box, waits):
 
 def read_until(fd, what, within=10):
     """Reads the terminal until it shows `what` (None: until it closes)."""
-    seen, end = b"", time.monotonic() + within
+    seen, end = b"", time.monotonic() + stand.patience(within)
     os.set_blocking(fd, False)
     while time.monotonic() < end and (what is None or what not in seen):
         try:

@@ -94,7 +94,7 @@ class Box:
         (self.path / f"runbooks/{name}.md").write_text(BOOK.format(code=code, may=may, name=name))
 
     def run(self, *words, **env):
-        p = subprocess.run([self.program, *words], cwd=self.path, text=True, capture_output=True, timeout=60, check=False,
+        p = subprocess.run([self.program, *words], cwd=self.path, text=True, capture_output=True, timeout=stand.patience(60), check=False,
                            env={"PATH": os.environ["PATH"], "HOME": str(self.path), **env})
         return p.returncode, p.stdout + p.stderr
 

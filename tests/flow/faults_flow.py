@@ -4,18 +4,17 @@
 answer, with the ending that each must have. Virtual time; the engine, plugins and journal are the real ones.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import json
 import pathlib
 import re
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "crash"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import crash  # noqa: E402
+import stand  # noqa: E402
 
 ROLLBACK = [("PATCH", "/apis/apps/v1/namespaces/prod/deployments/api-service")]
 DEPLOYMENT = "deployments/api-service$"
@@ -133,28 +132,16 @@ def cluster_case(flow, case):
     return None
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        flow = crash.Flow(pathlib.Path(args.build).resolve(), "slow-model", pathlib.Path(scratch))
-        flow.replayed = {}
-        for run, case in [(cluster_case, case) for case in CASES] + [(metrics_case, case) for case in METRICS]:
-            name = ("metrics: " if run is metrics_case else "") + case[0]
-            if args.only not in name:
-                continue
-            wrong = run(flow, case)
-            failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-        wrong = "; ".join(f"{name}: {why}" for name, why in flow.replayed.items() if why)
-        failed += wrong != ""
-        print(f"{'not ok' if wrong else 'ok'} - every one of {len(flow.replayed)} faulty runs replays"
-              f"{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, only):
+    flow = crash.Flow(program.parent, "slow-model", scratch)
+    flow.replayed = {}
+    for run, case in [(cluster_case, case) for case in CASES] + [(metrics_case, case) for case in METRICS]:
+        name = ("metrics: " if run is metrics_case else "") + case[0]
+        if only in name:
+            yield name, run(flow, case)
+    wrong = "; ".join(f"{name}: {why}" for name, why in flow.replayed.items() if why)
+    yield f"every one of {len(flow.replayed)} faulty runs replays", wrong or None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

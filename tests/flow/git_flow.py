@@ -18,7 +18,7 @@ import threading
 import time
 
 import stand
-from cli_flow import CONFIG, FRONT, MAY, Box, book, expect, wait_for
+from cli_flow import CONFIG, FRONT, MAY, Box, book, expect
 
 GIT = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
        "GIT_COMMITTER_EMAIL": "a@b"}
@@ -56,7 +56,7 @@ class Repo(Box):
         if words[0] in ("run", "resume", "lint", "test", "replay"):
             words += ["--config", self.config]
         cwd = cwd or (self.path if self.path.exists() else "/")
-        p = subprocess.run([str(program or self.program), *map(str, words)], cwd=cwd, text=True, capture_output=True, timeout=60,
+        p = subprocess.run([str(program or self.program), *map(str, words)], cwd=cwd, text=True, capture_output=True, timeout=stand.patience(60),
                            check=False, env={**os.environ, "HOME": str(self.path.parent), **(env or {})})
         return p.returncode, p.stdout, p.stderr
 
@@ -135,7 +135,7 @@ def record_oddities(box, want, recorded):
     (slow / "git").chmod(0o755)
     begun = time.monotonic()
     yield "a git program that hangs", expect(box.mid("run", "t.md", env={"PATH": f"{slow}:{os.environ['PATH']}"}), 0, "git does not answer") \
-        or (None if time.monotonic() - begun < 12 else "it took too long")
+        or (None if time.monotonic() - begun < stand.patience(12) else "it took too long")
     plain = box.path.parent / "plain"
     plain.mkdir()
     (plain / "t.md").write_text(says("x"))
@@ -258,9 +258,9 @@ def killed_cases(box):
                lib__w_lua="return { word = 'first', wait = function() sleep('1s') end }\n")
     p = subprocess.Popen([str(box.program), "run", "t", "--state", str(box.state), "--config", str(box.config)], cwd=box.path,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_for(lambda: box.runs() and any(r["rows"] > 1 for r in box.runs()))
+    stand.wait_for(lambda: box.runs() and any(r["rows"] > 1 for r in box.runs()))
     p.send_signal(signal.SIGKILL)
-    p.communicate(timeout=20)
+    p.communicate(timeout=stand.patience(20))
     box.commit(lib__w_lua="return { word = 'second', wait = error }\n")
     yield "killed in a module, resumed on its sources", expect(box.mid("resume", 1), 0, "resolved.*: first")
 
@@ -309,7 +309,7 @@ PermitRootLogin prohibit-password
 
     def start(self):
         self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(self.path / "config")], stderr=subprocess.DEVNULL)
-        return wait_for(self.answers)
+        return stand.wait_for(self.answers)
 
     def answers(self):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
@@ -388,7 +388,7 @@ def ssh_hangs(run, server):
         begun = time.monotonic()
         got = run("--at", "main", env={**server.env(), "MIDWATCH_FETCH_TIMEOUT": "1s"})
         took = time.monotonic() - begun
-        yield "a server that never answers", expect(got, 1, "no end within its time") or (None if took < 10 else f"{took:.1f} s")
+        yield "a server that never answers", expect(got, 1, "no end within its time") or (None if took < stand.patience(10) else f"{took:.1f} s")
 
 
 # --- a repository behind http and https
@@ -488,7 +488,7 @@ def http_fetches(box, plain, secure):
     plain.moved, plain.password = None, "wanted"
     begun = time.monotonic()
     yield "over http: nobody is asked for a password", expect(run(plain), 1, "fetch http://.*askpass") or \
-        (None if time.monotonic() - begun < 10 else "it waited")
+        (None if time.monotonic() - begun < stand.patience(10) else "it waited")
     plain.password = None
     address = plain.url.replace("127.0.0.1", "127.0.0.2") + "/r"
     plain_only = "over http nothing says who sends"
@@ -503,7 +503,7 @@ def http_bounds(box, server):
     server.slowly = True
     begun = time.monotonic()
     yield "more than it may be", expect(box.mid(*words, env={"MIDWATCH_FETCH_MAX": "1MiB"}), 2, "more than 1048576 bytes.*stopped",
-                                        "MIDWATCH_FETCH_MAX") or (None if time.monotonic() - begun < 10 else "it waited")
+                                        "MIDWATCH_FETCH_MAX") or (None if time.monotonic() - begun < stand.patience(10) else "it waited")
     left = list((box.state / "git").rglob("tmp_*"))
     yield "nothing of it is left", same(left, [])
     server.slowly = False

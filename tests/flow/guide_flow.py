@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The language guide: it explains every word that a runbook sees, its Lua is Lua that lint takes, what it quotes stands in
 the runbook it names, and its first runbook passes its scenarios. Prints `ok - name` or `not ok - name: why`."""
-import argparse
 import pathlib
 import re
 import subprocess
 import tempfile
+
+import stand
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOOKS = ROOT / "runbooks"
@@ -82,7 +83,7 @@ def valid(build):
             params = ", ".join(f"{name}: {{ type: string }}" for name in sorted(set(re.findall(r"params\.(\w+)", code))))
             book.write_text(f"{FRONT % params}# Extract\n```lua\nlocal function extract()\n{closed(code)}\nend\n```\n", encoding="utf-8")
             p = subprocess.run([build / "midwatch", "lint", book, "--config", BOOKS / "midwatch.example.yaml"], text=True,
-                               capture_output=True, check=False, timeout=60)
+                               capture_output=True, check=False, timeout=stand.patience(60))
             wrong = [finding for finding in (p.stdout + p.stderr).splitlines() if p.returncode and finding
                      and not set(re.findall(r": (?:there is no )?'(\w+)'", finding)) & elsewhere]
             if wrong:
@@ -123,7 +124,7 @@ def first_runbook(build):
         book.with_suffix(".test.yaml").write_text(scenarios, encoding="utf-8")
         for verb in ("lint", "test"):
             p = subprocess.run([build / "midwatch", verb, book], cwd=scratch, text=True, capture_output=True, check=False,
-                               timeout=60)
+                               timeout=stand.patience(60))
             if p.returncode:
                 return f"{verb}: {p.stdout}{p.stderr}"
     return None
@@ -135,7 +136,7 @@ def declared_commands(build):
         config = pathlib.Path(scratch) / "midwatch.yaml"
         config.write_text(text, encoding="utf-8")
         p = subprocess.run([build / "midwatch", "plugin", "describe", "shell", "--config", config], text=True,
-                           capture_output=True, check=False, timeout=60)
+                           capture_output=True, check=False, timeout=stand.patience(60))
     missing = [name for name in re.findall(r"^  (\w+):", text, re.M) if f"shell.{name}" not in p.stdout]
     return f"{missing} of {p.stdout}{p.stderr}" if missing or p.returncode else None
 
@@ -161,14 +162,9 @@ CASES = {"guide: its commands are taken": declared_commands,
          "tests/README.md names tests that there are": named_tests}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build")
-    build = (ROOT / parser.parse_args().build).resolve()
-    for name, case in CASES.items():
-        why = case(build)
-        print(f"not ok - {name}: {why}" if why else f"ok - {name}", flush=True)
+def cases(program, *_):
+    yield from ((name, case(program.parent) or None) for name, case in CASES.items())
 
 
 if __name__ == "__main__":
-    main()
+    stand.main(__doc__, cases)

@@ -4,7 +4,6 @@
 give credentials, rotated tokens, impersonation, and answers that say when to ask again.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import base64
 import http.server
 import json
@@ -13,7 +12,6 @@ import pathlib
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -23,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests" / "demo"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import scene  # noqa: E402
+import stand  # noqa: E402
 
 BOOK = """---
 runbook: case
@@ -136,7 +135,7 @@ class Cases:
         p = subprocess.run([self.build / "midwatch", "run", self.dir / "case.md", "--config", self.dir / "midwatch.yaml",
                             "--state",
                             self.dir / f"state{self.number}"], text=True, capture_output=True, stdin=subprocess.DEVNULL,
-                            timeout=60,
+                            timeout=stand.patience(60),
                            check=False, env={**os.environ, **(env or {})})
         return p.returncode, (p.stdout + p.stderr).replace("\\_", "_")
 
@@ -253,67 +252,60 @@ def executed(cases, plain):
         cases.bad("exec: it prints " + name, why, config(url, user(path)), allowed(path))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        d = pathlib.Path(scratch)
-        cases = Cases(pathlib.Path(args.build).resolve(), d, args.only)
-        plain, tls = Api(), Api(certificates(d))
-        token = {"token": plain.world.token}
+def every(cases):
+    d = cases.dir
+    plain, tls = Api(), Api(certificates(d))
+    token = {"token": plain.world.token}
 
-        def data(name):
-            return base64.b64encode((d / name).read_bytes()).decode()
+    def data(name):
+        return base64.b64encode((d / name).read_bytes()).decode()
 
-        cases.good("a token", config(plain.url, token))
-        cases.good("TLS with a CA file beside the kubeconfig", config(tls.url, token, {"certificate-authority": "ca.crt"}))
-        cases.good("TLS with the CA as data", config(tls.url, token, {"certificate-authority-data": data("ca.crt")}))
-        cases.good("TLS under another name", config(tls.url, token, {"certificate-authority": "ca.crt",
-                                                                     "tls-server-name": "api.test"}))
-        cases.good("TLS unchecked", config(tls.url, token, {"insecure-skip-tls-verify": True}))
-        cases.good("a client certificate", config(tls.url, {"client-certificate": "client.crt",
-                                                            "client-key-data": data("client.key")},
-                                                  {"certificate-authority": "ca.crt"}))
-        cases.bad("a client certificate of another authority", "n is unknown (error): GET https://", config(tls.url, {
-            "client-certificate": "other.crt", "client-key": "other.key"}, {"certificate-authority": "ca.crt"}))
-        cases.bad("the server's certificate is of another authority", "certificate",
-                  config(tls.url, token, {"certificate-authority": "ca2.crt"}))
-        cases.bad("the server's certificate is unknown to the system", "certificate", config(tls.url, token))
-        cases.bad("the server has another name", "certificate", config(tls.url, token, {
-            "certificate-authority": "ca.crt", "tls-server-name": "other.test"}))
-        (d / "token").write_text(plain.world.token + "\n")
-        cases.good("a token file", config(plain.url, {"tokenFile": "token", "token": "old"}))
-        cases.good("a Config without a kind, in YAML", json.dumps({**config(plain.url, token), "kind": None}) + "\n")
-        first = config(plain.url, {"token": "wrong"}, contexts=[], users=[], **{"current-context": ""})
-        second = config("http://127.0.0.1:9", token)
-        (d / "one").write_text(json.dumps(first))
-        (d / "two").write_text(json.dumps(second))
-        cases.good("a merged list: the first file that has a name wins", f"{d}/one:{d}/missing:{d}/two")
-        as_user = {**token, "as": "admin", "as-uid": "7", "as-groups": ["ops", "dev"], "as-user-extra": {"Team/x": ["a"]}}
-        plain.seen.clear()
-        cases.good("impersonation", config(plain.url, as_user), look=lambda: all(pair in plain.seen[-1] for pair in (
-            ("impersonate-user", "admin"), ("impersonate-uid", "7"), ("impersonate-group", "ops"), ("impersonate-group", "dev"),
-            ("impersonate-extra-team%2fx", "a"))))
-        busy = (429, {"Retry-After": "1"}, b"{}")
-        plain.first[:] = [busy, (503, {"Retry-After": "0"}, b"later")]
-        cases.good("429 and 503 with Retry-After are asked again", config(plain.url, token), look=lambda: not plain.first)
-        plain.first[:] = [(503, {"Retry-After": "99"}, b"much later")]
-        cases.bad("an answer that says to come back much later", "HTTP 503: much later", config(plain.url, token))
-        plain.first[:] = [(200, {}, b"<html>login</html>")]
-        cases.bad("HTML", "HTTP 200: no JSON", config(plain.url, token))
-        plain.first.clear()
-        broken(cases, plain)
-        executed(cases, plain)
-        env = {"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": "443", "KUBECONFIG": "", "HOME": str(d)}
-        (d / "midwatch.yaml").write_text("instances:\n  prod-eu: { plugin: kubernetes }\n")
-        p = subprocess.run([cases.build / "midwatch", "run", d / "case.md", "--config", d / "midwatch.yaml", "--state",
-                            d / "pod"], text=True,
-                           capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False, env={**os.environ, **env})
-        cases.say("broken: a pod without its CA", None if "ca.crt is missing" in p.stdout + p.stderr else p.stdout + p.stderr)
-    return 1 if cases.failed else 0
+    cases.good("a token", config(plain.url, token))
+    cases.good("TLS with a CA file beside the kubeconfig", config(tls.url, token, {"certificate-authority": "ca.crt"}))
+    cases.good("TLS with the CA as data", config(tls.url, token, {"certificate-authority-data": data("ca.crt")}))
+    cases.good("TLS under another name", config(tls.url, token, {"certificate-authority": "ca.crt",
+                                                                 "tls-server-name": "api.test"}))
+    cases.good("TLS unchecked", config(tls.url, token, {"insecure-skip-tls-verify": True}))
+    cases.good("a client certificate", config(tls.url, {"client-certificate": "client.crt",
+                                                        "client-key-data": data("client.key")},
+                                              {"certificate-authority": "ca.crt"}))
+    cases.bad("a client certificate of another authority", "n is unknown (error): GET https://", config(tls.url, {
+        "client-certificate": "other.crt", "client-key": "other.key"}, {"certificate-authority": "ca.crt"}))
+    cases.bad("the server's certificate is of another authority", "certificate",
+              config(tls.url, token, {"certificate-authority": "ca2.crt"}))
+    cases.bad("the server's certificate is unknown to the system", "certificate", config(tls.url, token))
+    cases.bad("the server has another name", "certificate", config(tls.url, token, {
+        "certificate-authority": "ca.crt", "tls-server-name": "other.test"}))
+    (d / "token").write_text(plain.world.token + "\n")
+    cases.good("a token file", config(plain.url, {"tokenFile": "token", "token": "old"}))
+    cases.good("a Config without a kind, in YAML", json.dumps({**config(plain.url, token), "kind": None}) + "\n")
+    first = config(plain.url, {"token": "wrong"}, contexts=[], users=[], **{"current-context": ""})
+    second = config("http://127.0.0.1:9", token)
+    (d / "one").write_text(json.dumps(first))
+    (d / "two").write_text(json.dumps(second))
+    cases.good("a merged list: the first file that has a name wins", f"{d}/one:{d}/missing:{d}/two")
+    as_user = {**token, "as": "admin", "as-uid": "7", "as-groups": ["ops", "dev"], "as-user-extra": {"Team/x": ["a"]}}
+    plain.seen.clear()
+    cases.good("impersonation", config(plain.url, as_user), look=lambda: all(pair in plain.seen[-1] for pair in (
+        ("impersonate-user", "admin"), ("impersonate-uid", "7"), ("impersonate-group", "ops"), ("impersonate-group", "dev"),
+        ("impersonate-extra-team%2fx", "a"))))
+    busy = (429, {"Retry-After": "1"}, b"{}")
+    plain.first[:] = [busy, (503, {"Retry-After": "0"}, b"later")]
+    cases.good("429 and 503 with Retry-After are asked again", config(plain.url, token), look=lambda: not plain.first)
+    plain.first[:] = [(503, {"Retry-After": "99"}, b"much later")]
+    cases.bad("an answer that says to come back much later", "HTTP 503: much later", config(plain.url, token))
+    plain.first[:] = [(200, {}, b"<html>login</html>")]
+    cases.bad("HTML", "HTTP 200: no JSON", config(plain.url, token))
+    plain.first.clear()
+    broken(cases, plain)
+    executed(cases, plain)
+    env = {"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": "443", "KUBECONFIG": "", "HOME": str(d)}
+    (d / "midwatch.yaml").write_text("instances:\n  prod-eu: { plugin: kubernetes }\n")
+    p = subprocess.run([cases.build / "midwatch", "run", d / "case.md", "--config", d / "midwatch.yaml", "--state",
+                        d / "pod"], text=True,
+                       capture_output=True, stdin=subprocess.DEVNULL, timeout=stand.patience(60), check=False, env={**os.environ, **env})
+    cases.say("broken: a pod without its CA", None if "ca.crt is missing" in p.stdout + p.stderr else p.stdout + p.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Cases, every)

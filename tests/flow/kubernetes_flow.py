@@ -6,13 +6,11 @@ In virtual time; the engine, the plugin and the journal are the real ones. A run
 ends `no_action` only if all of it is right. What needs real sockets is in kubeconfig_flow.py.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import copy
 import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "crash"))
@@ -21,6 +19,7 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import crash  # noqa: E402
 import fleet  # noqa: E402
+import stand  # noqa: E402
 from validate import defaulted  # noqa: E402
 import scene  # noqa: E402
 
@@ -558,20 +557,13 @@ def others(cases):
                            for i in range(10000)] and None)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), args.only)
-        reads(cases)
-        for name, e in EFFECTS.items():
-            one_effect(cases, name, e)
-        refusals(cases)
-        others(cases)
-    return 1 if cases.failed else 0
+def every(cases):
+    reads(cases)
+    for name, e in EFFECTS.items():
+        one_effect(cases, name, e)
+    refusals(cases)
+    others(cases)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Cases, every)

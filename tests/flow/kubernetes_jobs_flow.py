@@ -4,15 +4,9 @@
 jobs are held and let go. Against the stand-in of the API server, in virtual time.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
-import pathlib
-import sys
-import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.dont_write_bytecode = True
-# pylint: disable=wrong-import-position
-from kubernetes_flow import NOW, Cases, Cluster, effect, ended, one_effect, shown  # noqa: E402
+import stand
+from kubernetes_flow import NOW, Cases, Cluster, effect, ended, one_effect, shown
 
 UID = "5f2c7a10-77d0-4a57-9c41-1f2d3c4b5a69"
 COPY = ("jobs", "prod", "import-rerun-5f2c7a10")
@@ -75,28 +69,22 @@ COPIED = [("metadata.labels", {"team": "data"}), ("metadata.annotations", {"note
           ("spec.template.spec.containers.0.args", [])]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), "")
-        furnish(cases.flow.fresh.world)
-        for name, e in EFFECTS.items():
-            one_effect(cases, name, e)
-        world = Cluster(cases.flow.fresh)
-        result, report = cases.run(world, RERUN % "import", "rerun", TARGET)
-        cases.say("what a rerun copies", ended(result, "resolved", "verified") or
-                  shown(world, [(*COPY, *each) for each in COPIED]), report)
-        for name, (job, change, why) in REFUSED.items():
-            world = Cluster(cases.flow.fresh, change=change)
-            result, report = cases.run(world, RERUN % job, "rerun", "job/prod/" + job)
-            cases.say("refused: " + name, ended(result, "escalated", "error") or (None if why in report and not world.effects()
-                                                                                 else f"{why}: {world.effects()}"), report)
-        result, report = cases.run(Cluster(cases.flow.fresh), CRON)
-        cases.say("cron jobs", ended(result, "no_action", "runbook"), report)
-    return 1 if cases.failed else 0
+def every(cases):
+    furnish(cases.flow.fresh.world)
+    for name, e in EFFECTS.items():
+        one_effect(cases, name, e)
+    world = Cluster(cases.flow.fresh)
+    result, report = cases.run(world, RERUN % "import", "rerun", TARGET)
+    cases.say("what a rerun copies", ended(result, "resolved", "verified") or
+              shown(world, [(*COPY, *each) for each in COPIED]), report)
+    for name, (job, change, why) in REFUSED.items():
+        world = Cluster(cases.flow.fresh, change=change)
+        result, report = cases.run(world, RERUN % job, "rerun", "job/prod/" + job)
+        cases.say("refused: " + name, ended(result, "escalated", "error") or (None if why in report and not world.effects()
+                                                                             else f"{why}: {world.effects()}"), report)
+    result, report = cases.run(Cluster(cases.flow.fresh), CRON)
+    cases.say("cron jobs", ended(result, "no_action", "runbook"), report)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Cases, every)

@@ -140,7 +140,7 @@ RIGHT = {
 def lint(program, box, text, *words):
     (box / "t.md").write_text(text)
     p = subprocess.run([program, "lint", "t.md", "--config", "midwatch.yaml", *words], cwd=box, text=True, capture_output=True,
-                       timeout=60, check=False)
+                       timeout=stand.patience(60), check=False)
     return p.returncode, p.stdout, p.stderr
 
 
@@ -203,7 +203,7 @@ def words_cases(program, box):
     code = "local all = {}\n" + "\n".join(f"all[#all + 1] = type({w})" for w in words if w != "require") + "\nresolve(#all)"
     (box / "t.md").write_text(book(code.replace("resolve(#all)", "resolve(#all .. ' words')")))
     p = subprocess.run([program, "run", "t.md", "--config", "midwatch.yaml", "--state", "s"], cwd=box, text=True,
-                       capture_output=True, timeout=60, check=False)
+                       capture_output=True, timeout=stand.patience(60), check=False)
     yield "knows the words of a run", None if len(words) > 60 and f"{len(words) - 1} words" in p.stdout + p.stderr else \
         f"{len(words)}: {p.stdout}{p.stderr}"
 

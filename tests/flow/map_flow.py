@@ -3,13 +3,12 @@
 """midwatch map: every kind of branch, what --check finds, what --diff says, and code that cannot be explored.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import json
 import pathlib
 import subprocess
-import sys
-import tempfile
 import xml.dom.minidom
+
+import stand
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 FRONT = """\
@@ -57,7 +56,7 @@ class Box:
         if text is not None:
             (self.folder / "t.md").write_text(text)
         p = subprocess.run([self.program, "map", "t.md", "--config", "midwatch.yaml", *args], cwd=self.folder, text=True,
-                           capture_output=True, timeout=120, check=False)
+                           capture_output=True, timeout=stand.patience(120), check=False)
         return p.returncode, p.stdout, p.stderr
 
     def map(self, code, *args, may=MAY):
@@ -342,33 +341,23 @@ def diff_cases(box):
     yield "diff: no range", None if exit_code == 2 and "REF1..REF2" in err else err
 
 
-# All but gradual-rollout, whose three stages have more paths than are followed in the time.
 SHIPPED = ["cost-spike", "disk-filling-up", "gradual-rollout", "high-error-rate", "high-latency", "kube-pod-crash-looping",
            "kube-volume-filling-up", "queue-backlog", "service-unavailable", "slow-database"]
 
 
 def shipped_cases(program):
     for file in (REPO / "runbooks" / f"{name}.md" for name in SHIPPED):
-        p = subprocess.run([program, "map", str(file), "--check", "--within", "4m", "--config", "runbooks/midwatch.example.yaml"],
-                           cwd=REPO, text=True, capture_output=True, timeout=600, check=False)
+        p = subprocess.run([program, "map", str(file), "--check", "--within", f"{stand.patience(4)}m", "--config", "runbooks/midwatch.example.yaml"],
+                           cwd=REPO, text=True, capture_output=True, timeout=stand.patience(600), check=False)
         yield f"shipped {file.stem} is clean", None if p.returncode == 0 else p.stdout + p.stderr
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    program = pathlib.Path(args.build).resolve() / "midwatch"
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-map-") as scratch:
-        box = Box(program, pathlib.Path(scratch))
-        for cases in (branch_cases(box), remedy_cases(box), check_cases(box), default_cases(box), bad_cases(box), form_cases(box), diff_cases(box),
-                      shipped_cases(program)):
-            for name, wrong in cases:
-                failed += wrong is not None
-                print(f"{'ok' if wrong is None else 'not ok'} - map {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, _):
+    box = Box(program, scratch)
+    for group in (branch_cases(box), remedy_cases(box), check_cases(box), default_cases(box), bad_cases(box), form_cases(box), diff_cases(box),
+                  shipped_cases(program)):
+        yield from ((f"map {name}", wrong) for name, wrong in group)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

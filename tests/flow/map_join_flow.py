@@ -4,13 +4,11 @@
 
     map_join_flow.py [--build build] [--programs 40] [--seed 1]
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import json
-import pathlib
 import random
 import subprocess
-import sys
-import tempfile
+
+import stand
 
 FRONT = """\
 ---
@@ -118,7 +116,7 @@ class Box:
     def map(self, code, *args):
         (self.folder / "t.md").write_text(FRONT + code + "\n```\n")
         p = subprocess.run([self.program, "map", "t.md", "--config", "midwatch.yaml", "-o", "json", *args], cwd=self.folder,
-                           text=True, capture_output=True, timeout=120, check=False)
+                           text=True, capture_output=True, timeout=stand.patience(120), check=False)
         if p.returncode != 0:
             raise AssertionError(f"exit {p.returncode}: {p.stdout[-300:]}{p.stderr[-300:]}\n{code}")
         return json.loads(p.stdout)
@@ -189,7 +187,7 @@ def program(seed):
     return "\n".join(lines + [statement(r, names, 0) for _ in range(r.randint(4, 7))] + ["resolve 'end'"])
 
 
-def cases(box, programs, seed):
+def joins(box, programs, seed):
     for name, code in APART.items():
         wrong, _, _ = differ(box, A + code + "\nresolve 'done'")
         yield "keeps apart: " + name, wrong
@@ -213,20 +211,9 @@ def cases(box, programs, seed):
         found["ended"] == "all" else f"{found['explored']} paths, {found['ways']} ways, {found['ended']}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--programs", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-join-") as scratch:
-        box = Box(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch))
-        for name, wrong in cases(box, args.programs, args.seed):
-            failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - map join {name}{': ' + wrong if wrong else ''}", flush=True)
-    return 1 if failed else 0
+def cases(program, scratch, _, programs, seed):
+    yield from ((f"map join {name}", wrong) for name, wrong in joins(Box(program, scratch), programs, seed))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases, programs=40, seed=1)

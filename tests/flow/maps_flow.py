@@ -24,7 +24,7 @@ def difference(path, text):
 
 
 def cases(program, _, only):
-    files = maps.drawn(program)
+    files = maps.drawn(program, stand.patience(4))
     for name, text in files.items():
         if only in name:
             yield f"runbooks/maps/{name} is what the program draws", difference(maps.MAPS / name, text)

@@ -4,16 +4,10 @@
 later changes left, and stops at somebody else's. Side by side the second is refused by name. Against the stand-in of the API server, in virtual time.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import os
-import pathlib
-import sys
-import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.dont_write_bytecode = True
-# pylint: disable=wrong-import-position
-from kubernetes_flow import D, Cases, Cluster, ended, shown  # noqa: E402
+import stand
+from kubernetes_flow import D, Cases, Cluster, ended, shown
 
 SIZE = ("deployments", "prod", "api-service", "spec.replicas")
 INNER = f'temporarily("in", {D}:scale(7), {{ within = "1h" }}, function() end) '
@@ -102,22 +96,16 @@ def undone_again(cases):
     cases.say("no undo beside one that has not ended", None if "run 2 undoes it, and has not ended" in error else error)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), "")
-        for name, (code, outcome, reason, replicas, words, looks) in CASES.items():
-            world = Cluster(cases.flow.fresh, [{**TOUCHED, "after": looks}] if looks else [])
-            kind = ("set", "configmaps/prod/app") if "o:set" in code else ("scale pause resume", "deployment/prod/api-service")
-            result, report = cases.run(world, code, *kind)
-            cases.say(name, ended(result, outcome, reason) or shown(world, [(*SIZE, replicas)]) or
-                      (None if words in report else f"'{words}' is not said") or
-                      cases.flow.replay(cases.scratch / f"case{cases.number}"), report)
-        undone_again(cases)
-    return 1 if cases.failed else 0
+def every(cases):
+    for name, (code, outcome, reason, replicas, words, looks) in CASES.items():
+        world = Cluster(cases.flow.fresh, [{**TOUCHED, "after": looks}] if looks else [])
+        kind = ("set", "configmaps/prod/app") if "o:set" in code else ("scale pause resume", "deployment/prod/api-service")
+        result, report = cases.run(world, code, *kind)
+        cases.say(name, ended(result, outcome, reason) or shown(world, [(*SIZE, replicas)]) or
+                  (None if words in report else f"'{words}' is not said") or
+                  cases.flow.replay(cases.scratch / f"case{cases.number}"), report)
+    undone_again(cases)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Cases, every)

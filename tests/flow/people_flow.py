@@ -104,7 +104,7 @@ def elsewhere_cases(box):
     yield "two must agree", t.expect(b"midwatch approve 2")
     for client in silent:
         client.connect(str(box.path / "s/owner.sock"))
-        client.settimeout(20)
+        client.settimeout(stand.patience(20))
     silent[-1].send(b'{"verb"')
     yield "silent clients keep nobody out", expect(box.run("approve", 2, "--state", "s"), 2, r"somebody else")
     begun = time.monotonic()
@@ -114,7 +114,7 @@ def elsewhere_cases(box):
     if os.getuid() == 0:
         os.chmod(box.path / "s", 0o711)
         by = [subprocess.run(["setpriv", f"--reuid={uid}", "--clear-groups", *box.argv("approve", "2", "--state", "s")],
-                             cwd=box.path, text=True, capture_output=True, check=False, timeout=30) for uid in (1, 1, 2)]
+                             cwd=box.path, text=True, capture_output=True, check=False, timeout=stand.patience(30)) for uid in (1, 1, 2)]
         yield "the first of two", None if by[0].returncode == 0 else by[0].stdout + by[0].stderr
         yield "the same person counts once", None if "counts once" in by[1].stderr else by[1].stdout + by[1].stderr
         yield "the second of two", outcome(t, 0, "outcome: resolved")
@@ -135,7 +135,7 @@ def named_cases(box):
         t = Terminal(box, "run", touching(box, f"n{number}", f'{{ by = "{by}" }}'), "--state", "s")
         wrong = t.expect(f"midwatch approve {number}".encode())
         p = subprocess.run(["setpriv", f"--reuid={user.pw_uid}", "--clear-groups", *box.argv("approve", str(number), "--state", "s")],
-                           cwd=box.path, text=True, capture_output=True, check=False, timeout=30)
+                           cwd=box.path, text=True, capture_output=True, check=False, timeout=stand.patience(30))
         yield f"approve.by: {'' if counts else 'not '}{by.replace(host, 'HOST')}", wrong or (
             None if (p.returncode == 0) == counts and (counts or "named in approve.by" in p.stderr) else p.stdout + p.stderr)
         if not counts:
@@ -145,7 +145,7 @@ def named_cases(box):
 
 def as_user(box, uid, *words):
     p = subprocess.run(["setpriv", f"--reuid={uid}", "--clear-groups", *box.argv(*words)], cwd=box.path, text=True,
-                       capture_output=True, check=False, timeout=30)
+                       capture_output=True, check=False, timeout=stand.patience(30))
     return p.returncode, p.stdout, p.stderr
 
 
@@ -253,7 +253,7 @@ def expiry_cases(box):
     t = Terminal(box, "run", run, "--state", "s")
     begun = time.monotonic()
     yield "an approval expires", outcome(t, 4, "expired")
-    yield "in its time", None if time.monotonic() - begun < 8 else "it took too long"
+    yield "in its time", None if time.monotonic() - begun < stand.patience(8) else "it took too long"
 
 
 def notify_cases(box):

@@ -173,7 +173,7 @@ def plan(program, production, name, params, trace, form="json"):
     env = {**os.environ, "HOME": str(production.path), "PATH": f"{production.path}/bin:{os.environ['PATH']}", "MIDWATCH_STATE": ""}
     argv = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + WATCHED, program, "plan", f"runbooks/{name}.md", *words,
             "--config", production.path / "midwatch.yaml", "-o", form]
-    return subprocess.run([str(a) for a in argv], cwd=ROOT, env=env, text=True, capture_output=True, timeout=90, check=False)
+    return subprocess.run([str(a) for a in argv], cwd=ROOT, env=env, text=True, capture_output=True, timeout=stand.patience(90), check=False)
 
 
 def fresh(fault):

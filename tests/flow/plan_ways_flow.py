@@ -256,9 +256,7 @@ def beside_an_owner(w):
     owner = subprocess.Popen([str(w.box.program), "run", "state4/t.md", "--state", str(w.dir / "state4")], cwd=w.dir, stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
-        while (w.dir / "workers").read_text() != "6\n" and time.monotonic() < end:
-            time.sleep(0.05)
+        stand.wait_for(lambda: (w.dir / "workers").read_text() == "6\n")
         time.sleep(0.5)
         return stand.expect(w.plan(CHANGE.replace("6", "8") % "", state="state4"), 4, "REFUSED: target_busy: run 1 holds shell:workers")
     finally:
@@ -283,7 +281,7 @@ def slow_server(w):
     try:
         begun = time.monotonic()
         got = w.plan('if observe(api.size()) > 1 then no_action "x" end')
-        return stand.expect(got, 3, "UNKNOWN") or ("it waited too long" if time.monotonic() - begun > 35 else None)
+        return stand.expect(got, 3, "UNKNOWN") or ("it waited too long" if time.monotonic() - begun > stand.patience(35) else None)
     finally:
         w.server.answer = real
 

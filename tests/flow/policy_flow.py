@@ -33,9 +33,7 @@ def cooldown_cases(box):
         (None if not (box.path / "a").exists() else "it was sent")
     other = touching(box, "cooldown: 3s", "b", name="u.md")
     yield "another target need not", expect(box.run("run", other, "--state", "s"), 0) or sent(box, "b")
-    until = time.monotonic() + 15
-    while box.run("run", run, "--state", "s")[0] != 0 and time.monotonic() < until:
-        time.sleep(0.2)
+    stand.wait_for(lambda: box.run("run", run, "--state", "s")[0] == 0, 15)
     yield "and once it is over it acts again", sent(box, "a")
     yield "within one run there is no cooldown", expect(
         box.run("run", touching(box, "cooldown: 1h", "c", "d", name="v.md"), "--state", "s"), 0) or sent(box, "c", "d")
@@ -197,12 +195,10 @@ def revoke_cases(box):
     yield "a run of a commit", expect(box.run("run", "t.md", "--state", "s"), 0) or sent(box, "a")
     (box.path / "a").unlink()
     p = box.start("run", "w.md", "--state", "s")
-    until = time.monotonic() + 10
-    while not (box.path / "s" / "owner.sock").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    stand.wait_for((box.path / "s" / "owner.sock").exists)
     time.sleep(0.5)
     yield "revoke through the owner", expect(box.run("revoke", commit[:10], "it is wrong", "--state", "s"), 0, r"is revoked by \S+@")
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=stand.patience(30))
     yield "a run under way changes nothing more", expect((p.returncode, out, err), 4, r"revoked: commit " + commit[:12]) or absent(box, "b")
     yield "nor does a new one", expect(box.run("run", "t.md", "--state", "s"), 4, r"revoked") or absent(box, "a")
     yield "explain", expect(box.run("policy", "explain", "t.md", "--state", "s"), 4, r"refuses +revoked .*it is wrong")

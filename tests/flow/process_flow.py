@@ -4,16 +4,15 @@
 claim about the world, and in no process that outlives the run.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import concurrent.futures
 import json
 import os
 import pathlib
 import re
 import subprocess
-import sys
-import tempfile
 import time
+
+import stand
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery"
@@ -192,7 +191,7 @@ class Box:
             f'instances: {{ it: {{ plugin: evil, mode: "{mode}", token: token }} }}\n')
 
     def run(self, *words):
-        p = subprocess.run([str(self.program), *words], cwd=self.path, text=True, capture_output=True, timeout=60, check=False,
+        p = subprocess.run([str(self.program), *words], cwd=self.path, text=True, capture_output=True, timeout=stand.patience(60), check=False,
                            env={**os.environ, "HOME": str(self.path), "MIDWATCH_STATE": "s"})
         return p.returncode, p.stdout + p.stderr
 
@@ -301,10 +300,7 @@ def case_killed(program, path):
     box = Box(program, path, "is slow", PUT)
     p = subprocess.Popen([str(program), "run", "t.md"], cwd=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                          env={**os.environ, "HOME": str(path), "MIDWATCH_STATE": "s"})
-    for _ in range(200):
-        if (path / "plugins/world").read_text() == "5":
-            break
-        time.sleep(0.05)
+    stand.wait_for(lambda: (path / "plugins/world").read_text() == "5")
     p.kill()
     p.wait()
     time.sleep(1.2)         # the process ends with its input, once it has looked up
@@ -317,9 +313,7 @@ def case_orphan(program, path):
     box = Box(program, path, "hangs", READ)
     p = subprocess.Popen([str(program), "run", "t.md"], cwd=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                          env={**os.environ, "HOME": str(path), "MIDWATCH_STATE": "s"})
-    until = time.monotonic() + 10
-    while not box.leftovers() and time.monotonic() < until:
-        time.sleep(0.05)
+    stand.wait_for(box.leftovers)
     time.sleep(0.5)
     began = box.leftovers()
     p.kill()
@@ -373,7 +367,7 @@ PROGRAMS = {
 
 def case_contract(program, _, plugin, passed):
     p = subprocess.run([str(program), "plugin", "test", str(ROOT / "plugins/examples" / plugin)], text=True, capture_output=True,
-                       timeout=60, check=False)
+                       timeout=stand.patience(60), check=False)
     return None if p.returncode == 0 and p.stdout.endswith(f"{passed} passed, 0 failed\n") else p.stdout + p.stderr
 
 
@@ -441,7 +435,7 @@ def case_plan_asked(program, path):
     return None if told == "None" and box.applies() == 1 else f"a run tells it {told}"
 
 
-def cases(program, box):
+def every(program, box):
     yield "a plan and a process that does not say that it may be asked", case_plan_unasked, (program, box())
     yield "a plan and a process that may be asked", case_plan_asked, (program, box())
     for mode, pattern in READS.items():
@@ -466,24 +460,19 @@ def cases(program, box):
     yield "lint, test and replay start no process", case_offline, (program, box())
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default=str(ROOT / "build"))
-    program = pathlib.Path(parser.parse_args().build).resolve() / "midwatch"
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-process-") as scratch, concurrent.futures.ThreadPoolExecutor(4) as pool:
+def tried(job):
+    try:
+        return job.result()
+    except Exception as bad:  # pylint: disable=broad-except
+        return repr(bad)
+
+
+def cases(program, scratch, _):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
         n = iter(range(1000))
-        jobs = [(name, pool.submit(fn, *args)) for name, fn, args in
-                cases(program, lambda: pathlib.Path(scratch) / str(next(n)))]
-        for name, job in jobs:
-            try:
-                why = job.result()
-            except Exception as e:  # pylint: disable=broad-except
-                why = repr(e)
-            failed += why is not None
-            print(f"ok - {name}" if why is None else f"not ok - {name}: {why}", flush=True)
-    return 1 if failed else 0
+        jobs = [(name, pool.submit(fn, *args)) for name, fn, args in every(program, lambda: scratch / str(next(n)))]
+        yield from ((name, tried(job)) for name, job in jobs)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases)

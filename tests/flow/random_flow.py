@@ -3,15 +3,14 @@
 """Random runbooks in random worlds: branches that meet at the same moment, effects that fail in every way, people who
 answer late, ends and cancels at any time. Every run must replay to equal rows and break no invariant of check/invariants.c.
 
-Prints `ok - name` or `not ok - name: why`. --seeds N --from SEED for a longer walk; a failing seed is printed with its
+Prints `ok - name` or `not ok - name: why`. --seeds N --first SEED for a longer walk; a failing seed is printed with its
 files kept in --keep."""
-import argparse
 import os
 import pathlib
 import random
 import subprocess
-import sys
-import tempfile
+
+import stand
 
 CONFIG = """instances:
   k8s: { plugin: kubernetes }
@@ -149,7 +148,7 @@ def one(program, path, seed):
     (path / "random.test.yaml").write_text("scenarios:\n" + "".join(world(rng, n) for n in range(WORLDS)))
     try:
         p = subprocess.run([program, "test", "random.md", "--config", "midwatch.yaml"], cwd=path, text=True, capture_output=True,
-                           timeout=60, check=False, env={**os.environ, "MIDWATCH_STATE": ""})
+                           timeout=stand.patience(60), check=False, env={**os.environ, "MIDWATCH_STATE": ""})
     except subprocess.TimeoutExpired:
         return "it takes for ever"
     lines = p.stdout.splitlines()
@@ -160,34 +159,21 @@ def one(program, path, seed):
     return None
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--seeds", type=int, default=120)
-    parser.add_argument("--from", type=int, default=1, dest="first")
-    parser.add_argument("--keep", help="directory for the files of failing seeds")
-    args = parser.parse_args()
-    program, failed = pathlib.Path(args.build).resolve() / "midwatch", 0
-    with tempfile.TemporaryDirectory(prefix="midwatch-random-") as scratch:
-        path = pathlib.Path(scratch)
-        (path / "midwatch.yaml").write_text(CONFIG)
-        seeds = range(args.first, args.first + args.seeds)
-        for seed in [*FOUND, *(s for s in seeds if s not in FOUND)]:
-            wrong = one(program, path, seed)
-            if seed in FOUND and not wrong:
-                print(f"ok - random seed {seed}: {FOUND[seed]}", flush=True)
-            if not wrong:
-                continue
-            failed += 1
-            print(f"not ok - random seed {seed}: {wrong}", flush=True)
-            for name in ("random.md", "random.test.yaml", "midwatch.yaml") if args.keep else ():
-                kept = pathlib.Path(args.keep) / str(seed)
-                kept.mkdir(parents=True, exist_ok=True)
-                (kept / name).write_bytes((path / name).read_bytes())
+def cases(program, path, _, seeds, first, keep):
+    (path / "midwatch.yaml").write_text(CONFIG)
+    failed = False
+    for seed in [*FOUND, *(s for s in range(first, first + seeds) if s not in FOUND)]:
+        wrong = one(program, path, seed)
+        if wrong or seed in FOUND:
+            yield f"random seed {seed}" + (f": {FOUND[seed]}" if seed in FOUND else ""), wrong or None
+        for name in ("random.md", "random.test.yaml", "midwatch.yaml") if wrong and keep else ():
+            kept = pathlib.Path(keep) / str(seed)
+            kept.mkdir(parents=True, exist_ok=True)
+            (kept / name).write_bytes((path / name).read_bytes())
+        failed = failed or wrong
     if not failed:
-        print(f"ok - {args.seeds} random runbooks, each in {WORLDS} worlds")
-    return 1 if failed else 0
+        yield f"{seeds} random runbooks, each in {WORLDS} worlds", None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.main(__doc__, cases, seeds=120, first=1, keep="")

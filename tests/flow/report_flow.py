@@ -67,7 +67,7 @@ def faults_of(text):
 
 def cases(program, box, _):
     def run(*words):
-        return subprocess.run([str(program), *words, "--state", "s"], cwd=box, capture_output=True, timeout=60, check=False,
+        return subprocess.run([str(program), *words, "--state", "s"], cwd=box, capture_output=True, timeout=stand.patience(60), check=False,
                               env={**os.environ, "HOME": str(box)})
     (box / "midwatch.yaml").write_text(CONFIG)
     for number, ending in enumerate(("resolve(said)", "escalate(said)", "no_action 'x'"), 1):
@@ -106,12 +106,12 @@ def lines_stay_lines(program, box):
     """What an author wrote in lines is read in lines, in every form, and no line of it passes for another."""
     (box / "lines.md").write_text(LINES)
     run = [str(program), "run", "lines.md", "--state", "l"]
-    done = subprocess.run(run, cwd=box, text=True, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    done = subprocess.run(run, cwd=box, text=True, capture_output=True, timeout=stand.patience(60), check=False, stdin=subprocess.DEVNULL,
                           env={**os.environ, "HOME": str(box)})
     forms = {"progress": done.stdout, "brief": done.stderr}
     for form in ("text", "md", "html", "json", "escalation"):
         forms[form] = subprocess.run([str(program), "report", "1", "-o", form, "--state", "l"], cwd=box, text=True,
-                                     capture_output=True, timeout=60, check=False).stdout
+                                     capture_output=True, timeout=stand.patience(60), check=False).stdout
     wanted = {
         "progress": ["s  note: what was seen:\n            - one\n\n          3. three and \\x1b[31mred\n"],
         "brief": ["Escalated: a person\n    is needed\n"],

@@ -4,18 +4,15 @@
 virtual time: the engine, the plugins and the journal are the real ones; a pod really loops, and a volume really fills up.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import copy
 import json
 import os
-import pathlib
 import re
 import subprocess
-import sys
-import tempfile
 import urllib.parse
 
 import kubernetes_flow
+import stand
 from kubernetes_flow import CRASHING, NOW, Cluster, rule
 
 import crash
@@ -247,20 +244,13 @@ def maxed(cases):
     case("a quota refuses it", ("escalated", "error"), [], rules=[{**rule("PATCH", 403, "Forbidden", 9), "path": "autoscalers"}])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), args.only)
-        looping(cases)
-        filling(cases)
-        node(cases)
-        mismatch(cases)
-        maxed(cases)
-    return 1 if cases.failed else 0
+def every(cases):
+    looping(cases)
+    filling(cases)
+    node(cases)
+    mismatch(cases)
+    maxed(cases)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Cases, every)

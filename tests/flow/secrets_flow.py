@@ -147,12 +147,12 @@ class Box:
         env = {**os.environ, "MIDWATCH_STATE": "", "HOME": str(self.path), "CANARY_ENV": CANARY,
                "CREDENTIALS_DIRECTORY": str(self.path)}
         p = subprocess.run([self.program, "run", "t.md", "--state", "s", *more.get("words", ())], cwd=self.path, text=True,
-                           capture_output=True, timeout=60, check=False, env=env)
+                           capture_output=True, timeout=stand.patience(60), check=False, env=env)
         self.printed += (p.stdout + p.stderr).encode()
         return p.returncode, p.stdout + p.stderr
 
     def show(self, *words):
-        p = subprocess.run([self.program, *words, "--state", "s"], cwd=self.path, capture_output=True, timeout=60, check=False)
+        p = subprocess.run([self.program, *words, "--state", "s"], cwd=self.path, capture_output=True, timeout=stand.patience(60), check=False)
         self.printed += p.stdout + p.stderr
         return p.stdout.decode()
 
@@ -264,14 +264,11 @@ def looked_into(box):
                                    'observe(echo.bearer("/plain")) sleep "2s" resolve "x"\n```\n')
     with subprocess.Popen([box.program, "run", "t.md", "--state", "s"], cwd=box.path, env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT) as p:
-        for _ in range(100):
-            if any("Bearer" in s for s in box.server.seen):
-                break
-            time.sleep(0.02)
+        stand.wait_for(lambda: any("Bearer" in s for s in box.server.seen))
         time.sleep(0.2)
         line = pathlib.Path(f"/proc/{p.pid}/cmdline").read_bytes()
         limits = pathlib.Path(f"/proc/{p.pid}/limits").read_text()
-        box.printed += p.communicate(timeout=20)[0]
+        box.printed += p.communicate(timeout=stand.patience(20))[0]
     core = next(x for x in limits.split("\n") if x.startswith("Max core")).split()[4]
     return None if core == "0" and CANARY.encode() not in line else f"core limit {core}, {line!r}"
 

@@ -4,17 +4,11 @@
 its end. Against the stand-in of the API server, in virtual time; every run must replay to equal rows.
 
 Prints `ok - name` or `not ok - name: why` per case."""
-import argparse
 import json
-import pathlib
 import subprocess
-import sys
-import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.dont_write_bytecode = True
-# pylint: disable=wrong-import-position
-from kubernetes_flow import D, Cases, Cluster, ended, shown  # noqa: E402
+import stand
+from kubernetes_flow import D, Cases, Cluster, ended, shown
 
 SIZE = ("deployments", "prod", "api-service", "spec.replicas")
 STAYS = f'remedy("it", {D}:scale(5), {{ verify = "applied" }}) resolve "done"'
@@ -60,7 +54,7 @@ class Desk:
         return self.result
 
     def mid(self, *words):
-        p = subprocess.run([self.cases.build / "midwatch", *map(str, words), "--state", self.state], text=True, timeout=20,
+        p = subprocess.run([self.cases.build / "midwatch", *map(str, words), "--state", self.state], text=True, timeout=stand.patience(20),
                            capture_output=True, check=False, cwd=self.cases.scratch)
         return p.returncode, p.stdout + p.stderr
 
@@ -166,17 +160,11 @@ def refused_cases(cases):
     yield "absent, and then refused", wrong or (None if refused > 2 else f"refused at {refused} points")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        cases = Cases(pathlib.Path(args.build).resolve(), pathlib.Path(scratch), "")
-        for group in (parked_cases, ended_cases, crash_cases, refused_cases):
-            for name, wrong in group(cases):
-                cases.say(name, wrong)
-    return 1 if cases.failed else 0
+def every(cases):
+    for group in (parked_cases, ended_cases, crash_cases, refused_cases):
+        for name, wrong in group(cases):
+            cases.say(name, wrong)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stand.play(__doc__, Cases, every)

@@ -129,12 +129,12 @@ class Far:
         self.wait()
 
     def wait(self):
-        for _ in range(100):
+        def answers():
             with socket.socket() as s:
-                if s.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError((self.path / "sshd.log").read_text())
+                return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+        if not stand.wait_for(answers):
+            raise RuntimeError((self.path / "sshd.log").read_text())
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)

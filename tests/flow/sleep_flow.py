@@ -69,12 +69,12 @@ class Night(stand.Box):
         """A run whose owner is killed as soon as its first rows are durable."""
         before = len(self.runs_now())
         p = self.start("run", f"{name}.md")
-        until = time.monotonic() + 20
-        while time.monotonic() < until and p.poll() is None:
+
+        def begun():
             now = self.runs_now()
-            if len(now) > before and now[0]["rows"] > 1:
-                break
-            time.sleep(0.05)
+            return p.poll() is not None or len(now) > before and now[0]["rows"] > 1
+
+        stand.wait_for(begun)
         p.send_signal(signal.SIGKILL)
         p.wait()
         return before + 1
@@ -92,16 +92,12 @@ class Night(stand.Box):
         return next(({r["state"], r["outcome"]} for r in self.runs_now() if r["id"] == run), set())
 
     def until(self, run, word, seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if word in self.standing(run):
-                return None
-            time.sleep(0.1)
-        return f"run {run} is {self.standing(run)}, not {word}"
+        found = stand.wait_for(lambda: word in self.standing(run), seconds)
+        return None if found else f"run {run} is {self.standing(run)}, not {word}"
 
     def end(self, p, seconds=30):
         try:
-            code = p.wait(seconds)
+            code = p.wait(stand.patience(seconds))
         except subprocess.TimeoutExpired:
             p.kill()
             p.wait()
@@ -190,9 +186,7 @@ def escalated(box):
     """escalate.after comes while the run sleeps; Ctrl-C leaves it asleep."""
     long = box.killed("long")
     p = box.start("resume", "--all")
-    end = time.monotonic() + 15
-    while time.monotonic() < end and "ESCALATION" not in [r["kind"] for r in box.rows(long)]:
-        time.sleep(0.2)
+    stand.wait_for(lambda: "ESCALATION" in [r["kind"] for r in box.rows(long)], 15)
     p.send_signal(signal.SIGINT)
     got = box.end(p)
     return (stand.expect(got, 5, "longer than escalate.after") or box.until(long, "waiting: time", 2) or box.replays(long))
@@ -201,7 +195,7 @@ def escalated(box):
 def set_aside(name, build):
     def case(box):
         run, nap = box.killed(name), box.killed("nap")
-        p = box.start("resume", "--all", env={"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "700"})
+        p = box.start("resume", "--all", env=stand.preload(build, "stuck.so", MIDWATCH_TEST_STUCK_MS="700"))
         got = box.end(p)
         wrong = stand.expect(got, 5, "run 1 (does not come|ended the process) .*behind line 9; starting again", "set aside",
                              f"run {nap}  no_action")
@@ -218,7 +212,7 @@ def set_aside(name, build):
 
 def diverged(box, build):
     """The code comes to another row than the journal has: that run is set aside by name, the other goes on."""
-    turned = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_TURNED": "1"}
+    turned = stand.preload(build, "stuck.so", MIDWATCH_TEST_TURNED="1")
     run, nap = box.killed("turned"), box.killed("nap")
     got = box.end(box.start("resume", "--all", env=turned))
     wrong = stand.expect(got, 1, f"midwatch: run {run}: its journal contradicts its code, and it is set aside: .*one way",
@@ -237,7 +231,7 @@ def diverged(box, build):
 def released(box, build):
     """Whose code has changed for good is ended by a person."""
     run = box.killed("turned")
-    turned = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_TURNED": "1"}
+    turned = stand.preload(build, "stuck.so", MIDWATCH_TEST_TURNED="1")
     box.end(box.start("resume", "--all", env=turned))
     return (stand.expect(box.command("settle", run, "release", "--state", box.state), 0) or box.until(run, "escalated", 1) or
             box.replays(run))
@@ -246,7 +240,7 @@ def released(box, build):
 def alone(name, build):
     """`run` starts itself again as `resume`, and the second time the run is set aside; `resume RUN` takes it up."""
     def case(box):
-        env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "700"}
+        env = stand.preload(build, "stuck.so", MIDWATCH_TEST_STUCK_MS="700")
         got = box.end(box.start("run", f"{name}.md", env=env))
         wrong = stand.expect(got, 5, "run 1 (does not come|ended the process) .*behind line 9; starting again", "set aside",
                              "evidence: .*/1.md")
@@ -261,7 +255,7 @@ def alone(name, build):
 def unwritten(build):
     """Stuck before its first row is durable: there is no run, and that is said."""
     def case(box):
-        env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "700"}
+        env = stand.preload(build, "stuck.so", MIDWATCH_TEST_STUCK_MS="700")
         got = box.end(box.start("run", "hurry.md", env=env))
         return stand.expect(got, 1, "run 1 does not come to an end before its first look at the world; starting again",
                             "before anything of it was written: nothing was changed")
@@ -271,10 +265,8 @@ def unwritten(build):
 def frozen(build):
     """A process that is stopped while it works has not worked for long."""
     def case(box):
-        p = box.start("run", "slow.md", env={"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "2000"})
-        end = time.monotonic() + 20
-        while time.monotonic() < end and box.inside()[0] != 1:
-            time.sleep(0.01)
+        p = box.start("run", "slow.md", env=stand.preload(build, "stuck.so", MIDWATCH_TEST_STUCK_MS="2000"))
+        stand.wait_for(lambda: box.inside()[0] == 1)
         p.send_signal(signal.SIGSTOP)
         time.sleep(3)
         p.send_signal(signal.SIGCONT)
@@ -286,14 +278,14 @@ def frozen(build):
 def waiting(build):
     """Work that waits for what does not come takes no processor time, and is stuck all the same."""
     def case(box):
-        env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_STUCK_MS": "400"}
+        env = stand.preload(build, "stuck.so", MIDWATCH_TEST_STUCK_MS="400")
         return stand.expect(box.end(box.start("run", "waits.md", env=env)), 1, "run 1 does not come to an end")
     return case
 
 
 def without_directory(box, build):
     """A file system whose directories cannot be synced is one like any other: the log is synced."""
-    env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_NO_DIRECTORY": "1"}
+    env = stand.preload(build, "stuck.so", MIDWATCH_TEST_NO_DIRECTORY="1")
     return stand.expect(box.end(box.start("run", "nap.md", env=env)), 0, "slept") or box.replays(1)
 
 
@@ -301,7 +293,7 @@ def refused_together(box, build):
     """Runs that are refused one target side by side are told who holds it, while others are being written."""
     (box.path / "workers").write_text("1\n")
     runs = [box.killed("one-of-many") for _ in range(20)]
-    env = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_SYNC_MS": "60"}
+    env = stand.preload(build, "stuck.so", MIDWATCH_TEST_SYNC_MS="60")
     code, out, _ = got = box.end(box.start("resume", "--all", env=env))
     told = len(re.findall(r"target_busy|cooling_down", out))
     return stand.expect(got, 4, r"run \d+ (holds|changed) sh:pool") or (None if told >= 19 else f"{told} are refused: {out}") or \
@@ -310,12 +302,15 @@ def refused_together(box, build):
 
 def inherited(box, build):
     """The strike is given by whoever executes next, whatever that is for; who executes nothing leaves it to them."""
-    env = {"LD_PRELOAD": str(build / "stuck.so")}
+    env = stand.preload(build, "stuck.so")
     p = box.start("run", "stuck.md", env=env)
-    end, stuck = time.monotonic() + 20, 0
-    while time.monotonic() < end and stuck < 10:        # looks in a row: it does not move any more
-        stuck = stuck + 1 if box.inside() == (1, 9) else 0
-        time.sleep(0.1)
+    looks = []
+
+    def stuck():                # so many looks in a row show the same: it does not move any more
+        looks.append(box.inside() == (1, 9))
+        return len(looks) >= 50 and all(looks[-50:])
+
+    stand.wait_for(stuck)
     p.send_signal(signal.SIGKILL)
     p.wait()
     wrong = stand.expect(box.command("policy", "on", "nap", "--state", box.state), 2, "is not off")
@@ -328,7 +323,7 @@ def inherited(box, build):
 
 def moved(box, build):
     """A journal that came from another machine says so; back on the same one it does not."""
-    there = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_MACHINE": "elsewhere"}
+    there = stand.preload(build, "stuck.so", MIDWATCH_TEST_MACHINE="elsewhere")
     run, nap = box.killed("turned"), box.killed("nap")
     got = box.command("resume", run, "--state", box.state, env=there)
     wrong = stand.expect(got, 0, f"run {run} was executed on .* until now; make sure", "slept")

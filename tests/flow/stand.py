@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What flows of plugins share: a server that answers what a case says, a directory with a configuration and a runbook,
-and the loop that prints the results."""
+"""What flows share: their arguments, how long they wait, a server that answers what a case says, a directory with a
+configuration and a runbook, and the loop that prints the results."""
 import argparse
+import functools
 import http.server
 import json
 import os
@@ -13,6 +14,54 @@ import tempfile
 import threading
 import time
 import urllib.parse
+
+
+@functools.cache
+def sanitizer(build):
+    """The library that watches over the program of `./dev asan`, in a list; [] of another build."""
+    linked = subprocess.run(["ldd", build / "midwatch"], text=True, capture_output=True, check=False).stdout
+    return re.findall(r"=> (\S*/libasan\.so\S*)", linked)
+
+
+class Pace:
+    """How much slower the program under test may be than the one that people have."""
+    factor = 1
+
+    @classmethod
+    def of(cls, build):
+        cls.factor = 10 if sanitizer(build) else 1
+
+
+def arguments(doc, **more):
+    """--build as a path, --only, and `more` with their defaults."""
+    parser = argparse.ArgumentParser(description=doc.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build", type=lambda word: pathlib.Path(word).resolve())
+    parser.add_argument("--only", default="")
+    for name, default in more.items():
+        parser.add_argument("--" + name, default=default, type=type(default))
+    args = parser.parse_args()
+    Pace.of(args.build)
+    return args
+
+
+def patience(seconds):
+    """How long this build may take for what the ordinary one does within so many seconds."""
+    return seconds * Pace.factor
+
+
+def wait_for(condition, within=20):
+    """Whether it comes to hold in time."""
+    end = time.monotonic() + patience(within)
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def preload(build, name, **more):
+    """The environment in which the program loads this library of the build before all others, but for the sanitizer's."""
+    return {"LD_PRELOAD": ":".join([*sanitizer(build), str(build / name)]), **more}
 
 
 class Server:
@@ -85,7 +134,7 @@ class Box:
         (path / "midwatch.yaml").write_text(config)
 
     def command(self, *words, env=None):
-        p = subprocess.run([str(self.program), *map(str, words)], cwd=self.path, text=True, capture_output=True, timeout=90,
+        p = subprocess.run([str(self.program), *map(str, words)], cwd=self.path, text=True, capture_output=True, timeout=patience(90),
                            check=False, stdin=subprocess.DEVNULL, errors="replace",
                            env={**os.environ, "MIDWATCH_STATE": "", "HOME": str(self.path), **(env or {})})
         return p.returncode, p.stdout, p.stderr
@@ -124,15 +173,24 @@ def expect(got, code, *patterns):
     return None
 
 
-def main(doc, cases):
-    """Runs `cases(program, scratch)`, which yields (name, None or what is wrong)."""
-    parser = argparse.ArgumentParser(description=doc.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    failed = 0
+def say(name, wrong):
+    print(f"ok - {name}" if wrong is None else f"not ok - {name}: {wrong}", flush=True)
+    return wrong is None
+
+
+def main(doc, cases, **more):
+    """Runs `cases(program, scratch, only, **more)`, which yields (name, None or what is wrong)."""
+    args = arguments(doc, **more)
+    more = {name: getattr(args, name) for name in more}
     with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
-        for name, wrong in cases(pathlib.Path(args.build).resolve() / "midwatch", pathlib.Path(scratch), args.only):
-            failed += wrong is not None
-            print(f"{'ok' if wrong is None else 'not ok'} - {name}{': ' + wrong if wrong else ''}", flush=True)
-    sys.exit(1 if failed else 0)
+        said = [say(*case) for case in cases(args.build / "midwatch", pathlib.Path(scratch), args.only, **more)]
+    sys.exit(0 if all(said) else 1)
+
+
+def play(doc, make, cases_of):
+    """Runs `cases_of(cases)`, where cases are what `make(build, scratch, only)` gives; they say and count themselves."""
+    args = arguments(doc)
+    with tempfile.TemporaryDirectory(prefix="midwatch-flow-") as scratch:
+        cases = make(args.build, pathlib.Path(scratch), args.only)
+        cases_of(cases)
+    sys.exit(1 if cases.failed else 0)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import cli_flow  # noqa: E402
 import stand  # noqa: E402
-from cli_flow import FRONT, MAY, ROOT, book, expect, read_until, wait_for  # noqa: E402
+from cli_flow import FRONT, MAY, ROOT, book, expect, read_until  # noqa: E402
 
 CLUSTER = "prod-eu: { plugin: kubernetes, kubeconfig: /nowhere }, prod-us: { plugin: kubernetes, kubeconfig: /nowhere }"
 METRICS = 'metrics: { plugin: prometheus, url: "http://127.0.0.1:1" }'
@@ -198,18 +198,18 @@ def describe_cases(box):
 def watch_cases(box):
     slow = box.write(book(SLOW))
     run = box.start("run", slow, "--state", "s", stdin=subprocess.DEVNULL)
-    wait_for(lambda: len(box.runs()) == 1)
+    stand.wait_for(lambda: len(box.runs()) == 1)
     yield "a run that is being executed is no interrupted one", expect(box.run("list", "--state", "s"), 0,
                                                                        "open: run 1 t is running; midwatch watch 1")
     begun, before = time.monotonic(), os.times()
     watch = box.start("watch", "--state", "s")
-    out, err = watch.communicate(timeout=30)
+    out, err = watch.communicate(timeout=stand.patience(30))
     cost = os.times().children_user + os.times().children_system - before.children_user - before.children_system
-    run_out = run.communicate(timeout=30)[0]
+    run_out = run.communicate(timeout=stand.patience(30))[0]
     yield "watch shows what run shows", equal(lines_of(out), lines_of(run_out)) or (None if "ends" in out else out)
     yield "watch ends with the run's code", expect((watch.returncode, out, err), 0, "outcome: resolved", "midwatch show 1")
-    yield "watch ends with the run", None if time.monotonic() - begun < 6 else "late"
-    yield "watch costs next to nothing", None if cost < 0.6 else f"{cost:.2f} s of processor"
+    yield "watch ends with the run", None if time.monotonic() - begun < stand.patience(6) else "late"
+    yield "watch costs next to nothing", None if cost < stand.patience(0.6) else f"{cost:.2f} s of processor"
     yield "watch of what has ended", expect(box.run("watch", 1, "--state", "s"), 0, "ends", "outcome: resolved")
     yield "watch -o json", equal({k: json.loads(box.run("watch", 1, "-o", "json", "--state", "s")[1])[k] for k in ("exit", "id", "text")},
                                  {"exit": 0, "id": 1, "text": "done"})
@@ -222,19 +222,19 @@ def watch_stopped(box):
     waits = box.write(book("sleep('50m') resolve 'x'"))
     for number, (what, signo) in enumerate((("left", signal.SIGTERM), ("killed", signal.SIGKILL)), 2):
         run = box.start("run", waits, "--state", "s", stdin=subprocess.DEVNULL)
-        wait_for(lambda n=number: len(box.runs()) == n)
+        stand.wait_for(lambda n=number: len(box.runs()) == n)
         watch = box.start("watch", number, "--state", "s")
         time.sleep(0.5)
         if what == "left":
             other = box.start("watch", "--state", "s")
             time.sleep(0.4)
             other.send_signal(signal.SIGINT)
-            got = other.communicate(timeout=20)
+            got = other.communicate(timeout=stand.patience(20))
             yield "Ctrl-C ends watching alone", expect((other.returncode, *got), 5, f"midwatch watch {number}") or \
                 equal(run.poll(), None)
         run.send_signal(signo)
-        run.communicate(timeout=20)
-        got = watch.communicate(timeout=20)
+        run.communicate(timeout=stand.patience(20))
+        got = watch.communicate(timeout=stand.patience(20))
         yield f"a run that was {what} ends the watching", expect((watch.returncode, *got), 5, f"midwatch resume {number}")
 
 
@@ -346,7 +346,7 @@ def json_cases(box):
         yield f"-o json: {name}", is_json(got) or (None if code is None else equal(got[0], code))
     pid, fd = in_terminal(box, "run", box.write(book(asks)), "--state", "s")
     read_until(fd, b"which way")
-    wait_for(lambda: any(r["state"] == "waiting: person" for r in box.runs()))
+    stand.wait_for(lambda: any(r["state"] == "waiting: person" for r in box.runs()))
     number = max(r["id"] for r in box.runs())
     watch = box.start("watch", "--state", "s")
     time.sleep(2.5)
@@ -356,7 +356,7 @@ def json_cases(box):
     read_until(fd, None)
     os.close(fd)
     os.waitpid(pid, 0)
-    out, err = watch.communicate(timeout=20)
+    out, err = watch.communicate(timeout=stand.patience(20))
     yield "and its end is seen", expect((watch.returncode, out, err), 0, "outcome: resolved")
     printing = {v["name"] for v in verbs(box) if any(o["name"] == "-o" for o in v["options"])}
     yield "-o json for every verb that prints", equal({v["name"] for v in verbs(box)} - printing, {"completion"})
@@ -374,7 +374,7 @@ class Box(cli_flow.Box):
     """A box whose commands may run in a folder of it."""
 
     def run(self, *words, cwd_in=None, **more):
-        p = subprocess.run(self.argv(*words), cwd=cwd_in or self.path, text=True, capture_output=True, timeout=60, check=False,
+        p = subprocess.run(self.argv(*words), cwd=cwd_in or self.path, text=True, capture_output=True, timeout=stand.patience(60), check=False,
                            env={**os.environ, "MIDWATCH_STATE": "", "HOME": str(self.path)}, **more)
         return p.returncode, p.stdout, p.stderr
 
