@@ -87,6 +87,7 @@ int main(void)
     char *line = NULL;
     ssize_t n;
 
+    json_set_alloc_funcs(xmalloc, free);    /* it would answer without the values for which there is no memory */
     while ((n = getline(&line, &size, stdin)) > 0) {
         json_t *call = json_loadb(line, (size_t)n, 0, NULL), *said;
 

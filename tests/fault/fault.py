@@ -23,6 +23,7 @@ sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
 import stand  # noqa: E402
 
+LOOP = 128                      # bytes: of what uv_loop_init allocates
 PATIENCE_S, HANGS_S = 15, 40        # the longest honest wait: 2 s of the effect's time and 5 s of grace
 CODES = (0, 1, 2, 3, 5, 6)      # DESIGN section 8, without policy and cancel
 OUT_OF_MEMORY = "memory"        # "out of memory", "not enough memory"
@@ -30,7 +31,7 @@ CONFIG = """instances:
   load: {{ plugin: http, url: "{url}", requests: {{ value: {{ path: "/load", read: {{ returns: integer, at: /value }} }} }} }}
 commands:
   workers: {{ argv: [cat, {world}/value], read: {{ returns: integer }} }}
-  set_workers: {{ argv: [{world}/set, "{{{{n}}}}"], params: {{ n: {{ type: integer, max: 64 }} }},
+  set_workers: {{ argv: [{world}/set, "{{{{n}}}}", {word}], params: {{ n: {{ type: integer, max: 64 }} }},
                  timeout: 2s, effect: {{ class: ensure, target: pool, state: workers, sets: n }} }}
 """
 RUNBOOK = """---
@@ -47,8 +48,10 @@ remedy("more", shell.set_workers { n = 8 }, { verify = "applied" })
 resolve "more"
 ```
 """
+WORD = "w" * 1500               # of the configuration; nothing else allocates so many bytes
 SET = """#!/bin/sh
 echo "$1" >> {world}/log
+[ $# = 2 ] || echo "without its last word" >> {world}/log
 echo "$1" > {world}/value.new && mv {world}/value.new {world}/value
 """
 
@@ -60,7 +63,7 @@ class Case:
         self.build, self.path, self.hit = build, path, path / "hit"
         world = path / "world"
         world.mkdir(parents=True)
-        (path / "midwatch.yaml").write_text(CONFIG.format(url=url, world=world))
+        (path / "midwatch.yaml").write_text(CONFIG.format(url=url, world=world, word=WORD))
         (path / "midwatch.yaml").chmod(0o600)
         (path / "faulty.md").write_text(RUNBOOK)
         (world / "value").write_text("3\n")
@@ -68,10 +71,10 @@ class Case:
         (world / "set").write_text(SET.format(world=world))
         (world / "set").chmod(0o700)
 
-    def midwatch(self, *words, fault=None, limit=None):
+    def midwatch(self, *words, fault=None, size=0, limit=None):
         env = {"PATH": os.environ["PATH"], "HOME": str(self.path)}
         if fault:
-            env |= {"LD_PRELOAD": str(self.build / "fault_preload.so"), "FAULT": fault, "FAULT_HIT": str(self.hit)}
+            env |= stand.preload(self.build, "fault_preload.so", FAULT=fault, FAULT_HIT=str(self.hit), FAULT_BYTES=str(size))
         argv = [str(self.build / "midwatch"), *words, "--config", "midwatch.yaml", "--state", "state"]
         with subprocess.Popen(argv, env=env, cwd=self.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               stdin=subprocess.DEVNULL, preexec_fn=limit) as p:
@@ -106,9 +109,9 @@ class Case:
             if now and now[0] != "ended":
                 self.midwatch("resume", "1")
                 now = self.newest()
-        changes, value = (self.path / "world/log").read_text().split(), (self.path / "world/value").read_text().strip()
+        changes, value = (self.path / "world/log").read_text().splitlines(), (self.path / "world/value").read_text().strip()
         if len(changes) > 1:
-            return f"it was changed {len(changes)} times"
+            return f"it was changed {len(changes)} times: {changes}"
         if now is None:
             return f"changed by a run that never was: {changes}" if changes else None
         if now[0] != "ended":
@@ -136,12 +139,12 @@ class Faults:
         shutil.rmtree(path, ignore_errors=True)
         return wrong, met, p
 
-    def nth(self, kind, till, step):
-        """Fails call N, N+step, ... of a kind until it is not reached any more. Returns (cases, what is wrong)."""
+    def nth(self, kind, till, step, size=0):
+        """Fails call N, N+step, ... of a kind (and size) until it is not reached any more. Returns (cases, what is wrong)."""
         n, tried, failures = 1, 0, []
         while True:
             fault = f"{kind}:{n}" + (f":{till}" if till is not None else "")
-            wrong, met, _ = self.one(fault, fault=fault)
+            wrong, met, _ = self.one(f"{fault}-{size}", fault=fault, size=size)
             if wrong:
                 failures.append(f"{fault}: {wrong}")
             if not met or len(failures) > 5:
@@ -177,6 +180,8 @@ def main():
             "no process from the Nth on": (f.nth, "spawn", 0, 1), "the Nth connect fails": (f.nth, "connect", None, 1),
             "the Nth malloc fails": (f.nth, "malloc", None, mallocs),
             "no memory from the Nth malloc on": (f.nth, "malloc", 0, mallocs),
+            "no memory for a word of the configuration": (f.nth, "malloc", None, 1, len(WORD) + 1),
+            "no memory for the descriptors of libuv": (f.nth, "malloc", None, 1 if args.thorough else lambda n: 1 + n // 16, LOOP),
             # With fewer than six libuv itself gives up.
             "descriptors": (f.limit, "descriptors", resource.RLIMIT_NOFILE, [*range(6, 24), 64]),
             "memory": (f.limit, "memory", resource.RLIMIT_AS, [m << 20 for m in (8, 12, 16, 24, 32, 48, 64, 1024)]),

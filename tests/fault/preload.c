@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library for LD_PRELOAD that fails one call of the program, or every one from some on:
  * FAULT=KIND:N[:M] fails the calls N to M (default N, 0 = all from N on) of KIND, one of malloc, write,
- * fsync, spawn, connect, thread. FAULT_HIT names a file that is made when it happened. Children are left alone. */
+ * fsync, spawn, connect, thread. With FAULT_BYTES only allocations of so many count. FAULT_HIT names a file that is
+ * made when it happened. Children are left alone. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@ static struct {
     bool ready;
     char kind[16];
     long from, till, seen;
+    size_t bytes;           /* 0 = of any size */
     const char *hit;
 } plan;
 
@@ -38,6 +41,8 @@ static void read_plan(void)
     if (*end == ':')
         plan.till = strtol(end + 1, NULL, 10);
     plan.hit = getenv("FAULT_HIT");
+    text = getenv("FAULT_BYTES");
+    plan.bytes = text ? strtoul(text, NULL, 10) : 0;
 }
 
 static bool fails(const char *kind)
@@ -63,9 +68,32 @@ static void *no_memory(void)
     return NULL;
 }
 
-void *malloc(size_t n) { return fails("malloc") ? no_memory() : __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { return fails("malloc") ? no_memory() : __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { return fails("malloc") ? no_memory() : __libc_realloc(p, n); }
+static _Thread_local bool spared;
+
+static bool lacks(size_t n)
+{
+    if (!plan.ready)
+        read_plan();
+    return !spared && (!plan.bytes || plan.bytes == n) && fails("malloc");
+}
+
+void *malloc(size_t n) { return lacks(n) ? no_memory() : __libc_malloc(n); }
+void *calloc(size_t n, size_t size) { return lacks(n * size) ? no_memory() : __libc_calloc(n, size); }
+void *realloc(void *p, size_t n) { return lacks(n) ? no_memory() : __libc_realloc(p, n); }
+
+/* Without memory the C library's own look at nsswitch.conf ends the process: by an assertion, or through a null pointer. */
+struct passwd *getpwuid(uid_t uid)
+{
+    static struct passwd *(*real)(uid_t uid);
+    struct passwd *found;
+
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "getpwuid");
+    spared = true;
+    found = real(uid);
+    spared = false;
+    return found;
+}
 
 static int refused(int why)
 {
