@@ -90,7 +90,7 @@ static void deadline(void *ctx)
     c->body->registry->o.host->ops->wake(c->body->registry->o.host);
 }
 
-/* "read", verb, args, extra as the argument list of plugin.call. */
+/* "read", verb, args, extra as the argument list of plugin.call; who reads or looks at a state is told nothing extra. */
 static void call_args(const struct body_request *q, struct buf *out)
 {
     buf_addc(out, '[');
@@ -99,8 +99,10 @@ static void call_args(const struct body_request *q, struct buf *out)
     json_add_string(out, q->verb, strlen(q->verb));
     buf_addc(out, ',');
     buf_add(out, q->args.n ? q->args.p : "{}", q->args.n ? q->args.n : 2);
-    buf_addc(out, ',');
-    buf_add(out, q->extra.n ? q->extra.p : "{}", q->extra.n ? q->extra.n : 2);
+    if (q->kind != BODY_READ && q->kind != BODY_STATE) {
+        buf_addc(out, ',');
+        buf_add(out, q->extra.n ? q->extra.p : "{}", q->extra.n ? q->extra.n : 2);
+    }
     buf_addc(out, ']');
 }
 

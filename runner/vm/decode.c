@@ -399,7 +399,28 @@ static const char *decode(struct decoder *d)
     }
 }
 
-static const char *decode_all(struct decoder *d, struct str json)
+/* The elements of the list that is the whole text, one by one. */
+static const char *spread(struct decoder *d, int most)
+{
+    skip_space(d);
+    if (d->p == d->end || *d->p != '[')
+        return wrong(d, "not a list");
+    d->p++;
+    bool last = is_empty(d, ']');
+    for (int n = 0; !last; n++) {
+        if (n == most || !lua_checkstack(d->L, 8))
+            return wrong(d, "too many elements");
+        const char *bad = decode(d);
+        if (!bad)
+            bad = next_element(d, ']', "expected ',' or ']'", &last);
+        if (bad)
+            return bad;
+    }
+    return NULL;
+}
+
+/* spread_most: 0 = the value, else the elements of a list that has at most so many. */
+static const char *decode_all(struct decoder *d, struct str json, int spread_most)
 {
     int top = lua_gettop(d->L);
     d->vm = vm_of(d->L);
@@ -409,7 +430,7 @@ static const char *decode_all(struct decoder *d, struct str json)
         return wrong(d, "no room on the stack");
     if (d->vm->inside)
         vm_charge(d->L, json.n / 4);
-    const char *bad = decode(d);
+    const char *bad = spread_most ? spread(d, spread_most) : decode(d);
     skip_space(d);
     if (!bad && d->p != d->end)
         bad = wrong(d, "more text behind the value");
@@ -420,15 +441,20 @@ static const char *decode_all(struct decoder *d, struct str json)
 
 const char *value_decode(lua_State *L, struct str json)
 {
-    return decode_all(&(struct decoder){.L = L}, json);
+    return decode_all(&(struct decoder){.L = L}, json, 0);
+}
+
+const char *value_decode_spread(lua_State *L, struct str json, int most)
+{
+    return decode_all(&(struct decoder){.L = L}, json, most);
 }
 
 const char *value_decode_readonly(lua_State *L, struct str json, const char *what)
 {
-    return decode_all(&(struct decoder){.L = L, .view = what}, json);
+    return decode_all(&(struct decoder){.L = L, .view = what}, json, 0);
 }
 
 const char *value_decode_argument(lua_State *L, struct str json, const struct vm_record *records, size_t n)
 {
-    return decode_all(&(struct decoder){.L = L, .records = records, .nrecords = n}, json);
+    return decode_all(&(struct decoder){.L = L, .records = records, .nrecords = n}, json, 0);
 }

@@ -258,28 +258,20 @@ int vm_start_call(struct vm *vm, const char *module, const char *function, struc
     int rc = find_function(vm, module, function, e);
     if (rc < 0)
         goto out;
-    const char *bad = value_decode(L, args);
-    if (bad || !value_is_array(L, -1)) {
-        rc = err_set(e, ERR_INVALID, "arguments of %s.%s: %s", module, function, bad ? bad : "not a list");
+    int top = lua_gettop(L);
+    const char *bad = value_decode_spread(L, args, ARGUMENTS_MAX);
+    if (bad) {
+        rc = err_set(e, ERR_INVALID, "arguments of %s.%s: %s", module, function, bad);
         goto out;
     }
-    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
-    if (n > ARGUMENTS_MAX) {
-        rc = err_set(e, ERR_LIMIT, "arguments of %s.%s: more than %d", module, function, ARGUMENTS_MAX);
-        goto out;
-    }
+    int n = lua_gettop(L) - top;
     struct branch *b = sched_new(vm, e);
     if (!b) {
         rc = ERR_LIMIT;
         goto out;
     }
     lua_checkstack(b->co, n + 8);
-    lua_pushvalue(L, list - 1);
-    lua_xmove(L, b->co, 1);
-    for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, list, i);
-        lua_xmove(L, b->co, 1);
-    }
+    lua_xmove(L, b->co, n + 1);
     sched_ready(vm, b, n);
     *branch = b->id;
 out:

@@ -19,7 +19,9 @@
 const char *value_encode(lua_State *L, int index, const char *name, struct buf *out, bool *lossy);
 /* Pushes the decoded value; returns NULL, or what is wrong (then nothing is pushed). [-0, +(1|0), m] */
 const char *value_decode(lua_State *L, struct str json);
-/* The same; @0, @1, ... are the records. */
+/* Pushes the elements of a list, at most `most`; returns as value_decode. [-0, +(n|0), m] */
+const char *value_decode_spread(lua_State *L, struct str json, int most);
+/* Like value_decode; @0, @1, ... are the records. */
 const char *value_decode_argument(lua_State *L, struct str json, const struct vm_record *records, size_t n);
 /* The same as value_decode, each table behind a read-only view called `what`. */
 const char *value_decode_readonly(lua_State *L, struct str json, const char *what);
