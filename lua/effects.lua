@@ -12,7 +12,8 @@ local effects = {}
 --- The effects of a set: one, or a list. A function in a list is planned later: it is called with what was done
 -- so far, a list of { text, outcome, state }, and returns the effect.
 function effects.read(what, given)
-  if face.effect_of(given) then return { face.effect_of(given) } end
+  local effect = face.effect_of(given)
+  if effect then return { effect } end
   if type(given) ~= "table" or face.is_value(given) or #given == 0 then
     host.fail(string.format("%s wants an effect or a list of effects, got %s", what, face.describe(given)))
   end
@@ -39,37 +40,42 @@ end
 --- Plans what can be planned now; ends the run if one of them is refused. A plan is { from, to, target, already,
 -- needs_approval, ... }, or { later = true }.
 function effects.plan(title, list)
-  local calls, plans, known = {}, {}, {}
-  for i, effect in ipairs(list) do
+  local calls, plans = {}, {}
+  for i = 1, #list do
+    local effect = list[i]
+    if type(effect) ~= "function" then calls[#calls + 1] = as_call(effect) end
+  end
+  local answers, n = #calls > 0 and host.gate("plan", calls) or nil, 0
+  for i = 1, #list do
+    local effect = list[i]
     if type(effect) == "function" then
       plans[i] = { later = true, text = "planned later" }
     else
-      calls[#calls + 1], known[#known + 1] = as_call(effect), i
+      n = n + 1
+      local p = answers[n]
+      local stop = problem(p)
+      if stop then
+        ending.finish("escalated", stop.refused, string.format("%s: %s: %s", title, effect.text, stop.why))
+      end
+      p.text = effect.text
+      plans[i] = p
     end
-  end
-  local answers = #calls > 0 and host.gate("plan", calls) or {}
-  for n, i in ipairs(known) do
-    local p, stop = answers[n], problem(answers[n])
-    if stop then
-      ending.finish("escalated", stop.refused, string.format("%s: %s: %s", title, list[i].text, stop.why))
-    end
-    p.text = list[i].text
-    plans[i] = p
   end
   return plans
 end
 
 --- Why policy wants one of them approved, or nil.
 function effects.demanded(plans)
-  for _, p in ipairs(plans) do
+  for i = 1, #plans do
+    local p = plans[i]
     if p.needs_approval and not p.already then return p.needs_approval end
   end
 end
 
 --- True if every effect of the set is there already.
 function effects.all_already(plans)
-  for _, p in ipairs(plans) do
-    if not p.already then return false end
+  for i = 1, #plans do
+    if not plans[i].already then return false end
   end
   return true
 end
@@ -98,10 +104,10 @@ local function apply(set, effect, p, evidence, follows)
 end
 
 -- Between two batches: the pause, and the check that must hold.
-local function between(set)
-  if set.pause > 0 then host.module("wait").pause(set.pause) end
-  if not set.between then return nil end
-  local verdict, detail = prelude.look(set.between)
+local function between(opts)
+  if opts.pause > 0 then host.module("wait").pause(opts.pause) end
+  if not opts.between then return nil end
+  local verdict, detail = prelude.look(opts.between)
   if verdict == "holds" then return nil end
   return { outcome = verdict, refused = verdict == "refuted" and "refuted" or "no_data",
     why = detail or "the check between two batches does not hold" }
@@ -115,24 +121,25 @@ local function one(set, i, evidence, done, changed)
     local stop
     effect, p, stop = plan_now(set.title, effect, done)
     if stop then return stop, "planned later" end
-    if set.approve then set.approve({ p }) end
+    if set.approve then set.approve(set, { p }) end
   end
   local answer = apply(set, effect, p, evidence, follows)
   if answer.outcome == "applied" then
-    changed[p.target] = changed[p.target] or {}
-    table.insert(changed[p.target], answer.path)
+    local paths = changed[p.target]
+    if paths then paths[#paths + 1] = answer.path else changed[p.target] = { answer.path } end
   end
   done[#done + 1] = { text = effect.text, outcome = answer.outcome, state = answer.state }
   return answer, effect.text, effect
 end
 
---- Sends a set { title, number, list, plans, batch, pause, between, stop_after_errors, approve } in its order.
--- Returns what was applied, the answers that failed, and whether they stopped the rest.
+--- Sends a set { title, number, list, plans, approve, within, opts } in its order; opts: batch, pause, between,
+-- stop_after_errors; approve(set, plans) asks for what is planned late. Returns what was applied, the answers that failed,
+-- and whether they stopped the rest.
 function effects.send(set)
   local applied, failed, done, changed, evidence = {}, {}, {}, {}, observe.listed(observe.set_aside())
   for i = 1, #set.list do
-    if i > 1 and (i - 1) % set.batch == 0 then
-      local stop = between(set)
+    if i > 1 and (i - 1) % set.opts.batch == 0 then
+      local stop = between(set.opts)
       if stop then
         failed[#failed + 1] = stop
         return applied, failed, true
@@ -145,7 +152,7 @@ function effects.send(set)
       ending.state.unverified = ending.state.unverified + 1
     elseif answer.outcome ~= "already" then
       failed[#failed + 1] = { outcome = answer.outcome, refused = answer.refused, why = answer.why, text = text }
-      if #failed >= set.stop_after_errors then return applied, failed, true end
+      if #failed >= set.opts.stop_after_errors then return applied, failed, true end
     end
   end
   return applied, failed, false
@@ -154,7 +161,7 @@ end
 --- The paths of applied effects, for a row.
 function effects.paths(applied)
   local paths = {}
-  for i, a in ipairs(applied) do paths[i] = a.answer.path end
+  for i = 1, #applied do paths[i] = applied[i].answer.path end
   return host.array(paths)
 end
 

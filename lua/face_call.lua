@@ -7,6 +7,9 @@ local face = host.module("face")
 
 local call = {}
 
+-- Stands for a table that is not there. Nothing writes to it.
+local none = {}
+
 --- The names in a table.
 function call.list_of(t)
   local names = {}
@@ -74,28 +77,33 @@ local compare = {
   [">"] = function(a, b) return a > b end, ["<"] = function(a, b) return a < b end,
 }
 
-local parsed = {}       -- schema -> { kind, optional, op, bound }
+-- What an argument that was checked becomes.
+local convert = {
+  integer = function(v) return math.tointeger(v) end,
+  matchers = matchers_text,
+  duration = function(v, what, name) return units.duration(v, what .. ": " .. name) end,
+}
+
+local parsed = {}       -- schema -> { check, convert, optional, op, bound }
 
 -- A schema is "integer >= 0", "string?", "labels?": type, optional mark, one bound.
 local function parse(schema)
   local kind, optional, op, bound = string.match(schema, "^(%a+)(%??)%s*([<>]?=?)%s*(%-?[%d.]*)$")
-  parsed[schema] = { kind = kind, optional = optional == "?", op = op ~= "" and op, bound = tonumber(bound) }
+  parsed[schema] = { check = checks[kind], convert = convert[kind], optional = optional == "?", op = op ~= "" and op,
+    bound = tonumber(bound) }
   return parsed[schema]
 end
 
 local function checked(what, name, schema, v)
   local s = parsed[schema] or parse(schema)
-  local kind = s.kind
   if v == nil then
     if s.optional then return nil end
     host.fail(string.format("%s: '%s' is missing (%s)", what, name, schema))
   end
-  if not checks[kind](v) then
+  if not s.check(v) then
     host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
   end
-  if kind == "integer" then v = math.tointeger(v) end
-  if kind == "matchers" then v = matchers_text(v) end
-  if kind == "duration" then v = units.duration(v, what .. ": " .. name) end
+  if s.convert then v = s.convert(v, what, name) end
   if s.op and not compare[s.op](v, s.bound) then
     host.fail(string.format("%s: '%s' must be %s, got %s", what, name, schema, spell(v)))
   end
@@ -116,25 +124,29 @@ local function bind_named(what, spec, first, given)
   return args, { given[2] }
 end
 
---- Positional arguments -> a table by name; what is left over comes back as a list.
+--- Positional arguments -> a table by name, which begins as `first` (nil: empty); what is left over comes back as a list.
 function call.bind(what, spec, first, given)
-  if spec.named then return bind_named(what, spec, first, given) end
-  local args, order = {}, spec.args or {}
-  for k, v in pairs(first) do args[k] = v end
+  if spec.named then return bind_named(what, spec, first or none, given) end
+  local args, order, params = {}, spec.args or none, spec.params or none
+  if first then
+    for k, v in pairs(first) do args[k] = v end
+  end
   for i = 1, #order do
-    local value = checked(what, order[i], spec.params and spec.params[order[i]] or "any", given[i])
-    args[order[i]] = value
+    local name = order[i]
+    args[name] = checked(what, name, params[name] or "any", given[i])
   end
   local rest = {}
   for i = #order + 1, given.n do rest[#rest + 1] = given[i] end
   return args, rest
 end
 
---- The trailing table of a call: `common` options are returned, those that the declaration adds become arguments.
+--- The trailing table of a call: `common` options are returned, to be read only, those that the declaration adds become
+-- arguments.
 function call.take_options(name, spec, rest, args, common)
-  local opts, declared = {}, spec.options or {}
+  local opts, declared = none, spec.options or none
   local last = rest[#rest]
   if type(last) == "table" and not face.is_value(last) and last[1] == nil then opts = table.remove(rest) end
+  if opts == none and declared == none then return none end
   for key in pairs(opts) do
     if not declared[key] and host.nearest(tostring(key), common) ~= key then
       local known = call.list_of(declared)
@@ -147,23 +159,25 @@ function call.take_options(name, spec, rest, args, common)
 end
 
 local function spell_options(spec, args)
+  if not spec.options then return nil end
   local given = {}
-  for key in pairs(spec.options or {}) do given[key] = args[key] end
+  for key in pairs(spec.options) do given[key] = args[key] end
   return next(given) and spell(given) or nil
 end
 
 --- The call as a text.
 function call.print(name, subject, spec, args, rest)
-  local parts = { subject }
   if spec.named then
     local own = {}
     for key in pairs(spec.params) do own[key] = args[key] end
     return name .. (subject and "(" .. subject .. ")" or "") .. (next(own) and " " .. spell(own) or "()")
   end
-  for _, key in ipairs(spec.args or {}) do
-    if args[key] ~= nil then parts[#parts + 1] = spell(args[key]) end
+  local parts, order = { subject }, spec.args or none
+  for i = 1, #order do
+    local v = args[order[i]]
+    if v ~= nil then parts[#parts + 1] = spell(v) end
   end
-  for _, v in ipairs(rest) do parts[#parts + 1] = spell(v) end
+  for _, v in ipairs(rest or none) do parts[#parts + 1] = spell(v) end
   parts[#parts + 1] = spell_options(spec, args)
   return name .. "(" .. table.concat(parts, ", ") .. ")"
 end

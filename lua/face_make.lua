@@ -8,7 +8,7 @@ local bind, take_options, print_call = call.bind, call.take_options, call.print
 
 local make = {}
 
-local read_options = { "absent", "max_age", "window" }
+local read_options, no_options = { "absent", "max_age", "window" }, {}
 
 -- A list or record of the fields that the call itself names.
 local function returns_of(spec, args)
@@ -22,7 +22,7 @@ local function returns_of(spec, args)
 end
 
 local function read_data(context, verb, spec, name, thing, given)
-  local args, rest = bind(name, spec, thing and thing.set or {}, given)
+  local args, rest = bind(name, spec, thing and thing.set, given)
   local opts = take_options(name, spec, rest, args, read_options)
   if spec.rest then
     args[spec.rest] = host.array(rest)
@@ -57,11 +57,11 @@ end
 function make.effect(context, verb, spec, thing)
   local name = context.alias .. "." .. verb
   return face.constructor(function(...)
-    local args, rest = bind(name, spec, thing and thing.set or {}, table.pack(...))
-    take_options(name, spec, rest, args, {})
+    local args, rest = bind(name, spec, thing and thing.set, table.pack(...))
+    take_options(name, spec, rest, args, no_options)
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     return face.new_effect {
-      name = name, instance = context.instance, text = print_call(name, thing and thing.text, spec, args, {}),
+      name = name, instance = context.instance, text = print_call(name, thing and thing.text, spec, args),
       request = { args = args },
     }
   end)

@@ -45,7 +45,7 @@ end
 local function make_thing(context, declared, kind_name, spec)
   local name = context.alias .. "." .. kind_name
   return face.constructor(function(...)
-    local args, rest = bind(name, spec, spec.set or {}, table.pack(...))
+    local args, rest = bind(name, spec, spec.set, table.pack(...))
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     local words = { kind_name }
     for _, key in ipairs(spec.args or {}) do words[#words + 1] = tostring(args[key]) end

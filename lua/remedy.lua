@@ -22,6 +22,10 @@ local function every(opts, within, what)
   return host.module("wait").every(opts.every, within, what .. "every")
 end
 
+local functions = { when = true, skip_if = true, between = true }
+local counts = { batch = true, stop_after_errors = true }
+local durations = { within = true, first_look = true, hold = true, pause = true }
+
 -- `name` begins the messages. What is not given costs nothing.
 local function read_options(name, opts)
   local what = name .. ": "
@@ -29,20 +33,20 @@ local function read_options(name, opts)
   if not opts or (type(opts.verify) ~= "function" and opts.verify ~= "applied") then
     host.fail(name .. " needs verify: a function that proves the effect, or \"applied\"")
   end
-  local on_failure = opts.on_failure or "undo"
-  if not failures[on_failure] then host.fail(what .. "on_failure is \"undo\", \"escalate\" or \"continue\"") end
-  local function given(read, key, ...) return opts[key] ~= nil and read(what .. key, opts[key], ...) or nil end
-  local within = opts.within and duration(opts.within, what .. "within") or 600
-  return {
-    verify = opts.verify, when = given(options.func, "when"), skip_if = given(options.func, "skip_if"),
-    on_failure = on_failure, within = within, every = every(opts, within, what),
-    first_look = opts.first_look and duration(opts.first_look, what .. "first_look"),
-    hold = opts.hold and duration(opts.hold, what .. "hold"),
-    approve = opts.approve and host.module("approve").read(name, opts.approve) or nil,
-    batch = given(options.count, "batch", 1) or 1,
-    pause = opts.pause and duration(opts.pause, what .. "pause") or 0, between = given(options.func, "between"),
-    stop_after_errors = given(options.count, "stop_after_errors", 1) or 1,
-  }
+  local read = { verify = opts.verify, on_failure = opts.on_failure or "undo", within = 600, batch = 1, pause = 0,
+    stop_after_errors = 1, approve = opts.approve and host.module("approve").read(name, opts.approve) or nil }
+  if not failures[read.on_failure] then host.fail(what .. "on_failure is \"undo\", \"escalate\" or \"continue\"") end
+  for key, value in pairs(opts) do
+    if functions[key] then
+      read[key] = options.func(what .. key, value)
+    elseif counts[key] then
+      read[key] = options.count(what .. key, value, 1)
+    elseif durations[key] and value then
+      read[key] = duration(value, what .. key)
+    end
+  end
+  read.every = every(opts, read.within, what)
+  return read
 end
 
 -- `when` and `skip_if`: what the runbook asks for before anything is sent.
@@ -143,6 +147,16 @@ local function after_failure(title, opts, applied, verdict, why)
   end
 end
 
+-- The plans that were approved, or nil: nobody need be asked. Drift is looked for where all are asked for at once.
+local function ask(set, some)
+  local opts, title = set.opts, set.title
+  if not opts.approve and not effects.demanded(some) then return nil end
+  local approve = host.module("approve")
+  if not approve.is_needed(opts.approve, some, #set.list) then return nil end
+  return approve.ask(title, opts.approve, some,
+    some == set.plans and function() return effects.plan(title, set.list) end or nil)
+end
+
 -- Sends the approved set and proves it.
 local function carry_out(title, opts, set)
   local applied, failed, stopped = effects.send(set)
@@ -169,25 +183,17 @@ local function remedy(title, what, opts)
   opts = read_options(name, opts)
   local list = effects.read(name, what)
   ending.state.remedies = ending.state.remedies + 1
-  local number = ending.state.remedies
-  local plans = effects.plan(title, list)
-  -- The plans that were approved, or nil: nobody need be asked. Drift is looked for where all are asked for at once.
-  local function ask(some)
-    if not opts.approve and not effects.demanded(some) then return nil end
-    local approve = host.module("approve")
-    if not approve.is_needed(opts.approve, some, #list) then return nil end
-    return approve.ask(title, opts.approve, some, some == plans and function() return effects.plan(title, list) end or nil)
-  end
-  local why = unneeded(title, opts, plans)
+  local set = { title = title, number = ending.state.remedies, list = list, plans = effects.plan(title, list), approve = ask,
+    opts = opts }
+  local why = unneeded(title, opts, set.plans)
   if why then return skipped(title, why) end
-  local approved = ask(plans)
+  local approved = ask(set, set.plans)
   if approved then
-    plans = approved
-    why = unneeded(title, opts, plans)
+    set.plans = approved
+    why = unneeded(title, opts, approved)
     if why then return skipped(title, why) end
   end
-  return carry_out(title, opts, { title = title, number = number, list = list, plans = plans, approve = ask,
-    batch = opts.batch, pause = opts.pause, between = opts.between, stop_after_errors = opts.stop_after_errors })
+  return carry_out(title, opts, set)
 end
 
 return { public = { remedy = remedy } }

@@ -41,13 +41,13 @@ local function temporarily(title, what, opts, fn)
   local list = effects.read(name, what)
   ending.state.remedies = ending.state.remedies + 1
   local number, plans = ending.state.remedies, effects.plan(title, list)
-  local function ask(some, replan)
+  local function ask(_, some, replan)
     check_undo(title, some)
     return approve.is_needed(rule, some, #list) and approve.ask(title, rule, some, replan) or nil
   end
-  plans = ask(plans, function() return effects.plan(title, list) end) or plans
+  plans = ask(nil, plans, function() return effects.plan(title, list) end) or plans
   local applied, stop = begin(title, { title = title, number = number, list = list, plans = plans, within = within,
-    batch = 1, pause = 0, stop_after_errors = 1, approve = ask })
+    approve = ask, opts = { batch = 1, pause = 0, stop_after_errors = 1 } })
   local forget = ending.before_the_end(function() back(title, applied) end)
   if stop then effects.stopped(title, stop) end
   local ok, result = host.pcall(fn)
