@@ -187,10 +187,10 @@ local function effect(verb)
   return spec
 end
 
---- The absolute end state of an effect; pure.
+--- The absolute end state of an effect, one value; pure.
 function plugin.want(verb, args, now, history)
   if now == host.null then now = nil end
-  return effect(verb).want(args, now, history)
+  return (effect(verb).want(args, now, history))
 end
 
 local function observed(value)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SMALL_BLOCK 1024
+
 void out_of_memory(void)
 {
     fputs("midwatch: out of memory\n", stderr);
@@ -23,8 +25,16 @@ static void *checked(void *p)
 }
 
 void *xmalloc(size_t n) { return checked(malloc(n ? n : 1)); }
-void *xcalloc(size_t n, size_t size) { return checked(calloc(n ? n : 1, size ? size : 1)); }
 void *xrealloc(void *p, size_t n) { return checked(realloc(p, n ? n : 1)); }
+
+/* The cache of a thread, which malloc takes small blocks from, calloc does not look into. */
+void *xcalloc(size_t n, size_t size)
+{
+    if (n && size && size <= SMALL_BLOCK / n)
+        return memset(xmalloc(n * size), 0, n * size);
+    return checked(calloc(n ? n : 1, size ? size : 1));
+}
+
 char *xstrdup(const char *s) { return xstrndup(s, strlen(s)); }
 
 char *xstrndup(const char *s, size_t n)

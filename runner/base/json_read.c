@@ -150,18 +150,22 @@ static int quick_field(struct quick *q, json_t *object)
     bool is_ascii;
     struct str key;
     json_t *v;
+    size_t n;
 
     skip_space(q);
     if (q->p == q->end || *q->p++ != '"')
         return ERR_INVALID;
     key = quick_text(q, &is_ascii);
-    if (!key.p || !is_ascii || json_object_getn(object, key.p, key.n))
+    if (!key.p || !is_ascii)
         return ERR_INVALID;
     skip_space(q);
     if (q->p == q->end || *q->p++ != ':')
         return ERR_INVALID;
     v = quick_value(q);
-    return v && json_object_setn_new_nocheck(object, key.p, key.n, v) == 0 ? quick_next(q, '}') : ERR_INVALID;
+    n = json_object_size(object);
+    if (!v || json_object_setn_new_nocheck(object, key.p, key.n, v) < 0 || json_object_size(object) == n)
+        return ERR_INVALID;         /* it was there already */
+    return quick_next(q, '}');
 }
 
 /* Behind the bracket. */

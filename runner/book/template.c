@@ -90,7 +90,7 @@ int template_fill(struct str text, const json_t *values, bool one_segment, struc
         const json_t *v;
 
         buf_add(out, text.p + i, from - i);
-        snprintf(key, sizeof(key), "%.*s", (int)name.n, name.p);
+        str_copy(key, sizeof(key), name);
         v = json_object_get(values, key);
         if (!v)
             return err_set(e, ERR_INVALID, "{{%s}} has no value", key);

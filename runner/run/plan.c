@@ -243,8 +243,7 @@ static void plan_done(struct part *p, const json_t *declared, const json_t *from
 static void plan_want(struct part *p, const json_t *declared, const json_t *from)
 {
     struct run *r = p->call->run;
-    struct buf args = BUF_INIT(VALUE_BYTES_MAX), state = BUF_INIT(VALUE_BYTES_MAX), past = BUF_INIT(VALUE_BYTES_MAX);
-    struct buf want = BUF_INIT(VALUE_BYTES_MAX);
+    struct buf state = BUF_INIT(VALUE_BYTES_MAX), past = BUF_INIT(VALUE_BYTES_MAX), want = BUF_INIT(VALUE_BYTES_MAX);
     struct err e = {0};
     char instance[256], verb[128];
     struct str v = gate_verb(p->name);
@@ -252,12 +251,11 @@ static void plan_want(struct part *p, const json_t *declared, const json_t *from
 
     str_copy(instance, sizeof(instance), p->instance);
     str_copy(verb, sizeof(verb), v);
-    add_json(&args, json_object_get(p->request, "args"));
     if (from)
         add_json(&state, from);
     if (json_get_bool(declared, "history", false) && from)
         effect_history(r, p->name, buf_text(&p->text), &past);
-    if (plugin_want(r->registry, instance, verb, (struct str){args.data, args.len}, (struct str){state.data, state.len},
+    if (plugin_want(r->registry, instance, verb, json_slice(p->args, "args"), (struct str){state.data, state.len},
                     (struct str){past.data, past.len}, &want, &e) == 0 &&
         json_read((struct str){want.data, want.len}, &to, &e) == 0) {
         plan_done(p, declared, from, to);
@@ -268,7 +266,6 @@ static void plan_want(struct part *p, const json_t *declared, const json_t *from
         plan_stops(p, "refused", "error", e.msg);
     }
     json_decref(to);
-    buf_free(&args);
     buf_free(&state);
     buf_free(&past);
     buf_free(&want);
@@ -291,10 +288,13 @@ static bool about_the_same(const struct part *q, const struct part *p, const jso
 /* The state that p will find: what was read, with the plans before it on its target laid over it. Owned. */
 static json_t *state_ahead(const struct part *p, const json_t *read)
 {
-    json_t *state = json_copy((json_t *)read), *plan, *to;
+    json_t *state, *plan, *to;
     struct err e = {0};
     size_t i;
 
+    if (p->index == 0)
+        return json_incref((json_t *)read);
+    state = json_copy((json_t *)read);
     for (i = 0; i < p->index; i++) {
         const struct part *q = &p->call->parts[i];
 
@@ -390,7 +390,7 @@ static void plan_part(struct part *p)
     struct policy_effect x;
     const char *refusal;
 
-    if (!declared || name_target(p, &e) < 0) {
+    if (!declared || (p->text.len == 0 && name_target(p, &e) < 0)) {
         plan_stops(p, "refused", "error", e.msg);
         return;
     }
@@ -403,10 +403,7 @@ static void plan_part(struct part *p)
     } else if (!json_get_bool(declared, "has_state", false)) {
         plan_want(p, declared, NULL);
     } else {
-        buf_reset(&p->extra);
-        add_json(&p->extra, args);
-        part_ask(p, ASK_STATE, (struct str){p->extra.data, p->extra.len}, STR(""),
-                 (struct str){p->text.data, p->text.len}, 0, plan_state);
+        part_ask(p, ASK_STATE, json_slice(p->args, "args"), STR(""), (struct str){p->text.data, p->text.len}, 0, plan_state);
     }
     free(touched);
     buf_free(&why);

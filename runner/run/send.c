@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/slice.h"
 #include "gate/policy.h"
 
 #include <stdio.h>
@@ -43,24 +44,28 @@ json_t *life_answer(struct str answer)
     return json_pack("{s:s s:s}", "unknown", "error", "why", e.msg[0] ? e.msg : "the answer is no object");
 }
 
+/* The arguments as the intent says them: it stays as it is while something is asked. */
+static struct str args_text(const struct life *l)
+{
+    return json_slice((struct str){l->intent_args.data, l->intent_args.len}, "args");
+}
+
 void life_ask_state(struct part *p, void (*done)(void *part, struct str answer))
 {
     struct life *l = p->life;
 
-    buf_reset(&p->extra);
-    add_json(&p->extra, l->args);
     l->busy = true;
-    part_ask(p, ASK_STATE, (struct str){p->extra.data, p->extra.len}, STR(""), str_of(buf_text(&l->target)),
-             l->timeout_ms, done);
+    part_ask(p, ASK_STATE, args_text(l), STR(""), str_of(buf_text(&l->target)), l->timeout_ms, done);
 }
 
 void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, struct str answer))
 {
     struct life *l = p->life;
+    struct str args = args_text(l);
     struct json_object o;
 
     buf_reset(&p->text);
-    add_json(&p->text, l->args);
+    buf_add(&p->text, args.p, args.n);
     buf_reset(&p->extra);
     json_open(&o, &p->extra);
     json_put_value(&o, "from", l->from);
