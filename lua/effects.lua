@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A set of effects: what each would do, sending them in their order, putting them back. The life of one
--- effect between its plan and its outcome is the host's; whether to send at all is the caller's.
+-- effect between its plan and its outcome is the host's; whether to send at all is the caller's. The data of an
+-- effect are the call that plans it, with its text.
 
 local prelude = host.module("prelude")
 local face = host.module("face")
 local observe = host.module("observe")
 local ending = host.module("ending")
+local state = ending.state
 
 local effects = {}
 
@@ -25,10 +27,6 @@ function effects.read(what, given)
   return list
 end
 
-local function as_call(effect)
-  return { name = effect.name, instance = effect.instance, args = effect.request }
-end
-
 -- Why a planned effect may not be sent, as an answer that stops a set; nil = it may.
 local function problem(p)
   if p.refused then return { outcome = "refused", refused = p.refused, why = p.why } end
@@ -43,7 +41,7 @@ function effects.plan(title, list)
   local calls, plans = {}, {}
   for i = 1, #list do
     local effect = list[i]
-    if type(effect) ~= "function" then calls[#calls + 1] = as_call(effect) end
+    if type(effect) ~= "function" then calls[#calls + 1] = effect end
   end
   local answers, n = #calls > 0 and host.gate("plan", calls) or nil, 0
   for i = 1, #list do
@@ -84,7 +82,7 @@ end
 local function plan_now(title, fn, done)
   local effect = face.effect_of(fn(host.array(done)))
   if not effect then host.fail(title .. ": a function in the list of effects must return an effect") end
-  local p = host.gate("plan", { as_call(effect) })[1]
+  local p = host.gate("plan", { effect })[1]
   p.text = effect.text
   local stop = problem(p)
   if stop then return nil, nil, stop end
@@ -94,12 +92,12 @@ end
 -- `follows`: the effects of the set that have changed the target since it was planned.
 local function apply(set, effect, p, evidence, follows)
   ending.unless_begun()
-  ending.state.in_flight = ending.state.in_flight + 1
+  state.in_flight = state.in_flight + 1
   local answer = host.gate("apply", { { name = effect.name, instance = effect.instance, args = {
-    args = effect.request.args, from = p.from, to = p.to, target = p.target, title = set.title, remedy = set.number,
+    args = effect.args.args, from = p.from, to = p.to, target = p.target, title = set.title, remedy = set.number,
     evidence = evidence, approval = p.approval, within = set.within, follows = follows and host.array(follows),
   } } })
-  ending.state.in_flight = ending.state.in_flight - 1
+  state.in_flight = state.in_flight - 1
   return answer
 end
 
@@ -148,8 +146,8 @@ function effects.send(set)
     local answer, text, effect = one(set, i, evidence, done, changed)
     if answer.outcome == "applied" then
       applied[#applied + 1] = { effect = effect, answer = answer }
-      ending.state.sent = ending.state.sent + 1
-      ending.state.unverified = ending.state.unverified + 1
+      state.sent = state.sent + 1
+      state.unverified = state.unverified + 1
     elseif answer.outcome ~= "already" then
       failed[#failed + 1] = { outcome = answer.outcome, refused = answer.refused, why = answer.why, text = text }
       if #failed >= set.opts.stop_after_errors then return applied, failed, true end
@@ -167,8 +165,8 @@ end
 
 --- Counts applied effects as proven.
 function effects.proven(applied)
-  ending.state.verified = ending.state.verified + #applied
-  ending.state.unverified = ending.state.unverified - #applied
+  state.verified = state.verified + #applied
+  state.unverified = state.unverified - #applied
 end
 
 --- Puts applied effects back, last first. Returns a text for people that begins with `lead`, and whether all is as
@@ -180,7 +178,7 @@ function effects.undo(title, lead, applied, were_proven)
     local answer = host.gate("undo", { { name = a.effect.name, instance = a.effect.instance,
       args = { effect = a.answer.path, title = title } } })
     if answer.outcome == "applied" or answer.outcome == "already" or answer.outcome == "not_needed" then
-      if not were_proven then ending.state.unverified = ending.state.unverified - 1 end
+      if not were_proven then state.unverified = state.unverified - 1 end
       text = text .. a.effect.text .. (answer.outcome == "not_needed" and " needs no undo" or " was undone")
     else
       text = string.format("%s%s could NOT be undone (%s: %s)", text, a.effect.text, answer.outcome, answer.why or "")

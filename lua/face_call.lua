@@ -2,7 +2,6 @@
 -- What the constructors of faces are called with: arguments by the names and types of their declaration, and the text of
 -- such a call.
 
-local units = host.module("units")
 local face = host.module("face")
 
 local call = {}
@@ -81,7 +80,7 @@ local compare = {
 local convert = {
   integer = function(v) return math.tointeger(v) end,
   matchers = matchers_text,
-  duration = function(v, what, name) return units.duration(v, what .. ": " .. name) end,
+  duration = function(v, what, name) return host.module("units").duration(v, what .. ": " .. name) end,
 }
 
 local parsed = {}       -- schema -> { check, convert, optional, op, bound }

@@ -62,7 +62,7 @@ function make.effect(context, verb, spec, thing)
     if #rest > 0 then host.fail(name .. ": too many arguments") end
     return face.new_effect {
       name = name, instance = context.instance, text = print_call(name, thing and thing.text, spec, args),
-      request = { args = args },
+      args = { args = args },
     }
   end)
 end

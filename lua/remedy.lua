@@ -114,8 +114,8 @@ end
 
 -- Waits for the proof. Returns holds | refuted | inconclusive and the reason.
 local function prove(title, opts, applied)
-  local since = applied[#applied].answer.at
   if opts.verify == "applied" then return "holds" end
+  local since = applied[#applied].answer.at
   local wait = host.module("wait")
   wait.begin("verify: " .. title, opts.within, opts.every)
   local deadline = since + opts.within * 1000
