@@ -11,6 +11,8 @@
 #define PIECES_USED(p) ((p)->computes_long ? POOL_PIECES_LONG : POOL_PIECES)
 #endif
 
+#define CACHE_LINE 64
+
 /* In front of a block of malloc's. `at` is what points to it. Its size keeps the block aligned as malloc's are. */
 struct pool_large {
     struct pool_large *next, **at;
@@ -56,10 +58,10 @@ static size_t class_of(size_t size)
     return (size - 1) / POOL_UNIT;
 }
 
-/* Says whose a block is, because a small one may be malloc's. */
+/* Says whose a block is, because a small one may be malloc's. What is given back lies most often in a late piece. */
 static bool is_ours(const struct pool *p, const char *block)
 {
-    for (int i = 0; i < p->npieces; i++) {
+    for (int i = p->npieces - 1; i >= 0; i--) {
         if (block >= p->pieces[i] && block < p->ends[i])
             return true;
     }
@@ -135,6 +137,16 @@ void *pool_change(struct pool *p, void *block, size_t old, size_t size)
     if (ours && is_small(size) && class_of(old) == class_of(size))
         return block;
     return ours || is_small(size) ? move(p, block, old, size) : resize_large(block, size);
+}
+
+void pool_fetch(const struct pool *p, size_t most)
+{
+    for (int i = 0; i < p->npieces; i++) {
+        const char *end = i == p->npieces - 1 ? p->next : p->ends[i];
+
+        for (const char *at = p->pieces[i]; at < end && most >= CACHE_LINE; at += CACHE_LINE, most -= CACHE_LINE)
+            __builtin_prefetch(at, 0, 2);
+    }
 }
 
 void pool_free(struct pool *p)

@@ -30,6 +30,8 @@ struct pool {
 /* realloc and free of one function: size 0 frees. `old` is the block's size, 0 without one. NULL only if the
  * machine has no memory; then the block is as it was. */
 void *pool_change(struct pool *p, void *block, size_t old, size_t size);
+/* Asks the processor for the first `most` bytes that were given out, before somebody waits for one after the other. */
+void pool_fetch(const struct pool *p, size_t most);
 /* Frees all blocks, whether they were given back or not. */
 void pool_free(struct pool *p);
 

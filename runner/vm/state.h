@@ -65,6 +65,7 @@ struct vm {
     bool loading;               /* a trusted module is being loaded: limits and clock apply to it, too */
     bool tight_hook;            /* the hook of the running branch fires at every instruction */
     bool preempted;
+    uint64_t turn;              /* of its thread, when it ran the last time */
     bool started;
     enum vm_outcome dead;       /* VM_NOMEM or VM_KILLED; 0 while alive. Sticky */
     int dead_line;              /* where it ran out of time; a yield in a hook moves the place back */
