@@ -360,12 +360,10 @@ def halt_beside_owner_cases(box, target):
         target.unlink(missing_ok=True)
         box.run("halt", before, "--state", "s")
         p = box.start("run", waits, "--state", "s")
-        until = time.monotonic() + 10
-        while not any(r["state"] != "ended" for r in box.runs()) and time.monotonic() < until:
-            time.sleep(0.05)
+        stand.wait_for(lambda: any(r["state"] != "ended" for r in box.runs()))
         said = box.run("halt", then, "--state", "s")
         (box.path / "s" / "halt").unlink(missing_ok=True)       # the row is left
-        out, err = p.communicate(timeout=30)
+        out, err = p.communicate(timeout=stand.patience(30))
         yield f"{name} beside the owner of the journal", expect(said, 0) or expect((p.returncode, out, err), code) or \
             (None if target.exists() == (code == 0) else f"it was {'not ' if code == 0 else ''}sent")
     box.run("halt", "--release", "--state", "s")

@@ -244,9 +244,7 @@ def again_cases(box):
         box.write(book(f"remedy('it', shell.late {{ file = '{file}' }}, {{ verify = 'applied' }}) resolve 'done'",
                        FRONT + 'may:\n  - { effect: shell.late, target: "file/*", at_most: 3 }\nlimits: { cooldown: 0s }\n'))
         p = box.start("run", "t.md", "--state", "s" + file)
-        until = time.monotonic() + 10
-        while not (box.path / ("tries." + file)).exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        stand.wait_for((box.path / ("tries." + file)).exists)
         p.kill()
         p.communicate()
     (box.path / "off").touch()
@@ -254,7 +252,7 @@ def again_cases(box):
         (box.path / (file + ".yaml")).write_text(CONFIG + LATE + more)
         resumed[file] = box.start("resume", 1, "--state", "s" + file, "--config", file + ".yaml")
     for file, (_, code, said) in AGAIN.items():
-        out, err = resumed[file].communicate(timeout=60)
+        out, err = resumed[file].communicate(timeout=stand.patience(60))
         tries = len((box.path / ("tries." + file)).read_text().split())
         yield f"it did not arrive, and then: {said}", expect((resumed[file].returncode, out, err), code, r"read back: absent", said) or \
             (sent(box, file) if code == 0 else absent(box, file)) or (None if tries == 1 + (code == 0) else f"{tries} tries") or \

@@ -153,9 +153,7 @@ def dies_inside(box, run):
     rows = len(box.rows(run))
     (box.state / "inside").write_bytes(struct.pack("qi", run, 9).ljust(80, b"\0"))
     p = box.start("resume", "--all")
-    end = time.monotonic() + 20
-    while time.monotonic() < end and len(box.rows(run)) == rows:
-        time.sleep(0.05)
+    stand.wait_for(lambda: len(box.rows(run)) != rows)
     p.send_signal(signal.SIGKILL)
     p.wait()
 
