@@ -209,6 +209,7 @@ static void check_ends(struct shown_run *r)
 
 struct opened {
     int64_t run;
+    const char *text;           /* or NULL: whatever it says */
     bool found;
 };
 
@@ -216,16 +217,29 @@ static bool is_opened(void *ctx, const struct escalation_info *x)
 {
     struct opened *o = ctx;
 
-    o->found = o->found || x->run == o->run;
+    o->found = o->found || (x->run == o->run && (!o->text || strncmp(x->text, o->text, sizeof(x->text) - 1) == 0));
     return true;
 }
 
-static void check_escalation(struct shown_run *r)
+static bool is_told(struct shown_run *r, const char *text)
 {
-    struct opened o = {.run = r->info.id};
+    struct opened o = {.run = r->info.id, .text = text};
 
     r->journal->ops->escalations(r->journal, true, is_opened, &o, &(struct err){0});
-    if (strcmp(r->info.outcome, "escalated") == 0 && !o.found)
+    return o.found;
+}
+
+/* escalation: who is to be told by a row, of a parked run or one that takes long, or by an end, is told. */
+static void check_escalation(struct shown_run *r)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(r->rows, i, row) {
+        if (is_kind(row, "ESCALATION") && !is_told(r, json_get_string(json_object_get(row, "payload"), "text", "")))
+            sim_wrong(r->sim, "escalation", "run %lld row %zu: nobody is told of it", (long long)r->info.id, i + 1);
+    }
+    if (strcmp(r->info.outcome, "escalated") == 0 && !is_told(r, NULL))
         sim_wrong(r->sim, "escalation", "run %lld escalated, and nobody is told", (long long)r->info.id);
 }
 

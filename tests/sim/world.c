@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LATE_MS = 13000 };       /* behind the deadline of an effect (10 s), within the grace */
+enum {
+    LATE_MS = 13000,            /* behind the deadline of an effect (10 s), within the grace */
+    LIAR = 2,                   /* no draw: the seeds of findings (sim.c) stay what they are */
+};
 
 static const char *const names[BOXES] = {"east:box/x", "east:box/y", "west:box/x", "west:box/y"};
 
@@ -154,8 +157,8 @@ static int change(struct sim *s, int box, struct str text, struct buf *out, int6
     case 0:                     /* refused at the door */
         s->nreceipts--;
         return -1;
-    case 1:                     /* lost on its way */
-        return 0;
+    case 1:                     /* lost on its way, in some seeds behind a server that says yes to everything */
+        return s->seed % 7 == LIAR && strcmp(r->verb, "fire") != 0 ? 200 : 0;
     case 2:                     /* done, and the answer is cut */
         act(s, r, value, generation);
         return 0;
