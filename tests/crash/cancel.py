@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cancels a run after it was killed at each of its points, and undoes one that has ended, killed at each point of the
 undo: whatever it had changed is put back, or the run waits for a person with a named unknown effect. A run whose
-instance was changed meanwhile is ended and touches nothing. Prints `cancel: N passed, M failed`."""
+instance was changed meanwhile is ended, touches nothing, and keeps what is not known locked. Prints `cancel: N passed, M failed`."""
 import argparse
 import copy
 import json
@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -89,6 +90,14 @@ def undone(flow):
         yield k, undo(flow, ended, state, k)[0]
 
 
+def freed(flow, state):
+    """The first effect of run 1 whose outcome nobody knows and whose target is free, or None."""
+    report, locks = (subprocess.run([flow.child.parent / "midwatch", *words, "--state", state], text=True, capture_output=True,
+                                    check=False).stdout for words in (["report", "1", "-o", "json"], ["list"]))
+    return next((f"unknown, and its target is free: {x}" for x in json.loads(report)["effects"]
+                 if x["state"] in ("intended", "unknown") and f"locked: {x['target']} by run 1" not in locks), None)
+
+
 def elsewhere(flow, k):
     """Killed at k; before it is taken up again the operator changes the instance: nothing is sent there any more."""
     state, world = flow.scratch / f"e{k}", crash.World(flow.fresh)
@@ -104,7 +113,7 @@ def elsewhere(flow, k):
         return None if re.search("no run|has ended", result["error"]) else result["error"]
     if (result["outcome"], result["reason"]) != ("escalated", "error") or "settings" not in result["text"]:
         return f"{result}"
-    return flow.replay(state) or (None if len(world.effects()) == effects else f"sent {world.effects()[effects:]}")
+    return flow.replay(state) or freed(flow, state) or (None if len(world.effects()) == effects else f"sent {world.effects()[effects:]}")
 
 
 def main():

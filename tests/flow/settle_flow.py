@@ -111,6 +111,17 @@ def parked_cases(cases):
                        "applied", ("escalated", "deadline"), 3)
 
 
+def elsewhere_cases(cases):
+    """The operator changes the instance while the outcome is unknown: the run is ended, and its target stays locked."""
+    desk = begin(cases, Fallen(cases.flow.fresh, ARRIVES, 0), STAYS)
+    cases.config(", timeout: 9s")
+    desk.world.mend()
+    result = desk.take_up(1)
+    cases.config()
+    yield "its instance is another one now", ended(result, "escalated", "error") or desk.wrong("escalated", "error", "settings") or \
+        (None if desk.locked() else "its target is free")
+
+
 def ended_cases(cases):
     desk = begin(cases, Cluster(cases.flow.fresh), UNPROVEN)
     before = desk.run()
@@ -161,7 +172,7 @@ def refused_cases(cases):
 
 
 def every(cases):
-    for group in (parked_cases, ended_cases, crash_cases, refused_cases):
+    for group in (parked_cases, elsewhere_cases, ended_cases, crash_cases, refused_cases):
         for name, wrong in group(cases):
             cases.say(name, wrong)
 
