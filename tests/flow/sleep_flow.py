@@ -35,6 +35,7 @@ BOOKS = {
     "lost": 'remedy("lose", shell.lose(), { verify = "applied" }) resolve "settled"',
     "hurry": 'if "stuck in C" < "x" then note "past" end\nno_action "through"',
     "turned": 'if "turned in C" < "x" then note "one way" else note "the other way" end\nsleep "3s" no_action "slept"',
+    "torn": 'if "turned in C" < "x" then note "one way" else note "the other way" end\nremedy("lose", shell.lose(), { verify = "applied" }) resolve "settled"',
     "crash": 'observe(shell.one()) sleep "2s"\nif "crash in C" < "x" then note "past" end\nno_action "through"',
 }
 
@@ -42,6 +43,7 @@ BOOKS = {
 FRONT = {
     "long": "escalate: { to: ops, after: 4s }\n",
     "lost": "may: [{ effect: shell.lose, target: gone }]\n",
+    "torn": "may: [{ effect: shell.lose, target: gone }]\n",
     "one-of-many": 'may: [{ effect: shell.set_workers, target: pool }]\nlimits: { cooldown: 1h }\n',
 }
 
@@ -235,6 +237,15 @@ def released(box, build):
             box.replays(run))
 
 
+def settled_aside(box, build):
+    """A word on an effect of a run that is set aside is none on why it is: it stays there until somebody takes it up."""
+    turned = {"LD_PRELOAD": str(build / "stuck.so"), "MIDWATCH_TEST_TURNED": "1"}
+    return (stand.expect(box.command("run", "torn.md", "--state", box.state), 6, "settle 1 applied") or
+            stand.expect(box.command("resume", 1, "--state", box.state, env=turned), 1, "contradicts its code") or
+            box.until(1, "quarantined", 1) or stand.expect(box.command("settle", 1, "applied", "--state", box.state), 0, "applied") or
+            box.until(1, "quarantined", 1) or stand.expect(box.command("resume", 1, "--state", box.state), 0, "settled") or box.replays(1))
+
+
 def alone(name, build):
     """`run` starts itself again as `resume`, and the second time the run is set aside; `resume RUN` takes it up."""
     def case(box):
@@ -344,6 +355,7 @@ def cases(program, scratch, only):
                        ("a run whose code says something else than its rows is set aside, the others go on",
                         lambda box: diverged(box, build)),
                        ("such a run is ended by a person", lambda box: released(box, build)),
+                       ("a word on its effect leaves it set aside", lambda box: settled_aside(box, build)),
                        ("run: a stuck loop is set aside", alone("stuck", build)),
                        ("run: a crash is set aside", alone("crash", build)),
                        ("a run of another machine's journal says so", lambda box: moved(box, build)),
