@@ -266,6 +266,8 @@ void ask_live(struct call *c)
     json_t *payload;
     bool again = c->asked->is_asked;        /* by the run before it was rebuilt: that is durable */
 
+    if (r->finish.wanted)                   /* cancelled as it was taken up: it does not end for want of an answer */
+        return;
     if (!again && r->barrier.active) {
         c->stalled = true;
         return;

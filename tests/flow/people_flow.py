@@ -248,6 +248,22 @@ def left_group_cases(box):
     yield "counts", expect(box.run("resume", 3, "--state", "s"), 0, r"outcome: resolved")
 
 
+def far_cases(box):
+    """No socket fits at this path, so nobody can be reached there; where nobody owns the journal nobody need be."""
+    far = "s" * 120
+    for _ in range(2):
+        t = Terminal(box, "run", touching(box, "a", "true"), "--state", far)
+        t.expect(b"Type yes or no: ")
+        os.kill(t.pid, signal.SIGTERM)
+        t.end()
+    yield "approved where no socket fits", expect(box.run("approve", 1, "--state", far), 0, r"said yes")
+    yield "resumed there", expect(box.run("resume", 1, "--state", far), 0, r"outcome: resolved")
+    yield "cancelled there", expect(box.run("cancel", 2, "--state", far), 7, r"cancelled") or \
+        expect(box.run("replay", 2, "--state", far), 0, r"equal")
+    yield "revoked there", expect(box.run("revoke", "4f1c09a", "--state", far), 0, r"is revoked by")
+    yield "halted there", expect(box.run("halt", "--state", far), 0, r"\Ahalted: [^\n]*\n\Z")
+
+
 def expiry_cases(box):
     run = touching(box, "a", "{ within = '1s' }")
     t = Terminal(box, "run", run, "--state", "s")
@@ -275,7 +291,7 @@ def notify_cases(box):
 
 
 GROUPS = {"drift": drift_cases, "operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
-          "expiry": expiry_cases}
+          "far": far_cases, "expiry": expiry_cases}
 
 
 def cases(program, scratch, only):
