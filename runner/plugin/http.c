@@ -222,7 +222,7 @@ int http_begin(struct body_call *c, const json_t *args, struct err *e)
     int rc = find_method(args, &m, e);
 
     changes = rc == 0 && methods[m].changes && !json_get_bool(args, "stores_nothing", false);
-    if (rc == 0 && changes && (c->kind != BODY_APPLY || c->body->registry->o.reads_only))
+    if (rc == 0 && changes && c->kind != BODY_APPLY)
         rc = err_set(e, ERR_DENIED, "only an effect may send %s", methods[m].name);
     q = request_of(args, m);
     if (rc == 0)

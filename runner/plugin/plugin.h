@@ -27,7 +27,7 @@ struct registry_options {
     struct host *host;
     struct config *config;          /* borrowed; may be NULL when sealed */
     bool sealed;                    /* no primitives, ever */
-    bool reads_only;                /* apply is refused, http lets through only what stores nothing (plan) */
+    bool reads_only;                /* apply is refused, and with it all that only an effect may do (plan) */
     /* A body's Lua is stepped from here on, for this run. NULL = nobody wants to know. */
     void (*at_work)(void *ctx, int64_t run, const char *instance);
     void *ctx;
