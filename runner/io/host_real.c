@@ -10,10 +10,12 @@
 #include "io/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum { SIGNALS = 3, FREE_WAIT_MS = 1000 };
@@ -310,11 +312,30 @@ static const struct host_ops real_ops = {
     .free = real_free,
 };
 
+/* libuv aborts where it cannot open the pipe of its signals, beside the loop's own descriptor. */
+static int try_descriptors(void)
+{
+    int fds[2], one, rc = 0;
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return uv_translate_sys_error(errno);
+    one = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
+    if (one < 0)
+        rc = uv_translate_sys_error(errno);
+    else
+        close(one);
+    close(fds[0]);
+    close(fds[1]);
+    return rc;
+}
+
 int host_real_new(struct host **out, struct err *e)
 {
     struct real *m = xcalloc(1, sizeof *m);
-    int rc = uv_loop_init(&m->loop);
+    int rc = try_descriptors();
 
+    if (rc == 0)
+        rc = uv_loop_init(&m->loop);
     if (rc == 0) {
         rc = uv_async_init(&m->loop, &m->wake, on_wake);
         if (rc != 0)

@@ -87,6 +87,8 @@ int sqlite_failed(struct sqlite *s, const char *what, struct err *e)
             code = codes[i].code;
     }
     reason = code == ERR_DISK && rc != SQLITE_READONLY ? sqlite3_system_errno(s->db) : 0;
+    if (rc == SQLITE_IOERR && reason == 0)
+        reason = sqlite_log_errno();
     err_set(e, code, "journal %s: %s: %s%s%s", s->path, what, s->db ? sqlite3_errmsg(s->db) : "out of memory",
             reason ? ": " : "", reason ? strerror(reason) : "");
     if (rc == SQLITE_CORRUPT)

@@ -57,6 +57,8 @@ void sqlite_leave(struct sqlite *s);
 void sqlite_alone(const struct sqlite *s);
 /* The VFS of the owner's connection, by name: it writes a transaction to the log at once. Any thread. */
 const char *sqlite_vfs(void);
+/* Of this thread's last write to a log of that VFS; 0 = it went well. */
+int sqlite_log_errno(void);
 /* Finalizes them all. */
 void sqlite_forget(struct sqlite *s);
 /* Makes the name of the log durable, which SQLite would do with the first sync of every process. */

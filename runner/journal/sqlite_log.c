@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -26,6 +27,20 @@ struct log {
 };
 
 static sqlite3_vfs *plain;          /* the default VFS */
+static _Thread_local int last_why;  /* of this thread's last write to a log; SQLite does not keep it for a commit */
+
+int sqlite_log_errno(void)
+{
+    return last_why;
+}
+
+static int write_through(struct log *l, const void *data, int n, sqlite3_int64 at)
+{
+    int rc = l->file->pMethods->xWrite(l->file, data, n, at);
+
+    last_why = rc == SQLITE_OK ? 0 : errno;
+    return rc;
+}
 
 static struct log *log_of(sqlite3_file *f)
 {
@@ -39,7 +54,7 @@ static int put(struct log *l)
 
     l->at += n;
     l->nheld = 0;
-    return n ? l->file->pMethods->xWrite(l->file, l->held, n, at) : SQLITE_OK;
+    return n ? write_through(l, l->held, n, at) : SQLITE_OK;
 }
 
 /* What does not follow the last write goes to the file at once: a log that begins again, a frame that is written again
@@ -59,7 +74,7 @@ static int log_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
         return rc;
     if (!follows || n > HELD_BYTES) {
         l->at = at + n;
-        return l->file->pMethods->xWrite(l->file, data, n, at);
+        return write_through(l, data, n, at);
     }
     memcpy(l->held + l->nheld, data, (size_t)n);
     l->nheld += n;

@@ -150,6 +150,7 @@ int writer_new(struct journal *j_take, bool threaded, void (*wake)(void *ctx), v
                struct err *e)
 {
     struct writer *w = xcalloc(1, sizeof(*w));
+    int why;
 
     w->journal = j_take;
     w->threaded = threaded;
@@ -157,10 +158,10 @@ int writer_new(struct journal *j_take, bool threaded, void (*wake)(void *ctx), v
     w->wake_ctx = wake_ctx;
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->changed, NULL);
-    if (threaded && pthread_create(&w->thread, NULL, work, w) != 0) {
+    if (threaded && (why = pthread_create(&w->thread, NULL, work, w)) != 0) {
         w->threaded = false;
         writer_free(w);
-        return err_set(e, ERR_IO, "the journal thread cannot be started");
+        return err_set(e, ERR_IO, "the journal thread cannot be started: %s", strerror(why));
     }
     *out = w;
     return 0;

@@ -166,7 +166,7 @@ int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct 
 {
     struct watchdog *w = xcalloc(1, sizeof(*w));
     pthread_condattr_t monotonic;
-    int rc = map_box(dir, w, e);
+    int rc = map_box(dir, w, e), why;
 
     if (rc < 0) {
         free(w);
@@ -181,10 +181,13 @@ int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct 
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&w->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_getcpuclockid(pthread_self(), &w->worked) != 0 || pthread_create(&w->thread, NULL, watch, w) != 0) {
+    why = pthread_getcpuclockid(pthread_self(), &w->worked);
+    if (why == 0)
+        why = pthread_create(&w->thread, NULL, watch, w);
+    if (why) {
         munmap(w->box, sizeof(*w->box));
         free(w);
-        return err_set(e, ERR_IO, "the watching thread cannot be started");
+        return err_set(e, ERR_IO, "the watching thread cannot be started: %s", strerror(why));
     }
     *out = w;
     return 0;

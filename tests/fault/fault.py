@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Fails the Nth write, fsync, spawn, thread, connect and malloc of `midwatch run`, for N = 1, 2, ... until the run passes
-untouched; lets it run out of disk from the Nth write on, of descriptors and of memory. Each time the program must end by
-itself with an exit code of the design (without memory it may abort, and says so); then, with everything there again, the
-run is taken up until it has ended, and the world must have been changed once or not at all, as the journal says.
+untouched; lets it run out of disk from the Nth write on, of descriptors, of memory, and of what a file may grow to. Each time
+the program must end by itself with an exit code of the design (without memory it may abort, and says so); then, with everything
+there again, the run is taken up until it has ended, and the world must have been changed once or not at all, as the journal
+says.
 
 Prints `ok - name` or `not ok - name: why`."""
 import argparse
@@ -11,6 +12,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -104,6 +106,8 @@ class Case:
             return f"it ended with {p.returncode}: {p.stderr[-300:]}"
         if p.returncode == 1 and not p.stderr.strip():
             return "it failed without a word"
+        if re.search("cannot be started$", p.stderr, re.M):
+            return f"it says no why: {p.stderr[-300:]}"
         now = self.newest()
         for _ in range(4):
             if now and now[0] != "ended":
@@ -182,8 +186,8 @@ def main():
             "no memory from the Nth malloc on": (f.nth, "malloc", 0, mallocs),
             "no memory for a word of the configuration": (f.nth, "malloc", None, 1, len(WORD) + 1),
             "no memory for the descriptors of libuv": (f.nth, "malloc", None, 1 if args.thorough else lambda n: 1 + n // 16, LOOP),
-            # With fewer than six libuv itself gives up.
-            "descriptors": (f.limit, "descriptors", resource.RLIMIT_NOFILE, [*range(6, 24), 64]),
+            "descriptors": (f.limit, "descriptors", resource.RLIMIT_NOFILE, [*range(3, 24), 64]),
+            "file size": (f.limit, "file size", resource.RLIMIT_FSIZE, [0, 1, *(1 << n for n in range(9, 20)), 100000, 1 << 24]),
             "memory": (f.limit, "memory", resource.RLIMIT_AS, [m << 20 for m in (8, 12, 16, 24, 32, 48, 64, 1024)]),
         }
         results = {name: pool.submit(*job) for name, job in jobs.items()}
