@@ -27,9 +27,14 @@ local odd = {
   ["is without end"] = function() local t = {} t.value = t return t end,
   ["is large"] = function() return { value = string.rep("x", 1 << 22) } end,
 }
-local function state()
+local function state(a)
   looks = looks + 1
   local when = instance.settings.when
+  if when == "late" and a.value == 7 then
+    local now = value
+    pause(5)
+    return { value = now }
+  end
   if when == "before" or (value ~= 1 and (when == "after" or (when == "once" and looks == 3))) then
     return odd[instance.settings.odd]()
   end
@@ -56,10 +61,17 @@ may:
 ---
 # Case
 ```lua
-remedy("it", odd.{verb}(5), {{ verify = "applied" }})
+{code}
 resolve "done"
 ```
 """
+ONE = 'remedy("it", odd.VERB(5), { verify = "applied" })'
+# The second branch looks before the first one has begun, and hears of it after that.
+SIDE_BY_SIDE = """local function set(n, opts) remedy("it", odd.set(n), opts) end
+parallel {
+  function() set(5, { when = function() sleep "6s" return true end, verify = function() return false end, within = "30s" }) end,
+  function() set(7, { when = function() return true end, verify = "applied" }) end,
+}"""
 KILLED = ("does not end", "eats memory")
 SAYS_NOTHING = ("raises", "raises a table", "is nothing", "is a word", "is a number", "is a list", "is a function",
                 "is not a number", "is without end", "is large")
@@ -77,12 +89,12 @@ CASES |= {(odd, "of a check"): ("fire", PARKED, 1, 1) for odd in SAYS_NOTHING + 
 
 
 class Bodies(Cases):
-    def once(self, odd, when, verb, expected, sent, locked):
+    def once(self, odd, when, verb, expected, sent, locked, code=ONE):
         """What is wrong with one run, or None."""
         self.number += 1
         (self.scratch / "midwatch.yaml").write_text(CONFIG.format(odd=odd, when=when))
         self.flow.runbook = self.scratch / "case.md"
-        self.flow.runbook.write_text(BOOK.format(verb=verb))
+        self.flow.runbook.write_text(BOOK.format(verb=verb, code=code.replace("VERB", verb)))
         state = self.scratch / f"case{self.number}"
         result, _, _ = self.flow.once(Cluster(self.flow.fresh), state, None, 0)
         with sqlite3.connect(f"file:{state}/journal.db?mode=ro", uri=True) as db:
@@ -97,6 +109,8 @@ def every(cases):
     (cases.scratch / "plugins/odd.lua").write_text(PLUGIN)
     for (odd, when), case in CASES.items():
         cases.say(f"an answer about the state that {odd}, {when}", cases.once(odd, when, *case))
+    cases.say("an answer about the state that comes when another branch has begun",
+              cases.once("raises", "late", "set", {"outcome": "escalated", "reason": "target_busy"}, 1, 1, SIDE_BY_SIDE))
 
 
 if __name__ == "__main__":
