@@ -276,6 +276,7 @@ def frozen(build):
     def case(box):
         p = box.start("run", "slow.md", env=stand.preload(build, "stuck.so", MIDWATCH_TEST_STUCK_MS="2000"))
         stand.wait_for(lambda: box.inside()[0] == 1)
+        time.sleep(0.6)         # until it was looked at: from then on it counts
         p.send_signal(signal.SIGSTOP)
         time.sleep(3)
         p.send_signal(signal.SIGCONT)

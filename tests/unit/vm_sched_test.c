@@ -362,6 +362,27 @@ static void calls_of_modules(void **state)
     vm_free(vm);
 }
 
+/* Whatever the language lets through. */
+static void branches_at_once_are_bounded(void **state)
+{
+    static const struct { int n; enum vm_outcome outcome; const char *text; } cases[] = {
+        {0, VM_ERROR, "0 branches at once, 1 to 256 are possible"},
+        {256, VM_FORKED, ""},
+        {257, VM_ERROR, "257 branches at once, 1 to 256 are possible"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vm *vm = vm_make((struct vm_options){0});
+        char text[128];
+        load_module(vm, "m", "return { fork = function(list) host.fork(list) end }");
+        snprintf(text, sizeof text, "local l = {} for i = 1, %d do l[i] = function() end end fork(l)", cases[i].n);
+        struct outcome out = vm_run(vm, text);
+        if (out.outcome != cases[i].outcome || !strstr(out.text, cases[i].text))
+            fail_msg("%d: (%d) %s", cases[i].n, out.outcome, out.text);
+        vm_free(vm);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +394,7 @@ int main(void)
         cmocka_unit_test(syntax_errors_have_a_place),  cmocka_unit_test(pcall_and_gate),
         cmocka_unit_test(forbidden_sections),          cmocka_unit_test(drop_and_reuse),
         cmocka_unit_test(many_ready_branches),         cmocka_unit_test(calls_of_modules),
+        cmocka_unit_test(branches_at_once_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

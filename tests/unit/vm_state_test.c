@@ -6,6 +6,7 @@
 #include "base/limits.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static void a_new_state_is_small(void **state)
 {
@@ -75,6 +76,35 @@ static void budget_kills_and_stays(void **state)
 }
 
 /* Time is counted between two requests: many short stretches are no long one. */
+static int64_t cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The hook that counts instructions never comes: growing memory and work in C look at the clock by themselves, and one
+ * call in C does not outlive its time. */
+static void no_clock_needs_the_hook(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "for i = 1, 1e7 do local t = {{}, {}} end return 'survived'",
+        "local s = ('x'):rep(1 << 16) for i = 1, 1e6 do s:find('y', 1, true) end return 'survived'",
+        "return (('x'):rep(1 << 24):find('.-.-y'))",
+        "return (('('):rep(1 << 24):gsub('%b()', ''))",
+        "for i = 1, 1e5 do ('x'):rep(1 << 20) end return 'survived'",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct vm *vm = vm_make((struct vm_options){.budget_ms = 30, .hook_count = 1 << 30});
+        int64_t begun = cpu_ms();
+        struct outcome out = vm_run(vm, texts[i]);
+        if (out.outcome != VM_KILLED || cpu_ms() - begun > 300)
+            fail_msg("%s\n  gave (%d) %s after %lld ms", texts[i], out.outcome, out.text, (long long)(cpu_ms() - begun));
+        vm_free(vm);
+    }
+}
+
 static void requests_begin_a_new_budget(void **state)
 {
     (void)state;
@@ -147,6 +177,7 @@ int main(void)
         cmocka_unit_test(memory_death_is_not_caught),  cmocka_unit_test(endless_recursion_is_named),
         cmocka_unit_test(budget_kills_and_stays),      cmocka_unit_test(requests_begin_a_new_budget),
         cmocka_unit_test(same_under_every_collector),  cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(no_clock_needs_the_hook),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
