@@ -144,6 +144,7 @@ static void budget(void **state)
 {
     (void)state;
     expect_error("local s = ('a'):rep(40) return s:find(('a*'):rep(20) .. 'b')", "needs more than 4000640 steps");
+    expect_error("return (('a'):rep(1 << 18):find('^(a+)%1b'))", "needs more than 8194304 steps");
     expect_error("return (('x'):rep(1000)):match(('.-'):rep(8) .. 'y')", "make it more exact");
     expect_error("return (('x'):rep(100000)):gsub('x*x*x*y', '')", "make it more exact");
     expect_error("for a in (('x'):rep(100000)):gmatch('x*x*x*y') do end", "make it more exact");

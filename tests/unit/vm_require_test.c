@@ -2,6 +2,8 @@
 /* Modules of a runbook's repository inside a state. */
 #include "vm_test.h"
 
+#include "base/embedded.h"
+
 static struct outcome run_with(struct vm_options o, const char *module, const char *text)
 {
     struct vm *vm = vm_make(o);
@@ -96,8 +98,25 @@ static void line_of_the_runbook(void **state)
     vm_free(vm);
 }
 
+/* Bytecode is refused when it is offered, and whoever requires it all the same does not run it. */
+static void bytecode_is_no_module(void **state)
+{
+    (void)state;
+    const struct embedded *code = embedded_find("lua/prelude.lua");
+    struct vm *vm = vm_make((struct vm_options){.seed = 1});
+    struct err e = {0};
+
+    assert_int_equal(code->code.p[0], '\x1b');
+    assert_int_equal(vm_offer_required(vm, "mod", "lib/mod.lua", code->code, &e), ERR_INVALID);
+    struct outcome out = vm_run(vm, "return require 'mod'");
+    assert_int_equal(out.outcome, VM_ERROR);
+    assert_non_null(strstr(out.text, "attempt to load a binary chunk"));
+    vm_free(vm);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_cases), cmocka_unit_test(line_of_the_runbook)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_cases), cmocka_unit_test(line_of_the_runbook),
+                                       cmocka_unit_test(bytecode_is_no_module)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,6 +273,26 @@ static void syntax_errors_have_a_place(void **state)
     vm_free(vm);
 }
 
+/* What the compiler cannot be trusted with is refused in every text: a chain of accesses costs time by its square. */
+static void long_chains_are_refused(void **state)
+{
+    (void)state;
+    struct vm *vm = make();
+    struct buf text = BUF_INIT(1 << 16);
+    struct err e = {0};
+    uint32_t branch;
+    buf_adds(&text, "local a = {}\nreturn a");
+    for (int i = 0; i < 1000; i++)
+        buf_adds(&text, ".b");
+    struct str all = {text.data, text.len};
+    assert_int_equal(vm_start_chunk(vm, "run.md", all, &branch, &e), ERR_INVALID);
+    assert_string_equal(e.where, "run.md:2");
+    assert_int_equal(vm_offer_required(vm, "it", "it.lua", all, &e), ERR_INVALID);
+    assert_string_equal(e.where, "it.lua:2");
+    buf_free(&text);
+    vm_free(vm);
+}
+
 static void pcall_and_gate(void **state)
 {
     (void)state;
@@ -394,7 +414,7 @@ int main(void)
         cmocka_unit_test(syntax_errors_have_a_place),  cmocka_unit_test(pcall_and_gate),
         cmocka_unit_test(forbidden_sections),          cmocka_unit_test(drop_and_reuse),
         cmocka_unit_test(many_ready_branches),         cmocka_unit_test(calls_of_modules),
-        cmocka_unit_test(branches_at_once_are_bounded),
+        cmocka_unit_test(branches_at_once_are_bounded), cmocka_unit_test(long_chains_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,21 @@ static void limit_kills_and_stays(void **state)
     vm_free(vm);
 }
 
+static void what_was_ready_dies_with_the_state(void **state)
+{
+    (void)state;
+    struct vm *vm = vm_make((struct vm_options){.memory_limit = 1 * MIB});
+    struct err e = {0};
+    struct vm_event ev;
+    uint32_t branch;
+    assert_int_equal(vm_start_chunk(vm, "a.md", STR("local t = {} for i = 1, 1e9 do t[i] = {} end"), &branch, &e), 0);
+    assert_int_equal(vm_start_chunk(vm, "b.md", STR("return 'ran'"), &branch, &e), 0);
+    assert_int_equal(vm_finish(vm, "null").outcome, VM_NOMEM);
+    assert_false(vm_is_ready(vm));
+    assert_int_equal(vm_step(vm, &ev), 0);
+    vm_free(vm);
+}
+
 static void memory_death_is_not_caught(void **state)
 {
     (void)state;
@@ -90,13 +105,32 @@ static void no_clock_needs_the_hook(void **state)
     (void)state;
     static const char *const texts[] = {
         "for i = 1, 1e7 do local t = {{}, {}} end return 'survived'",
-        "local s = ('x'):rep(1 << 16) for i = 1, 1e6 do s:find('y', 1, true) end return 'survived'",
+        "local s = ('x'):rep(1 << 16) for i = 1, 1e6 do s:find('y', 1, true) end",
+        "local s = ('x'):rep(1 << 10) for i = 1, 1e6 do s:find('[y]+') end",
+        "local s = ('x'):rep(1 << 10) for i = 1, 1e6 do s:gsub('[y]', '') end",
+        "local s = ('x'):rep(1 << 10) for i = 1, 1e6 do for _ in s:gmatch('[y]') do end end",
         "return (('x'):rep(1 << 24):find('.-.-y'))",
         "return (('('):rep(1 << 24):gsub('%b()', ''))",
-        "for i = 1, 1e5 do ('x'):rep(1 << 20) end return 'survived'",
+        "local t = list() for i = 1, 1e6 do table.move(t, 1, 1e5, 2) end",
+        "local t = list() for i = 1, 1e6 do table.concat(t) end",
+        "local t = list() for i = 1, 1e6 do table.unpack(t, 1, 250) end",
+        "local t = list() for i = 1, 1e6 do table.insert(t, 1, '') table.remove(t) end",
+        "local t = list() for i = 1, 1e6 do table.insert(t, '') table.remove(t, 1) end",
+        "local t = list() for i = 1, 1e6 do pairs(t) end",
+        "local t = list() t.x = 1 for i = 1, 1e6 do pairs(t) end",
+        "local t = list() for i = 1, 1e6 do next(t) end",
+        "local s = ('0'):rep(1 << 16) for i = 1, 1e6 do tonumber(s) end",
+        "local s = ('x'):rep(1 << 16) for i = 1, 1e6 do utf8.len(s) end",
+        "local s = ('x'):rep(1 << 16) for i = 1, 1e6 do utf8.offset(s, 1 << 15) end",
+        "local s = (' '):rep(1 << 15) for i = 1, 1e6 do load(s) end",
+        "for i = 1, 1e5 do ('x'):rep(1 << 20) end",
+        "local t = list() for i = 1, 1e6 do encode(t) end",
+        "local s = '[' .. ('1,'):rep(1 << 14) .. '1]' for i = 1, 1e6 do decode(s) end",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct vm *vm = vm_make((struct vm_options){.budget_ms = 30, .hook_count = 1 << 30});
+        load_module(vm, "m", "return { encode = host.encode, decode = host.decode,\n"
+                             "  list = function() local t = {} for i = 1, 1e5 do t[i] = '' end return t end }");
         int64_t begun = cpu_ms();
         struct outcome out = vm_run(vm, texts[i]);
         if (out.outcome != VM_KILLED || cpu_ms() - begun > 300)
@@ -177,7 +211,7 @@ int main(void)
         cmocka_unit_test(memory_death_is_not_caught),  cmocka_unit_test(endless_recursion_is_named),
         cmocka_unit_test(budget_kills_and_stays),      cmocka_unit_test(requests_begin_a_new_budget),
         cmocka_unit_test(same_under_every_collector),  cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(no_clock_needs_the_hook),
+        cmocka_unit_test(no_clock_needs_the_hook),     cmocka_unit_test(what_was_ready_dies_with_the_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
