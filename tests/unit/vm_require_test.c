@@ -98,15 +98,18 @@ static void line_of_the_runbook(void **state)
     vm_free(vm);
 }
 
-/* Bytecode is refused when it is offered, and whoever requires it all the same does not run it. */
-static void bytecode_is_no_module(void **state)
+/* Bytecode is no runbook; it is refused when it is offered, and whoever requires it all the same does not run it. */
+static void bytecode_is_not_run(void **state)
 {
     (void)state;
     const struct embedded *code = embedded_find("lua/prelude.lua");
     struct vm *vm = vm_make((struct vm_options){.seed = 1});
     struct err e = {0};
+    uint32_t branch;
 
     assert_int_equal(code->code.p[0], '\x1b');
+    assert_int_equal(vm_start_chunk(vm, "t.md", code->code, &branch, &e), ERR_INVALID);
+    assert_non_null(strstr(e.msg, "attempt to load a binary chunk"));
     assert_int_equal(vm_offer_required(vm, "mod", "lib/mod.lua", code->code, &e), ERR_INVALID);
     struct outcome out = vm_run(vm, "return require 'mod'");
     assert_int_equal(out.outcome, VM_ERROR);
@@ -117,6 +120,6 @@ static void bytecode_is_no_module(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_cases), cmocka_unit_test(line_of_the_runbook),
-                                       cmocka_unit_test(bytecode_is_no_module)};
+                                       cmocka_unit_test(bytecode_is_not_run)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,21 @@ static void refuses_bad_json(void **state)
     assert_non_null(strstr(round_trip(deep).text, "nested more than 64 deep"));
 }
 
+static void what_comes_in_is_no_deeper(void **state)
+{
+    (void)state;
+    for (int depth = 64; depth <= 65; depth++) {
+        struct vm *vm = vm_make((struct vm_options){0});
+        char text[100];
+        load_module(vm, "m", "return { decode = host.decode }");
+        snprintf(text, sizeof text, "decode(('['):rep(%d) .. (']'):rep(%d)) return 'taken'", depth, depth);
+        struct outcome out = vm_run(vm, text);
+        assert_int_equal(out.outcome, depth == 64 ? VM_DONE : VM_ERROR);
+        assert_non_null(strstr(out.text, depth == 64 ? "taken" : "nested more than 64 deep"));
+        vm_free(vm);
+    }
+}
+
 static uint64_t dice_state;
 
 static uint32_t dice(uint32_t n)
@@ -234,6 +249,7 @@ static void records_are_decoded_by_field(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_comes_in_is_no_deeper),
         cmocka_unit_test(encodes),
         cmocka_unit_test(refuses_with_path),
         cmocka_unit_test(depth_limit_is_exact),
