@@ -135,6 +135,7 @@ RAISES static int gmatch_next(lua_State *L)
         lua_replace(L, lua_upvalueindex(4));
         return push_captures(&m, at, end);
     }
+    vm_charge(L, m.steps & 0xffff);
     lua_pushinteger(L, (lua_Integer)n + 1);
     lua_replace(L, lua_upvalueindex(3));
     return 0;

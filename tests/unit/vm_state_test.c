@@ -109,6 +109,7 @@ static void no_clock_needs_the_hook(void **state)
         "local s = ('x'):rep(1 << 10) for i = 1, 2e5 do s:find('[y]+') end",
         "local s = ('x'):rep(1 << 10) for i = 1, 2e5 do s:gsub('[y]', '') end",
         "local s = ('x'):rep(1 << 10) for i = 1, 2e5 do for _ in s:gmatch('[y]') do end end",
+        "local s = (('y'):rep(1 << 10) .. 'x'):rep(1 << 10) for i = 1, 300 do for _ in s:gmatch('[y]*()x') do end end",
         "return (('x'):rep(1 << 24):find('.-.-y'))",
         "return (('('):rep(1 << 24):gsub('%b()', ''))",
         "local t = list() for i = 1, 3e3 do table.move(t, 1, 1e5, 2) end",
