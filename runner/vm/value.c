@@ -258,7 +258,7 @@ const char *value_encode(lua_State *L, int index, const char *name, struct buf *
     lua_settop(L, top);
     keys_reset(&vm->keys);
     *lossy |= e.lossy;
-    if (!bad && vm->inside)
+    if (vm->inside)
         vm_charge(L, (out->len - start) / 4);
     return bad;
 }

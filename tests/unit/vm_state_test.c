@@ -126,11 +126,12 @@ static void no_clock_needs_the_hook(void **state)
         "local s = (' '):rep(1 << 15) for i = 1, 5e4 do load(s) end",
         "for i = 1, 3e4 do ('x'):rep(1 << 20) end",
         "local t = list() for i = 1, 1e3 do encode(t) end",
+        "local t = list() t[#t + 1] = encode for i = 1, 1e3 do try(encode, t) end",
         "local s = '[' .. ('1,'):rep(1 << 14) .. '1]' for i = 1, 1e4 do decode(s) end",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct vm *vm = vm_make((struct vm_options){.budget_ms = 30, .hook_count = 1 << 30});
-        load_module(vm, "m", "return { encode = host.encode, decode = host.decode,\n"
+        load_module(vm, "m", "return { encode = host.encode, decode = host.decode, try = host.pcall,\n"
                              "  list = function() local t = {} for i = 1, 1e5 do t[i] = '' end return t end }");
         int64_t begun = cpu_ms();
         struct outcome out = vm_run(vm, texts[i]);
