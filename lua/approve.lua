@@ -43,16 +43,17 @@ local function same(a, b)
 end
 
 -- was: the plans of which the approval is void, because the target has changed meanwhile.
-local function ask(title, rule, plans, was)
+local function ask(title, rule, plans, was, remedy)
   local answer = host.gate("ask", { { name = title, args = {
     kind = "approval", choices = host.array({ "yes", "no" }), effects = shown(plans), by = rule.by and host.array(rule.by),
     of = rule.of, within = rule.within, text = rule.text, once = rule.once, why = effects.demanded(plans),
-    changed = was and true or nil, was = was and shown(was),
+    changed = was and true or nil, was = was and shown(was), remedy = remedy,
   } } })
   if answer.answer == "yes" then return answer.path end
   if answer.answer == "no" then
     ending.finish("escalated", "denied", string.format("%s: not approved%s", title, answer.by and " by " .. answer.by or ""))
   end
+  if answer.refused then ending.finish("escalated", answer.refused, string.format("%s: %s", title, answer.why)) end
   local reason = answer.why == "expired" and "expired" or "needs_approval"
   ending.finish("escalated", reason, string.format("%s: nobody approved it (%s)", title, answer.why))
 end
@@ -67,9 +68,9 @@ function approve.is_needed(rule, plans, size)
   return rule ~= nil and size > (rule.over or 0) and not (rule.once and given[rule.once])
 end
 
---- Asks until the answer is for the plan as it is. `replan` plans again. Returns the plans to send. Ends the run
+--- Asks until the answer is for the plan as it is. `replan` plans again; `remedy`: its number in the run. Returns the plans to send. Ends the run
 -- if the answer is no, or none.
-function approve.ask(title, rule, plans, replan)
+function approve.ask(title, rule, plans, replan, remedy)
   rule = rule or approve.read(title, true)
   if rule.once and given[rule.once] then
     mark(plans, given[rule.once])
@@ -77,7 +78,7 @@ function approve.ask(title, rule, plans, replan)
   end
   local was
   for _ = 1, DRIFTS_MAX do
-    local path = ask(title, rule, plans, was)
+    local path = ask(title, rule, plans, was, remedy)
     local now = replan and replan() or plans
     if same(plans, now) then
       mark(now, path)

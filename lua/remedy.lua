@@ -154,7 +154,7 @@ local function ask(set, some)
   local approve = host.module("approve")
   if not approve.is_needed(opts.approve, some, #set.list) then return nil end
   return approve.ask(title, opts.approve, some,
-    some == set.plans and function() return effects.plan(title, set.list) end or nil)
+    some == set.plans and function() return effects.plan(title, set.list) end or nil, set.number)
 end
 
 -- Sends the approved set and proves it.

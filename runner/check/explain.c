@@ -122,13 +122,19 @@ static void frozen(struct view *v)
 
 static void stale(struct view *v)
 {
+    struct buf why = BUF_INIT(2048);
     char most[32];
 
-    if (v->q->config->stale_ms)
+    if (policy_is_stale(v->q->config, v->q->trigger, v->now, &why))
+        add(v, "stale_trigger", "refuses", "%s", buf_text(&why));
+    else if (v->q->config->stale_ms && v->q->trigger)
+        add(v, "stale_trigger", "passes", "the trigger is young enough");
+    else if (v->q->config->stale_ms)
         add(v, "stale_trigger", "depends", "an alert may have begun at most %s ago",
             str_duration(v->q->config->stale_ms, most, sizeof(most)));
     else
         add(v, "stale_trigger", "passes", "an alert may be of any age");
+    buf_free(&why);
 }
 
 static void flapping(struct view *v)
@@ -146,28 +152,44 @@ static void flapping(struct view *v)
 static bool see_lock(void *ctx, const struct lock_info *l)
 {
     struct view *v = ctx;
+    bool mine = target_of(v) && strcmp(l->target, v->whole) == 0;
+
+    if (l->run && (mine || !target_of(v)))
+        add(v, "target_busy", mine ? "refuses" : "depends", "run %" PRId64 " holds %s (fence %" PRId64 ")", l->run, l->target,
+            l->fence);
+    return true;
+}
+
+static bool see_cooldown(void *ctx, const struct lock_info *l)
+{
+    struct view *v = ctx;
     char until[32];
     bool mine = target_of(v) && strcmp(l->target, v->whole) == 0;
 
-    if (target_of(v) && !mine)
-        return true;
-    if (l->run)
-        add(v, "target_busy", mine ? "refuses" : "depends", "run %" PRId64 " holds %s (fence %" PRId64 ")", l->run, l->target,
-            l->fence);
-    else if (l->cool_until > v->now)
+    if (l->run == 0 && l->cool_until > v->now && (mine || !target_of(v)))
         add(v, "cooling_down", mine ? "refuses" : "depends", "run %" PRId64 " changed %s; other runs may again from %s on",
             l->cool_run, l->target, str_time(l->cool_until, until, sizeof(until)));
     return true;
 }
 
-static void locks(struct view *v)
+static void locks(struct view *v, const char *check, lock_fn see, const char *none)
 {
     size_t n = json_array_size(v->out);
 
     if (v->q->journal)
-        v->q->journal->ops->locks(v->q->journal, see_lock, v, v->e);
+        v->q->journal->ops->locks(v->q->journal, see, v, v->e);
     if (json_array_size(v->out) == n)
-        add(v, "target_busy", "passes", "nothing is held or cooling down");
+        add(v, check, "passes", "%s", none);
+}
+
+static void busy(struct view *v)
+{
+    locks(v, "target_busy", see_lock, "nothing is held");
+}
+
+static void cooling(struct view *v)
+{
+    locks(v, "cooling_down", see_cooldown, "nothing is cooling down");
 }
 
 struct spent {
@@ -284,23 +306,26 @@ static int name_target(struct view *v)
     return err_set(v->e, ERR_INVALID, "'%.100s' is of nothing that %s uses", q->effect, q->book->name);
 }
 
+/* What people and data refuse, nobody can say now. */
+static void (*const checks[REFUSALS])(struct view *v) = {
+    [REFUSAL_HALTED] = halted, [REFUSAL_REVOKED] = revoked, [REFUSAL_NOT_ALLOWED] = allowed, [REFUSAL_FROZEN] = frozen,
+    [REFUSAL_STALE_TRIGGER] = stale, [REFUSAL_TARGET_BUSY] = busy, [REFUSAL_COOLING_DOWN] = cooling,
+    [REFUSAL_OVER_BUDGET] = budgets, [REFUSAL_INEFFECTIVE] = effective, [REFUSAL_FLAPPING] = flapping,
+    [REFUSAL_NEEDS_APPROVAL] = approvals,
+};
+
 int explain_policy(const struct explain_query *q, json_t **out, struct err *e)
 {
     struct view v = {.q = q, .now = q->host->ops->wall_ms(q->host), .e = e};
+    int r;
 
     if (name_target(&v) < 0)
         return e->code;
     v.out = json_array();
-    halted(&v);
-    revoked(&v);
-    allowed(&v);
-    frozen(&v);
-    stale(&v);
-    locks(&v);
-    budgets(&v);
-    effective(&v);
-    flapping(&v);
-    approvals(&v);
+    for (r = 0; r < REFUSALS; r++) {
+        if (checks[r])
+            checks[r](&v);
+    }
     if (e->code < 0) {
         json_decref(v.out);
         return e->code;

@@ -15,6 +15,7 @@ struct explain_query {
     struct host *host;
     struct journal *journal;        /* NULL = there is none yet */
     const char *state_dir;
+    const json_t *trigger;          /* of the run that would begin; NULL = of any */
     const char *effect, *target;    /* "kubernetes.scale", "deployment/prod/api"; NULL = any that the runbook may do */
 };
 /* A list of { check, verdict: "passes" | "refuses" | "depends", why }. ERR_INVALID: the runbook does not use what effect

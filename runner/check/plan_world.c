@@ -158,7 +158,7 @@ bool world_refuses(struct planner *p, const struct explore_call *c, const json_t
     bool is_now = c->effects == 0 && c->waited_ms == 0;
     char effect[256];
     struct explain_query ask = {.book = q->book, .params = q->params, .config = q->config, .host = q->host,
-                                .journal = q->journal, .state_dir = q->state_dir, .effect = effect,
+                                .journal = q->journal, .state_dir = q->state_dir, .trigger = q->trigger, .effect = effect,
                                 .target = colon ? colon + 1 : ""};
     json_t *checks = NULL;
     struct err e = {0};
@@ -170,8 +170,6 @@ bool world_refuses(struct planner *p, const struct explore_call *c, const json_t
     }
     if (!refusal)
         refusal = first_refusal(checks, is_now, why);
-    if (!refusal && is_now)
-        refusal = policy_refuses_now(q->config, q->book->name, target, q->trigger, p->now, why);
     if (!refusal && json_get_int(args, "remedy", 1) > q->book->remedies) {
         refusal = "over_budget";
         buf_addf(why, "one run may make %lld remedies (limits)", (long long)q->book->remedies);

@@ -9,20 +9,40 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
-static const char *const refusals[] = {
-    "halted", "revoked", "not_allowed", "frozen", "stale_trigger", "no_data", "target_busy", "cooling_down",
-    "over_budget", "ineffective", "flapping", "needs_approval", "denied", "expired",
+static const char *const names[REFUSALS] = {
+    [REFUSAL_HALTED] = "halted",
+    [REFUSAL_REVOKED] = "revoked",
+    [REFUSAL_NOT_ALLOWED] = "not_allowed",
+    [REFUSAL_FROZEN] = "frozen",
+    [REFUSAL_STALE_TRIGGER] = "stale_trigger",
+    [REFUSAL_NO_DATA] = "no_data",
+    [REFUSAL_TARGET_BUSY] = "target_busy",
+    [REFUSAL_COOLING_DOWN] = "cooling_down",
+    [REFUSAL_OVER_BUDGET] = "over_budget",
+    [REFUSAL_INEFFECTIVE] = "ineffective",
+    [REFUSAL_FLAPPING] = "flapping",
+    [REFUSAL_NEEDS_APPROVAL] = "needs_approval",
+    [REFUSAL_DENIED] = "denied",
+    [REFUSAL_EXPIRED] = "expired",
 };
+
+const char *refusal_name(enum refusal r)
+{
+    return names[r];
+}
+
+enum refusal refusal_of(const char *name)
+{
+    int i;
+
+    for (i = 0; i < REFUSALS && strcmp(names[i], name) != 0; i++)
+        ;
+    return (enum refusal)i;
+}
 
 bool policy_is_refusal(const char *name)
 {
-    size_t i;
-
-    for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-        if (strcmp(refusals[i], name) == 0)
-            return true;
-    }
-    return false;
+    return refusal_of(name) < REFUSALS;
 }
 
 const char *const *policy_at_send(size_t *n)
@@ -150,12 +170,12 @@ const char *policy_refuses(const struct runbook *book, const json_t *params, con
     return refusal;
 }
 
-static bool is_frozen(const struct config *c, const char *runbook, const char *target, int64_t now, struct buf *why)
+bool policy_is_frozen(const struct config *c, const char *runbook, const char *target, int64_t now, struct buf *why)
 {
     char until[32];
     size_t i;
 
-    for (i = 0; i < c->nfreezes; i++) {
+    for (i = 0; c && i < c->nfreezes; i++) {
         const struct freeze *f = &c->freezes[i];
         int64_t end;
 
@@ -169,14 +189,13 @@ static bool is_frozen(const struct config *c, const char *runbook, const char *t
     return false;
 }
 
-/* An alert that does not say when it began cannot be told to be young. */
-static bool is_stale(const struct config *c, const json_t *trigger, int64_t now, struct buf *why)
+bool policy_is_stale(const struct config *c, const json_t *trigger, int64_t now, struct buf *why)
 {
     const char *began = json_get_string(trigger, "startsAt", "");
     char age[32], most[32];
     int64_t at;
 
-    if (c->stale_ms == 0 || strcmp(json_get_string(trigger, "kind", ""), "alert") != 0)
+    if (!c || c->stale_ms == 0 || strcmp(json_get_string(trigger, "kind", ""), "alert") != 0)
         return false;
     str_duration(c->stale_ms, most, sizeof(most));
     if (str_parse_time(str_of(began), &at) < 0)
@@ -186,16 +205,6 @@ static bool is_stale(const struct config *c, const json_t *trigger, int64_t now,
         buf_addf(why, "the alert began %s ago, more than %s (stale_trigger in %s); look whether it is still true, then run it by "
                  "hand", str_duration((now - at) / 1000 * 1000, age, sizeof(age)), most, c->file);
     return why->len > 0;
-}
-
-const char *policy_refuses_now(const struct config *config, const char *runbook, const char *target, const json_t *trigger,
-                               int64_t now, struct buf *why)
-{
-    if (!config)
-        return NULL;
-    if (is_frozen(config, runbook, target, now, why))
-        return "frozen";
-    return is_stale(config, trigger, now, why) ? "stale_trigger" : NULL;
 }
 
 bool policy_is_flapping(const struct config *c, const json_t *trigger, struct buf *why)

@@ -23,13 +23,23 @@ struct policy_effect {
     const struct may **permit;  /* out: the entry of `may` that permits it; NULL = nobody asks */
 };
 
+/* The refusals, in the order in which policy is asked (DESIGN section 6): whoever asks, or tells about it, walks this one. */
+enum refusal {
+    REFUSAL_HALTED, REFUSAL_REVOKED, REFUSAL_NOT_ALLOWED, REFUSAL_FROZEN, REFUSAL_STALE_TRIGGER, REFUSAL_NO_DATA,
+    REFUSAL_TARGET_BUSY, REFUSAL_COOLING_DOWN, REFUSAL_OVER_BUDGET, REFUSAL_INEFFECTIVE, REFUSAL_FLAPPING,
+    REFUSAL_NEEDS_APPROVAL, REFUSAL_DENIED, REFUSAL_EXPIRED, REFUSALS
+};
+const char *refusal_name(enum refusal r);
+/* REFUSALS: it is the name of none. */
+enum refusal refusal_of(const char *name);
+
 /* NULL if the effect is permitted, else the refusal's name; `why` then says what would be right. */
 const char *policy_refuses(const struct runbook *book, const json_t *params, const struct policy_effect *x,
                            struct buf *why);
-/* What depends on the clock and the trigger: "frozen", "stale_trigger", or NULL. target: "instance:target"; now: Unix ms.
- * config NULL = nobody's (test, replay). */
-const char *policy_refuses_now(const struct config *config, const char *runbook, const char *target, const json_t *trigger,
-                               int64_t now, struct buf *why);
+/* What depends on the clock and the trigger. target: "instance:target"; now: Unix ms. config NULL = nobody's (test, replay). */
+bool policy_is_frozen(const struct config *config, const char *runbook, const char *target, int64_t now, struct buf *why);
+/* An alert that does not say when it began cannot be told to be young. */
+bool policy_is_stale(const struct config *config, const json_t *trigger, int64_t now, struct buf *why);
 /* True if the trigger is an alert that began too often of late (engine_start counted that). */
 bool policy_is_flapping(const struct config *config, const json_t *trigger, struct buf *why);
 /* Why people must approve such an effect, whatever the runbook says; NULL = they need not, or the operator said so. */

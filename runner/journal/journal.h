@@ -242,6 +242,9 @@ struct journal_ops {
      * journal dead: each later commit is ERR_DISK, because a failed fsync is never retried: stop acting. Whether
      * a commit that failed in its fsync is there, whole, or not at all, the next open tells. */
     int (*commit)(struct journal *j, struct journal_item *items, size_t n, struct err *e);
+    /* Whether a guard of this item would hold if it were committed now, with the changes that it brings: 1, 0, or < 0 = an
+     * error. Nothing is bound by that. */
+    int (*guard)(struct journal *j, const struct journal_item *item, const struct guard *g, struct err *e);
     /* What the first commit would have to do besides, done ahead by the thread that commits. An error leaves the journal
      * dead. NULL = nothing. */
     int (*begin)(struct journal *j, struct err *e);

@@ -266,7 +266,14 @@ static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e
     return 0;
 }
 
+static int guard(struct journal *j, const struct journal_item *item, const struct guard *g, struct err *e)
+{
+    (void)e;
+    return memory_guard((struct memory *)j, item, g);
+}
+
 const struct journal_ops memory_reads = {
+    .guard = guard,
     .get_bundle = get_bundle, .get_file = get_file, .get_run = get_run, .find_run = find_run, .runs = runs,
     .agenda = agenda, .reader = reader,
     .rows = rows, .locks = locks, .effects = effects, .halted = halted, .escalations = escalations, .revoked = revoked,

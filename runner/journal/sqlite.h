@@ -75,7 +75,7 @@ int sqlite_apply(struct sqlite *s, struct journal_item *item, struct err *e);
 extern const struct journal_ops sqlite_ops;
 void sqlite_free(struct journal *j);
 /* 1 = the guard of the item holds, 0 = it does not, < 0 = error. */
-int sqlite_guard(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e);
+int sqlite_guard(struct journal *j, const struct journal_item *item, const struct guard *g, struct err *e);
 int sqlite_begin(struct journal *j, struct err *e);
 int sqlite_commit(struct journal *j, struct journal_item *items, size_t n, struct err *e);
 int sqlite_put_bundle(struct journal *j, const char *id, struct str meta, const struct blob_ref *files, size_t n,

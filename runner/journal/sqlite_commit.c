@@ -276,7 +276,7 @@ static int decide(struct sqlite *s, struct journal_item *item, struct head *h, s
         return 0;
     }
     for (i = 0; i < item->nguards; i++) {
-        rc = sqlite_guard(s, item, &item->guards[i], e);
+        rc = sqlite_guard(&s->base, item, &item->guards[i], e);
         if (rc < 0)
             return rc;
         if (rc == 0) {

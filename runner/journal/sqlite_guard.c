@@ -74,8 +74,9 @@ static bool lock_permits(sqlite3_stmt *st, int64_t run, const struct guard *g)
            (sqlite3_column_int64(st, 2) == run || sqlite3_column_int64(st, 1) <= g->now);
 }
 
-int sqlite_guard(struct sqlite *s, const struct journal_item *item, const struct guard *g, struct err *e)
+int sqlite_guard(struct journal *j, const struct journal_item *item, const struct guard *g, struct err *e)
 {
+    struct sqlite *s = (struct sqlite *)j;
     int64_t run = item->run;
     sqlite3_stmt *st = question(s, run, g, e);
     bool holds, row;

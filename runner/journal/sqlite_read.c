@@ -416,7 +416,7 @@ static int approvals(struct journal *j, approval_fn fn, void *ctx, struct err *e
 }
 
 const struct journal_ops sqlite_ops = {
-    .begin = sqlite_begin, .commit = sqlite_commit, .next_run = next_run, .put_bundle = sqlite_put_bundle,
+    .begin = sqlite_begin, .commit = sqlite_commit, .guard = sqlite_guard, .next_run = next_run, .put_bundle = sqlite_put_bundle,
     .get_bundle = get_bundle, .get_file = get_file, .get_run = get_run, .find_run = find_run, .runs = runs, .agenda = agenda,
     .reader = reader, .rows = rows, .locks = locks, .effects = effects, .halted = halted, .escalations = escalations,
     .revoked = revoked, .breakers = breakers, .approvals = approvals, .free = sqlite_free,

@@ -4,6 +4,7 @@
  * closes it. Silence is never a yes: at the deadline, or if nobody can be asked,
  * the answer is none, and says why. */
 #include "run/ask.h"
+#include "run/life.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -127,8 +128,8 @@ void ask_answer_payload(const json_t *args, const char *requester, const struct 
     json_decref(payload);
 }
 
-/* w NULL: no answer, because of `why`. */
-static void answer_row(struct call *c, const struct reply *w, const char *why, bool more)
+/* w NULL: no answer, because of `why`; refused: by that of policy. */
+static void answer_row(struct call *c, const struct reply *w, const char *refused, const char *why, bool more)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
@@ -139,6 +140,8 @@ static void answer_row(struct call *c, const struct reply *w, const char *why, b
         ask_answer_payload(c->asked->args, json_get_string(r->start, "requester", ""), w, more, &b);
     } else {
         json_open(&o, &b);
+        if (refused)
+            json_put_string(&o, "refused", str_of(refused));
         json_put_string(&o, "why", str_of(why));
         json_close(&o);
     }
@@ -208,7 +211,7 @@ static const char *answered(void *ctx, const struct reply *w)
     const char *wrong = ask_refuses(a->args, json_get_string(c->run->start, "requester", ""), a->voters, a->votes, w);
 
     if (!wrong)
-        answer_row(c, w, NULL, strcmp(w->answer, "yes") == 0 && a->votes + 1 < ask_votes_needed(a->args));
+        answer_row(c, w, NULL, NULL, strcmp(w->answer, "yes") == 0 && a->votes + 1 < ask_votes_needed(a->args));
     return wrong;
 }
 
@@ -217,7 +220,7 @@ static void expired(void *ctx)
     struct call *c = ctx;
 
     c->timer = NULL;
-    answer_row(c, NULL, "expired", false);
+    answer_row(c, NULL, NULL, "expired", false);
 }
 
 static int64_t deadline_of(const struct asked *a)
@@ -247,9 +250,9 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
     a->q.votes = a->votes;
     left = a->q.deadline - run_now(r);
     if (left <= 0) {
-        answer_row(c, NULL, "expired", false);
+        answer_row(c, NULL, NULL, "expired", false);
     } else if (!people || people->ops->ask(people, &a->q, &e) < 0) {
-        answer_row(c, NULL, people ? e.msg : "nobody can be asked", false);
+        answer_row(c, NULL, NULL, people ? e.msg : "nobody can be asked", false);
     } else {
         a->is_open = true;
         if (h->ops->timer(h, left, expired, c, &c->timer, &e) < 0)
@@ -257,11 +260,31 @@ static void show(struct run *r, void *ctx, const struct row *row, const char *re
     }
 }
 
+/* Policy refuses one of the effects whatever people say: then nobody is asked. */
+static const char *refused_anyway(const struct call *c, struct buf *why)
+{
+    const json_t *args = c->asked->args, *x;
+    const char *refusal = NULL;
+    size_t i;
+
+    if (strcmp(kind_of(c->asked), "approval") != 0)
+        return NULL;
+    json_array_foreach(json_object_get(args, "effects"), i, x) {
+        struct wish w = {.run = c->run, .target = json_get_string(x, "target", ""),
+                         .remedy = json_get_int(args, "remedy", 1), .approval = ""};
+
+        if (!refusal && w.target[0] && !json_get_bool(x, "already", false))
+            refusal = refusal_now(&w, why);
+    }
+    return refusal;
+}
+
 void ask_live(struct call *c)
 {
     struct run *r = c->run;
     struct part *p = &c->parts[0];
-    struct buf b = BUF_INIT(64 * KIB);
+    struct buf b = BUF_INIT(64 * KIB), why = BUF_INIT(2048);
+    const char *refused = NULL;
     struct change *change;
     json_t *payload;
     bool again = c->asked->is_asked;        /* by the run before it was rebuilt: that is durable */
@@ -278,6 +301,12 @@ void ask_live(struct call *c)
         json_decref(payload);
         run_row(r, c, p, ROW_ASK, p->name, p->args, (struct str){b.data, b.len});
         buf_free(&b);
+        refused = refused_anyway(c, &why);
+    }
+    if (refused) {
+        answer_row(c, NULL, refused, buf_text(&why), false);
+        buf_free(&why);
+        return;
     }
     change = run_change(r, CHANGE_RUN_STATE);
     change->run_state = RUN_WAITING_PERSON;
@@ -304,8 +333,9 @@ static void close_enquiry(struct call *c, const json_t *payload)
     struct change *change;
     struct buf b = BUF_INIT(16 * KIB);
     const char *answer = json_get_string(payload, "answer", NULL);
-    json_t *v = json_pack("{s:s* s:s* s:s s:s*}", "answer", answer, "by", json_get_string(payload, "by", NULL), "path",
-                          c->path, "why", json_get_string(payload, "why", NULL));
+    json_t *v = json_pack("{s:s* s:s* s:s s:s* s:s*}", "answer", answer, "by", json_get_string(payload, "by", NULL), "path",
+                          c->path, "refused", json_get_string(payload, "refused", NULL), "why",
+                          json_get_string(payload, "why", NULL));
 
     waiting(r, false);
     if (r->phase == PHASE_LIVE && r->questions == 0)

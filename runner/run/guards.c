@@ -33,9 +33,9 @@ static bool at_most(struct part *p, struct guard *g)
     return true;
 }
 
-static size_t budgets(struct part *p, struct str target, struct guard *g)
+static size_t budgets(const struct wish *w, struct str target, struct guard *g)
 {
-    struct run *r = p->call->run;
+    struct run *r = w->run;
     const struct config *c = config_of(r);
     struct host *h = engine_host(r->engine);
     size_t i, n = 0;
@@ -43,42 +43,41 @@ static size_t budgets(struct part *p, struct str target, struct guard *g)
     for (i = 0; c && i < c->nbudgets; i++) {
         const struct budget *b = &c->budgets[i];
 
-        if (!budget_concerns(b, r->book->name, buf_text(&p->life->target)))
+        if (!budget_concerns(b, r->book->name, w->target))
             continue;
         g[n++] = (struct guard){.kind = b->targets ? GUARD_TARGETS : GUARD_EFFECTS, .target = target, .max = b->max,
-                                .since = h->ops->wall_ms(h) - b->per_ms, .path = run_keep(r, str_of(p->path)),
+                                .since = h->ops->wall_ms(h) - b->per_ms, .path = run_keep(r, str_of(w->part ? w->part->path : "")),
                                 .pattern = run_keep(r, str_of(b->target ? b->target : "")),
                                 .runbook = run_keep(r, str_of(b->team ? b->team : b->runbook ? r->book->name : ""))};
     }
     return n;
 }
 
-size_t intent_guards(struct part *p, const char *approval, struct guard *g)
+size_t intent_guards(const struct wish *w, struct guard *g)
 {
-    struct run *r = p->call->run;
-    struct life *l = p->life;
+    struct run *r = w->run;
     const struct config *c = config_of(r);
-    struct str target = run_keep(r, str_of(buf_text(&l->target)));
+    struct str target = run_keep(r, str_of(w->target));
     size_t n = 0;
 
     g[n++] = (struct guard){.kind = GUARD_HALT};
     if (r->bundle && r->bundle->commit)
         g[n++] = (struct guard){.kind = GUARD_REVOKED, .commit = run_keep(r, str_of(r->bundle->commit))};
-    if (l->undo_of) {
+    if (w->part && w->part->life->undo_of) {
         g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
         return n;
     }
     g[n] = (struct guard){.target = target};
-    n += at_most(p, &g[n]);
+    n += w->part && at_most(w->part, &g[n]);
     g[n++] = (struct guard){.kind = GUARD_LOCK, .target = target};
     g[n++] = (struct guard){.kind = GUARD_COOLDOWN, .target = target, .now = run_now(r)};
     if ((int64_t)r->neffects >= r->book->targets)   /* it holds no more locks than it made effects */
         g[n++] = (struct guard){.kind = GUARD_RUN_BUDGET, .target = target, .max = r->book->targets};
-    n += budgets(p, target, g + n);
+    n += budgets(w, target, g + n);
     g[n++] = (struct guard){.kind = GUARD_EFFECTIVE, .max = c ? c->off_after : OFF_AFTER,
                             .runbook = run_keep(r, str_of(r->book->name))};
-    if (approval[0])
-        g[n++] = (struct guard){.kind = GUARD_APPROVAL, .path = run_keep(r, str_of(approval))};
+    if (w->approval[0])
+        g[n++] = (struct guard){.kind = GUARD_APPROVAL, .path = run_keep(r, str_of(w->approval))};
     return n;
 }
 
@@ -148,28 +147,28 @@ static bool see_lock(void *ctx, const struct lock_info *l)
 }
 
 /* None if the journal cannot be read. */
-static struct lock_info lock_of(struct part *p)
+static struct lock_info lock_of(const struct wish *w)
 {
-    struct search s = {.target = buf_text(&p->life->target)};
+    struct search s = {.target = w->target};
     struct err ignored = {0};
-    struct journal *j = writer_reader(engine_opts(p->call->run->engine)->writer, &ignored);
+    struct journal *j = writer_reader(engine_opts(w->run->engine)->writer, &ignored);
 
     if (j)
         j->ops->locks(j, see_lock, &s, &ignored);
     return s.found;
 }
 
-void guard_words(struct part *p, const char *refusal, struct buf *why)
+void guard_words(const struct wish *w, const char *refusal, struct buf *why)
 {
-    const struct run *r = p->call->run;
-    const struct may *m = p->life->permit;
+    const struct run *r = w->run;
+    const struct may *m = w->part ? w->part->life->permit : NULL;
     const struct config *c = config_of(r);
-    const char *target = buf_text(&p->life->target), *book = r->book->name, *commit = r->bundle ? r->bundle->commit : NULL;
+    const char *target = w->target, *book = r->book->name, *commit = r->bundle ? r->bundle->commit : NULL;
     struct lock_info lock = {0};
     char until[32];
 
     if (strcmp(refusal, "target_busy") == 0 || strcmp(refusal, "cooling_down") == 0)
-        lock = lock_of(p);
+        lock = lock_of(w);
     if (strcmp(refusal, "halted") == 0)
         buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
     else if (strcmp(refusal, "revoked") == 0)

@@ -33,6 +33,8 @@ struct life {
     int64_t timeout_ms, deadline;   /* deadline: Unix ms of the run's clock */
     int64_t probing_since;          /* run time of the first probe of this process, 0 = none */
     int probes;
+    bool held;                      /* policy refuses it, but what cannot be looked at comes first
+                                     * in the order */
     bool busy;                      /* a question, timer or commit is in flight */
     struct host_op *timer;
     char verdict[16], settled_by[128];
@@ -71,12 +73,27 @@ void life_ask(struct part *p, enum question_kind kind, void (*done)(void *part, 
 json_t *life_answer(struct str answer);
 void life_wait(struct part *p, int64_t ms, void (*fn)(void *part));
 
-/* guards.c: what must hold inside of the transaction of an intent; approval: "" or the path of the ASK that it uses up.
- * Texts live as long as the run's pending batch. */
+/* An effect that is to be sent. */
+struct wish {
+    struct run *run;
+    const char *target;             /* instance:target */
+    struct part *part;              /* its life; NULL = people are to be asked first */
+    int64_t remedy;                 /* its number in the run */
+    const char *approval;           /* "" or the path of the ASK that it uses up */
+};
+struct wish life_wish(struct part *p);
+
+/* refusal.c: what policy says of it now: the first refusal in its order, or NULL. What the journal knows is asked only
+ * where something else refuses already, or before people are asked: otherwise the intent's guards say it. */
+const char *refusal_now(const struct wish *w, struct buf *why);
+/* It is refused by r, because of why: what comes before r in the order, if that refuses, too, with its own why, or r. */
+const char *refusal_first(const struct wish *w, enum refusal r, struct buf *why);
+
+/* guards.c: what must hold inside of the transaction of its intent. Texts live as long as the run's pending batch. */
 #define GUARDS_MAX (10 + BUDGETS_MAX)
-size_t intent_guards(struct part *p, const char *approval, struct guard *g);
+size_t intent_guards(const struct wish *w, struct guard *g);
 /* Why such a guard does not hold, and who can do what. */
-void guard_words(struct part *p, const char *refusal, struct buf *why);
+void guard_words(const struct wish *w, const char *refusal, struct buf *why);
 
 /* An effect on p's target of a branch that runs beside p's. open: that is not proven yet, or may still be put back; else one
  * that left the target in this state. NULL = none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plan: what a remedy's effects would do, before anything is sent. Per effect: may
  * it, what is there now (`state`), what will be there (`want`), in one PLAN row. */
-#include "run/run.h"
+#include "run/life.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -201,6 +201,18 @@ static void plan_stops(struct part *p, const char *key, const char *value, const
     plan_row(p, &b);
 }
 
+/* Refused by r, which for no_data is a state that is `unknown`, or by what comes before r in the order of policy. */
+static void plan_refused(struct part *p, enum refusal r, const char *unknown, struct buf *why)
+{
+    struct wish w = {.run = p->call->run, .target = buf_text(&p->text), .approval = ""};
+    const char *refusal = refusal_first(&w, r, why);
+
+    if (refusal_of(refusal) == REFUSAL_NO_DATA)
+        plan_stops(p, "unknown", unknown, buf_text(why));
+    else
+        plan_stops(p, "refused", refusal, buf_text(why));
+}
+
 struct policy_effect part_policy(const struct part *p, const json_t *args, const json_t *declared, const char *target)
 {
     const struct engine_options *o = engine_opts(p->call->run->engine);
@@ -311,22 +323,26 @@ static json_t *state_ahead(const struct part *p, const json_t *read)
 static void plan_state(void *part, struct str answer)
 {
     struct part *p = part;
+    struct buf why = BUF_INIT(VALUE_BYTES_MAX);
     struct err e = {0};
     json_t *a = NULL, *state = NULL;
     const json_t *declared = part_effect(p, &e);
 
-    if (!declared || json_read(answer, &a, &e) < 0)
+    if (!declared || json_read(answer, &a, &e) < 0) {
         plan_stops(p, "refused", "error", e.msg);
-    else if (json_object_get(a, "refused"))
+    } else if (json_object_get(a, "refused")) {
         plan_stops(p, "refused", json_get_string(a, "refused", "error"), json_get_string(a, "why", ""));
-    else if (json_object_get(a, "unknown"))
-        plan_stops(p, "unknown", json_get_string(a, "unknown", "error"), json_get_string(a, "why", ""));
-    else if (json_get_bool(a, "assumed", false))
+    } else if (json_object_get(a, "unknown")) {
+        buf_adds(&why, json_get_string(a, "why", ""));
+        plan_refused(p, REFUSAL_NO_DATA, json_get_string(a, "unknown", "error"), &why);
+    } else if (json_get_bool(a, "assumed", false)) {
         plan_want(p, declared, NULL);
-    else
+    } else {
         plan_want(p, declared, state = state_ahead(p, json_object_get(a, "value")));
+    }
     json_decref(state);
     json_decref(a);
+    buf_free(&why);
 }
 
 /* Whether `n` targets are more than some entry of `may` takes. */
@@ -399,7 +415,7 @@ static void plan_part(struct part *p)
     x.touched = touched;
     refusal = policy_refuses(r->book, r->params, &x, &why);
     if (refusal) {
-        plan_stops(p, "refused", refusal, buf_text(&why));
+        plan_refused(p, refusal_of(refusal), NULL, &why);
     } else if (!json_get_bool(declared, "has_state", false)) {
         plan_want(p, declared, NULL);
     } else {

@@ -202,7 +202,6 @@ struct run {
     bool has_temporary;             /* there was one for a while */
     struct track *tracks;           /* of the branches */
     uint32_t main_branch;
-    int64_t remedies_seen;
     bool undo_told;                 /* of some effect a branch has still to hear what came of its undo */
     bool unproven;                  /* a remedy was intended, and there is no verdict on it yet */
     int64_t waited_ms, waiting_since;   /* for people: not counted by limits.time */

@@ -96,69 +96,12 @@ static void refuse(struct part *p, const char *refusal, const char *why)
         change_effect(r, x, 0);
 }
 
-static const char *refusal_of_scenario(struct part *p, struct buf *why)
+struct wish life_wish(struct part *p)
 {
-    struct answerer *a = engine_opts(p->call->run->engine)->answerer;
-    const char *refusal = a && a->ops->refuses ? a->ops->refuses(a, p->name, p->life->undo_of != NULL) : NULL;
-
-    if (refusal)
-        buf_adds(why, "the scenario says so");
-    return refusal;
-}
-
-/* What the gate decides just before the intent, in the order of DESIGN section 6. */
-static const char *refusal_now(struct part *p, struct buf *why)
-{
-    struct run *r = p->call->run;
-    struct life *l = p->life;
-    struct policy_effect x = part_policy(p, l->args, l->declared, buf_text(&l->target));
-    struct host *h = engine_host(r->engine);
-    struct str *touched;
-    const struct effect *beside;
-    const char *refusal;
-
-    if (policy_halted(engine_host(r->engine), engine_opts(r->engine)->state_dir)) {
-        buf_adds(why, "midwatch halt is on (release it with: midwatch halt --release)");
-        return "halted";
-    }
-    refusal = refusal_of_scenario(p, why);
-    if (refusal)
-        return refusal;
-    if (l->undo_of) {
-        if (!json_get_bool(l->declared, "irreversible", false) && json_object_size(l->to) > 0)
-            return NULL;
-        buf_adds(why, json_get_bool(l->declared, "irreversible", false)
-                          ? "the effect cannot be undone"
-                          : "what was there before is not known, so nothing can be put back (a scenario says it under state:)");
-        return "not_allowed";
-    }
-    x.ntouched = part_touched(p, false, &touched);
-    x.touched = touched;
-    x.permit = &l->permit;
-    refusal = policy_refuses(r->book, r->params, &x, why);
-    free(touched);
-    if (!refusal)       /* calendars and the age of alerts go by the wall's clock */
-        refusal = policy_refuses_now(x.config, r->book->name, buf_text(&l->target), r->trigger, h->ops->wall_ms(h), why);
-    if (refusal)
-        return refusal;
-    beside = guard_beside(p, true, NULL);
-    if (beside) {
-        guard_beside_words(p, beside, why);
-        return "target_busy";
-    }
-    if (json_get_int(p->request, "remedy", 1) > r->book->remedies) {
-        buf_addf(why, "the runbook allows %lld remedies in one run (limits.remedies)", (long long)r->book->remedies);
-        return "over_budget";
-    }
-    if (policy_is_flapping(x.config, r->trigger, why))
-        return "flapping";
-    if (l->attempt == 0 && policy_needs_approval(&x) &&     /* a yes is for one effect, however often that is sent */
-        !approval_covers(r, json_get_string(p->request, "approval", ""), buf_text(&l->target),
-                         json_object_get(p->request, "from"), l->to)) {
-        buf_addf(why, "%s, and nobody approved it", policy_needs_approval(&x));
-        return "needs_approval";
-    }
-    return NULL;
+    /* A yes is for one effect, however often that is sent. */
+    return (struct wish){.run = p->call->run, .target = buf_text(&p->life->target), .part = p,
+                         .remedy = json_get_int(p->request, "remedy", 1),
+                         .approval = p->life->attempt <= 1 ? json_get_string(p->request, "approval", "") : ""};
 }
 
 /* Nothing is to be sent. The row ends the call, and what it would have undone is undone. */
@@ -173,6 +116,15 @@ static void skip(struct part *p, const char *outcome, const json_t *state, const
         change_effect(r, undone, 0);
 }
 
+/* Because of what `why` says; what comes before r in the order is said first. */
+static void refuse_by(struct part *p, enum refusal r, struct buf *why)
+{
+    struct wish w = life_wish(p);
+    const char *refusal = refusal_first(&w, r, why);
+
+    refuse(p, refusal, buf_text(why));
+}
+
 /* It is not as it was when this was planned. */
 static void moved(struct part *p, json_t *state)
 {
@@ -181,7 +133,7 @@ static void moved(struct part *p, json_t *state)
 
     if (beside) {
         guard_beside_words(p, beside, &why);
-        refuse(p, "target_busy", buf_text(&why));
+        refuse_by(p, REFUSAL_TARGET_BUSY, &why);
     } else {
         life_row(p, ROW_CHECK, NULL, json_pack("{s:O s:s s:s}", "state", state, "verdict", "moved", "why",
                                                "somebody else changed the target since the plan; nothing was sent"));
@@ -202,21 +154,29 @@ static void looked(void *part, struct str answer)
 {
     struct part *p = part;
     struct life *l = p->life;
+    struct wish w = life_wish(p);
     json_t *a = life_answer(answer), *state = json_object_get(a, "value");
-    const char *verdict = state ? state_verdict(state, l->from, l->to) : "unknown";
+    const char *verdict = state ? state_verdict(state, l->from, l->to) : "unknown", *refusal;
+    bool assumed = json_get_bool(a, "assumed", false);
+    struct buf why = BUF_INIT(2048);
 
     l->busy = false;
-    if (json_get_bool(a, "assumed", false))
+    if (!state && !assumed) {
+        buf_adds(&why, json_get_string(a, "why", "the state of the target cannot be read"));
+        refuse_by(p, REFUSAL_NO_DATA, &why);
+    } else if (l->held && (refusal = refusal_now(&w, &why))) {
+        refuse(p, refusal, buf_text(&why));
+    } else if (assumed) {
         life_intend(p, 1);
-    else if (!state)
-        refuse(p, "no_data", json_get_string(a, "why", "the state of the target cannot be read"));
-    else if (strcmp(verdict, "applied") == 0)
+    } else if (strcmp(verdict, "applied") == 0) {
         skip(p, "already", state, "already so");
-    else if (strcmp(verdict, "moved") == 0)
+    } else if (strcmp(verdict, "moved") == 0) {
         moved(p, state);
-    else
+    } else {
         intend_from(p, state);
+    }
     json_decref(a);
+    buf_free(&why);
 }
 
 /* Nothing more is begun: the run ends (and this is no part of its end), parks or is left. */
@@ -231,8 +191,10 @@ static bool is_closing(const struct call *c)
 void life_look(struct part *p)
 {
     struct life *l = p->life;
+    bool has_state = json_get_bool(l->declared, "has_state", false);
     struct buf why = BUF_INIT(2048);
     const char *refusal;
+    struct wish w;
 
     /* An undo is not what limits.time is for. */
     if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
@@ -241,10 +203,12 @@ void life_look(struct part *p)
         skip(p, "not_needed", NULL, "needs no undo");
         return;
     }
-    refusal = refusal_now(p, &why);
-    if (refusal)
+    w = life_wish(p);
+    refusal = refusal_now(&w, &why);
+    l->held = refusal && has_state && refusal_of(refusal) > REFUSAL_NO_DATA;
+    if (refusal && !l->held)
         refuse(p, refusal, buf_text(&why));
-    else if (json_get_bool(l->declared, "has_state", false))
+    else if (has_state)
         life_ask_state(p, looked);
     else
         life_intend(p, 1);
@@ -256,10 +220,12 @@ void life_again(struct part *p)
     struct life *l = p->life;
     struct buf why = BUF_INIT(2048);
     const char *refusal;
+    struct wish w;
 
     if (is_closing(p->call) || (!l->undo_of && run_out_of_time(p->call->run)))
         return;
-    refusal = refusal_now(p, &why);
+    w = life_wish(p);
+    refusal = refusal_now(&w, &why);
     if (refusal)
         refuse(p, refusal, buf_text(&why));
     else
@@ -341,11 +307,12 @@ static void applied(void *part, struct str answer)
 static void intended(struct run *r, void *ctx, const struct row *row, const char *refusal)
 {
     struct part *p = ctx;
+    struct wish w = life_wish(p);
     struct buf why = BUF_INIT(1024);
 
     p->life->busy = false;
     if (refusal) {
-        guard_words(p, refusal, &why);
+        guard_words(&w, refusal, &why);
         refuse(p, refusal, buf_text(&why));
     } else if (run_consume(r, p->call, p, row, false) == 0) {
         /* The halt file may have appeared while the disk was slow: the last moment to look. */
@@ -376,7 +343,7 @@ static bool is_busy(struct part *p)
         guard_beside_words(p, beside, &why);
     busy = why.len > 0;
     if (busy)
-        refuse(p, "target_busy", buf_text(&why));
+        refuse_by(p, REFUSAL_TARGET_BUSY, &why);
     buf_free(&why);
     return busy;
 }
@@ -386,7 +353,7 @@ void life_intend(struct part *p, int attempt)
     struct run *r = p->call->run;
     struct life *l = p->life;
     struct guard guards[GUARDS_MAX];
-    const char *approval = attempt == 1 ? json_get_string(p->request, "approval", "") : "";
+    struct wish w;
     struct row *row;
     struct change *c;
     struct json_object o;
@@ -402,6 +369,7 @@ void life_intend(struct part *p, int attempt)
     if (attempt == 1 && is_busy(p))
         return;
     l->attempt = attempt;
+    w = life_wish(p);
     json_open(&o, &b);
     json_put_int(&o, "attempt", attempt);
     json_put_int(&o, "deadline", run_now(r) + l->timeout_ms);
@@ -421,11 +389,11 @@ void life_intend(struct part *p, int attempt)
     c->action = run_keep(r, gate_verb(p->name));
     c->target = run_keep(r, str_of(buf_text(&l->target)));
     c->n = l->undo_of ? 0 : row->at;
-    if (approval[0])
-        run_change(r, CHANGE_APPROVAL_USED)->path = run_keep(r, str_of(approval));
-    n = intent_guards(p, approval, guards);
+    if (w.approval[0])
+        run_change(r, CHANGE_APPROVAL_USED)->path = run_keep(r, str_of(w.approval));
+    n = intent_guards(&w, guards);
     l->busy = true;
-    run_commit(r, guards, n, approval[0] ? 3 : 2, intended, p);
+    run_commit(r, guards, n, w.approval[0] ? 3 : 2, intended, p);
     buf_free(&b);
 }
 

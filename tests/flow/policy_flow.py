@@ -294,8 +294,98 @@ def order_cases(box):
         absent(box, "a")
 
 
+ORDER = ["halted", "revoked", "not_allowed", "frozen", "stale_trigger", "no_data", "target_busy", "cooling_down", "over_budget",
+         "ineffective", "flapping", "needs_approval"]
+RULES = {"not_allowed": 'allow: [{ effect: shell.touch, target: "sh:file/x" }]\n',
+         "frozen": "freezes: [{ name: f, zone: UTC, from: 2020-01-01 }]\n", "stale_trigger": "stale_trigger: 30m\n",
+         "over_budget": "budgets: [{ effects: 1, per: 1h }]\n", "ineffective": "ineffective: 1\n",
+         "flapping": "flapping: { episodes: 2, per: 1h }\n"}
+LEVEL = """\
+  level: { argv: [sh, -c, "! test -e blind && cat level"], read: { returns: integer } }
+  blind: { argv: [touch, blind], read: true }
+  set_level: { argv: [sh, -c, "echo $1 >level", sh, "{{n}}"], params: { n: { type: integer } },
+               effect: { class: ensure, target: level, state: level, sets: n } }
+"""
+STACKED = book("remedy('raise', shell.set_level { n = 8 }, { verify = 'applied', approve = params.ask, when = function() "
+               "if params.blind then observe(shell.blind {}) end return true end }) resolve 'done'",
+               FRONT + "params: { ask: { type: boolean, default: false }, blind: { type: boolean, default: false } }\n"
+               "may: [{ effect: shell.set_level, target: level }]\n")
+
+
+def edit(box, text):
+    with sqlite3.connect(box.path / "s" / "journal.db") as db:
+        db.execute(text)
+    db.close()
+
+
+def reason(got):
+    try:
+        return json.loads(got[1].splitlines()[-1])["reason"] + f", exit {got[0]}"
+    except (ValueError, IndexError, KeyError):
+        return str(got)
+
+
+def stacked_runs(box, commit):
+    """What is said while all from ORDER[i] on stands in the way, for every i: so each comes before all behind it. Yields the name
+    that must come, whether people are asked, what explain says first, and what the run said."""
+    for i, name in enumerate(ORDER):
+        if name == "revoked":
+            (box.path / "s" / "halt").unlink()
+            yield "halted", False, *stacked(box, ORDER[i:], 90, "")
+            box.run("halt", "--release", "--state", "s")
+        if name == "not_allowed":
+            box.run("revoke", commit, "--off", "--state", "s")
+        if name == "cooling_down":
+            edit(box, "update lock set run = 0 where target = 'sh:level'")
+        if name == "over_budget":
+            edit(box, "update lock set cool_until = 0 where target = 'sh:level'")
+        for ask in ("ask", ""):
+            if name != "no_data" or not ask:
+                yield name, bool(ask), *stacked(box, ORDER[i:], 2 * i, ask)
+
+
+def stacked(box, standing, n, ask):
+    configured(box, LEVEL + "".join(RULES.get(name, "") for name in standing))
+    (box.path / "blind").unlink(missing_ok=True)
+    alert = alert_file(box, 2400 + 60 * n + len(ask))
+    checks = json.loads(box.run("policy", "explain", "t.md", "shell.set_level", "level", "--state", "s", "-o", "json")[1])
+    said = box.run("run", "t.md", "--state", "s", "--alert", alert, "-p", f"blind={str('no_data' in standing and not ask).lower()}",
+                   "-p", f"ask={str('needs_approval' in standing and bool(ask)).lower()}", "-o", "json", stdin=subprocess.DEVNULL)
+    return next((c["check"] for c in checks if c["verdict"] == "refuses"), None), said
+
+
+def stack_cases(box):
+    """Everything stands in the way at once; then, one after the other, the first is taken away."""
+    (box.path / "level").write_text("3")
+    box.write(STACKED)
+    git(box, "init", "-q")
+    git(box, "add", "t.md")
+    git(box, "commit", "-qm", "x")
+    commit = git(box, "rev-parse", "HEAD")
+    yield "an effect that counts", expect(run_of(box, "x", name="x.md"), 0)
+    edit(box, "insert into lock (target, run, fence, cool_until, cool_run) values ('sh:level', 1, 1, 9000000000000, 1)")
+    edit(box, "insert into breaker (runbook, failures) values ('t', 1)")
+    box.run("revoke", commit, "--state", "s")
+    box.run("halt", "--state", "s")
+    for name, ask, explained, got in stacked_runs(box, commit):
+        want = f"{name}, exit {3 if name == 'no_data' else 4}"
+        if name != "needs_approval" or ask:
+            yield f"{name} comes before what is behind it{', and people are not asked' if ask else ''}", \
+                None if reason(got) == want else f"{reason(got)} instead of {want}"
+        unsaid = ("stale_trigger", "no_data", "flapping", "needs_approval")     # no run: no alert, no look, nobody to ask
+        first = next((x for x in ORDER[ORDER.index(name):] if x not in unsaid), None)
+        yield f"explain says {first}", None if explained == first else f"it says {explained}"
+    yield "then it is sent", None if (box.path / "level").read_text() == "8\n" else "it was not sent"
+    yield "it replays", expect(box.run("replay", "--all", "--state", "s"), 0, r"equal")
+    configured(box, "")
+    edit(box, "insert into lock (target, run, fence, cool_until, cool_run) values ('sh:file/b', 1, 1, 0, 0)")
+    yield "target_busy before limits.remedies", expect(box.run("run", touching(box, "remedies: 1", "a", "b"), "--state", "s"), 4,
+                                                       r"target_busy: run 1 holds sh:file/b") or absent(box, "b")
+
+
+
 GROUPS = {"again": again_cases, "freeze": freeze_cases, "stale": stale_cases, "flapping": flapping_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
-          "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
+          "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "stack": stack_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
 
 def cases(program, scratch, only):

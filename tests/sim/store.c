@@ -272,6 +272,11 @@ static int escalations(struct journal *j, bool open_only, escalation_fn fn, void
     return sim_of(j)->inner->ops->escalations(sim_of(j)->inner, open_only, fn, ctx, e);
 }
 
+static int guard(struct journal *j, const struct journal_item *item, const struct guard *g, struct err *e)
+{
+    return sim_of(j)->inner->ops->guard(sim_of(j)->inner, item, g, e);
+}
+
 static void store_free(struct journal *j)
 {
     sim_of(j)->store = NULL;
@@ -281,7 +286,7 @@ static void store_free(struct journal *j)
 static const struct journal_ops ops = {
     .commit = commit, .next_run = next_run, .put_bundle = put_bundle, .get_bundle = get_bundle, .get_file = get_file,
     .get_run = get_run, .find_run = find_run, .runs = runs, .rows = rows, .locks = locks, .effects = effects, .halted = halted,
-    .escalations = escalations, .free = store_free,
+    .escalations = escalations, .guard = guard, .free = store_free,
 };
 
 int store_open(struct sim *s, struct journal **out, struct err *e)

@@ -29,7 +29,7 @@ struct world {
 static struct {
     int64_t committed, fenced, halted, target_busy, cooling_down, over_budget, duplicate, invalid, reopened, bundles,
         takeovers, audited;
-    int64_t refused[GUARD_KINDS];
+    int64_t refused[GUARD_KINDS], asked[GUARD_KINDS][2];
 } seen;
 
 static uint64_t dice(struct world *w, uint64_t n)
@@ -359,6 +359,21 @@ static void compare_find(struct world *w)
     compare(w, "find");
 }
 
+/* Asked without a commit: by the connection that writes, or by another one. */
+static void compare_guards(struct world *w, struct journal *file)
+{
+    for (int i = 0; i < 4; i++) {
+        struct journal_item item = {.run = w->nruns ? w->runs[dice(w, (uint64_t)w->nruns)] : 1};
+        struct guard g = new_guard(w);
+        int holds = w->model->ops->guard(w->model, &item, &g, NULL);
+
+        buf_addf(&w->left, "guard %d: %d", (int)g.kind, file->ops->guard(file, &item, &g, NULL));
+        buf_addf(&w->right, "guard %d: %d", (int)g.kind, holds);
+        compare(w, "guard");
+        seen.asked[g.kind][holds]++;
+    }
+}
+
 static bool complain(void *ctx, int64_t run, int64_t seq, const char *where, const char *what)
 {
     buf_addf(ctx, "BROKEN %s (run %lld, row %lld): %s\n", where, (long long)run, (long long)seq, what);
@@ -381,6 +396,8 @@ static void audit(struct world *w)
 /* Every row ever, and every bundle; then the same file by another connection. */
 static void reopen(struct world *w)
 {
+    struct journal *reader;
+
     dump_all(w, w->file, &w->left);
     dump_all(w, w->model, &w->right);
     compare(w, "rows and bundles");
@@ -390,6 +407,9 @@ static void reopen(struct world *w)
     dump_all(w, w->file, &w->left);
     dump_all(w, w->model, &w->right);
     compare(w, "rows and bundles of the reopened file");
+    good(w->file->ops->reader(w->file, &reader, NULL), NULL);
+    compare_guards(w, reader);
+    reader->ops->free(reader);
     seen.reopened++;
 }
 
@@ -412,6 +432,7 @@ static void one_seed(int seed)
         dump_state(w.model, &w.right);
         compare(&w, "state");
         compare_find(&w);
+        compare_guards(&w, w.file);
         if (one_in(&w, 70))
             reopen(&w);
     }
@@ -435,6 +456,8 @@ static void test_sqlite_is_the_model(void **state)
     for (int k = 0; k < GUARD_KINDS; k++) {
         if (seen.refused[k] < 3)
             fail_msg("guard %d refused only %d times", k, (int)seen.refused[k]);
+        if (seen.asked[k][0] < 3 || seen.asked[k][1] < 3)
+            fail_msg("guard %d was asked for too seldom", k);
     }
     assert_true(seen.reopened > SEEDS && seen.bundles > 10 && seen.takeovers > 10 && seen.audited > 1000);
 }
