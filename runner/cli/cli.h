@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct registry;
 
@@ -164,6 +165,7 @@ struct view cli_view(void);
 void cli_tell(const struct cli *c, json_t *facts, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* "name@host" of who runs this program. */
 const char *cli_who(void);
+uid_t cli_person(void);             /* that user: of root, who stands behind it */
 
 /* The verbs */
 int verb_lint(struct cli *c);

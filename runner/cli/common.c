@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/owner.h"
+#include "cli/socket.h"
 #include "run/engine.h"
 
 #include <pwd.h>
@@ -221,6 +222,11 @@ void cli_tell(const struct cli *c, json_t *facts, const char *fmt, ...)
     buf_free(&out);
 }
 
+uid_t cli_person(void)
+{
+    return socket_person(getuid(), getpid(), getenv("SUDO_UID"));
+}
+
 const char *cli_who(void)
 {
     static char who[256];
@@ -229,7 +235,7 @@ const char *cli_who(void)
 
     if (who[0])
         return who;
-    p = getpwuid(getuid());
+    p = getpwuid(cli_person());
     gethostname(host, sizeof(host) - 1);
     snprintf(who, sizeof(who), "%s@%s", p ? p->pw_name : "?", host);
     return who;

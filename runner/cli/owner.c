@@ -91,7 +91,7 @@ static int take_cancel(struct session *s, const struct peer *who, const json_t *
     if (s->all && go_on(s, run, e) < 0)
         return e->code;
     if (!executes(s, run))
-        return err_set(e, ERR_BUSY, "run %lld is not the one that is being executed; wait for that, or use another journal",
+        return err_set(e, ERR_BUSY, "run %lld is not the one that is being executed; wait for that",
                        (long long)run);
     engine_cancel_run(s->engine, run, who->name);
     s->host->ops->wake(s->host);
@@ -156,8 +156,11 @@ bool owner_executes(const struct cli *c, int64_t run)
 int owner_ask(struct cli *c, json_t *request, struct err *e)
 {
     struct buf text = BUF_INIT(64 * KIB);
-    int rc = socket_ask(c->state_dir, request, 10, &text, e);
+    int rc;
 
+    if (getuid() == 0 && getenv("SUDO_UID"))
+        json_object_set_new(request, "sudo_uid", json_string(getenv("SUDO_UID")));
+    rc = socket_ask(c->state_dir, request, 10, &text, e);
     if (rc == 0)
         cli_tell(c, json_pack("{s:O* s:O}", "answer", json_object_get(request, "answer"), "run", json_object_get(request, "run")),
                  "%s", buf_text(&text));
@@ -185,7 +188,7 @@ static int answer_left_run(struct cli *c, int64_t run, const char *path, const c
     bool more = false;
     int rc = session_open(&s, c, "midwatch answer");
 
-    socket_groups(getuid(), &text, groups);
+    socket_groups(cli_person(), &text, groups);
     if (rc == 0 && answer_question(s.writer, s.host, run, path, &w, &more, &e) < 0)
         rc = fail(&e);
     if (rc == 0)

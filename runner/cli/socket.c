@@ -67,6 +67,26 @@ static void is_too_slow(void *ctx)
     hang_up(c);
 }
 
+uid_t socket_person(uid_t uid, pid_t pid, const char *sudo_uid)
+{
+    char path[64], text[32] = "";
+    unsigned long login;
+    FILE *f;
+
+    if (uid != 0)
+        return uid;
+    snprintf(path, sizeof(path), "/proc/%ld/loginuid", (long)pid);
+    f = fopen(path, "re");
+    if (f && !fgets(text, sizeof(text), f))
+        text[0] = '\0';
+    if (f)
+        fclose(f);
+    login = strtoul(text, NULL, 10);
+    if (!text[0] || login == (uid_t)-1)
+        login = sudo_uid ? strtoul(sudo_uid, NULL, 10) : 0;
+    return getpwuid((uid_t)login) ? (uid_t)login : 0;
+}
+
 void socket_groups(uid_t uid, struct buf *text, const char **names)
 {
     gid_t ids[GROUPS_MAX];
@@ -101,14 +121,16 @@ static void serve(struct client *c, const json_t *request, struct buf *out)
     char host[128] = "", why[1400];
     struct err e = {0};
     struct json_object o;
+    uid_t person;
     int rc;
 
     getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &n);
-    p = getpwuid(cred.uid);
+    person = socket_person(cred.uid, cred.pid, json_get_string(request, "sudo_uid", NULL));
+    p = getpwuid(person);
     gethostname(host, sizeof(host) - 1);
     snprintf(who.name, sizeof(who.name), "%s@%s", p ? p->pw_name : "?", host);
     if (p)
-        socket_groups(cred.uid, &groups, names);
+        socket_groups(person, &groups, names);
     rc = p ? c->socket->fn(c->socket->ctx, &who, request, &text, &e)
            : err_set(&e, ERR_DENIED, "nobody knows user %ld", (long)cred.uid);
     json_open(&o, out);

@@ -24,6 +24,9 @@ typedef int (*socket_fn)(void *ctx, const struct peer *who, const json_t *reques
 int socket_listen(struct host *h, const char *state_dir, socket_fn fn, void *ctx, struct socket **out, struct err *e);
 void socket_free(struct socket *s);
 
+/* Who stands behind a process of root: whoever logged in, as the kernel says, else whom sudo names (NULL: nobody). Other users
+ * are who they are. */
+uid_t socket_person(uid_t uid, pid_t pid, const char *sudo_uid);
 /* The groups of a user of this machine, by name, into names[GROUPS_MAX + 1] (their text in `text`); NULL-ended. */
 #define GROUPS_MAX 64
 void socket_groups(uid_t uid, struct buf *text, const char **names);

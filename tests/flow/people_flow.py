@@ -25,12 +25,14 @@ LIMITS = "limits: { cooldown: 0s }\n"
 class Terminal:
     """A run on a terminal of its own."""
 
-    def __init__(self, box, *words):
+    def __init__(self, box, *words, piped=False):
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(box.path)
             os.environ["NO_COLOR"] = "1"
+            if piped:
+                os.execvp("bash", ["bash", "-c", 'set -o pipefail; "$@" | cat', "sh", *box.argv(*words)])
             os.execv(str(box.program), box.argv(*words))
 
     def expect(self, what, within=10):
@@ -199,10 +201,68 @@ def drift_cases(box):
     yield "and it replays", expect(box.run("replay", 1, "--state", "s"), 0, r"equal")
 
 
+AGAIN = """scenarios:
+  - name: it is not so any more when the yes comes
+    given: { "shell.number {n = 1}": { then: [1, 2] } }
+    people: { approve: { say: "yes" } }
+    state: { file/a: {} }
+    expect: { outcome: escalated, reason: refuted, effects: [] }
+"""
+
+
+def again_cases(box):
+    box.write(book("remedy('touch', shell.touch { file = 'a' }, { verify = 'applied', approve = true, "
+                   "when = function() return observe(shell.number { n = 1 }) == 1 end }) resolve 'done'", FRONT + MAY + LIMITS))
+    box.write(AGAIN, "t.test.yaml")
+    yield "when is looked at again after the yes", expect(box.run("test", "t.md"), 0)
+
+
+def at_host(box, host, uid, *words, **env):
+    """Of a machine that calls itself something else."""
+    p = subprocess.run(["unshare", "-u", "sh", "-c", f'hostname {host}; exec setpriv --reuid={uid} --clear-groups "$@"', "sh",
+                        *box.argv(*words)], cwd=box.path, text=True, capture_output=True, check=False, timeout=30,
+                       env={**os.environ, **env})
+    return p.returncode, p.stdout, p.stderr
+
+
+def persons_cases(box):
+    """Whatever their machine is called, and whatever they are by sudo, it is the same person."""
+    if os.getuid() != 0 or subprocess.run(["unshare", "-u", "hostname", "one"], capture_output=True, check=False).returncode:
+        return
+    approve = ("approve", "1", "--state", "s")
+    t = Terminal(box, "run", touching(box, "a", "{ of = 2 }"), "--state", "s")
+    t.expect(b"midwatch approve 1")
+    yield "who started it, from a machine of another name", expect(at_host(box, "one", 0, *approve), 2, r"somebody else")
+    os.kill(t.pid, signal.SIGTERM)
+    t.end()
+    for path in ((box.path / "s"), *(box.path / "s").iterdir()):
+        path.chmod(0o777)
+    yield "and once the run is left", expect(at_host(box, "one", 0, *approve), 2, r"somebody else")
+    yield "the first of two", expect(at_host(box, "one", 1, *approve), 0, r"daemon@one said yes")
+    yield "the same person of another machine counts once", expect(at_host(box, "two", 1, *approve), 2, r"counts once")
+    if pathlib.Path("/proc/self/loginuid").exists() and pathlib.Path("/proc/self/loginuid").read_text() == "4294967295":
+        yield "and by sudo", expect(at_host(box, "two", 0, *approve, SUDO_UID="1"), 2, r"counts once")
+        t = Terminal(box, "resume", "1", "--state", "s")
+        t.expect(b"midwatch approve 1")
+        yield "of a run that is executed, too", expect(at_host(box, "two", 0, *approve, SUDO_UID="1"), 2, r"counts once")
+        yield "only root can be somebody else", expect(at_host(box, "two", 2, *approve, SUDO_UID="1"), 0, r"said yes")
+        yield "and two are two", outcome(t, 0, "outcome: resolved")
+
+
 def used_up(box):
     with sqlite3.connect(box.path / "s" / "journal.db") as db:
         left = db.execute("select left from approval where run = 2").fetchall()
     return None if left == [(0,)] else f"left: {left}"
+
+
+def undo_cases(box):
+    """What must be agreed to is asked of whoever types, wherever the output goes."""
+    box.run("run", touching(box, "a", "false"), "--state", "s")
+    for answer, (code, said) in {b"n\n": (2, ""), b"y\n": (0, "outcome: resolved")}.items():
+        t = Terminal(box, "undo", "1", "--state", "s", piped=True)
+        yield "undo asks although its output is piped", t.expect(b"touch on sh:file/a") or t.expect(b"Undo this? [y/N] ")
+        t.type(answer)
+        yield f"and {answer.decode()[0]} counts", outcome(t, code, said)
 
 
 def nobody_cases(box):
@@ -290,7 +350,7 @@ def notify_cases(box):
     yield "a channel is a list of words", expect(box.run("run", run, "--state", "s"), 2, r"midwatch\.yaml:\d+:\d+.*argv")
 
 
-GROUPS = {"drift": drift_cases, "operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
+GROUPS = {"drift": drift_cases, "again": again_cases, "persons": persons_cases, "undo": undo_cases, "operator": operator_cases, "notify": notify_cases, "terminal": terminal_cases, "elsewhere": elsewhere_cases, "nobody": nobody_cases, "left": left_cases,
           "far": far_cases, "expiry": expiry_cases}
 
 
