@@ -395,6 +395,17 @@ static void remember_result(struct part *p, const json_t *payload)
     }
 }
 
+/* What kept an undo from being sent. The name is policy's own: the row goes. */
+static void remember_refusal(struct life *l, const struct row *row, const json_t *payload)
+{
+    char name[32];
+    enum refusal r;
+
+    str_copy(name, sizeof(name), row->kind == ROW_REFUSED ? row->name : str_of(json_get_string(payload, "refused", "")));
+    r = refusal_of(name);
+    l->undo_of->undo_refused = r < REFUSALS ? refusal_name(r) : NULL;
+}
+
 static const char *outcome_told(const struct part *p, const struct row *row, const json_t *payload)
 {
     if (row->kind == ROW_REFUSED)
@@ -498,6 +509,7 @@ int op_apply_row(struct call *c, struct part *p, const struct row *row, struct e
         break;
     }
     if (next == LIFE_DONE && l->undo_of) {
+        remember_refusal(l, row, payload);
         l->undo_of->undo_telling = c->branch;
         c->run->undo_told = true;
     }

@@ -264,15 +264,37 @@ static bool is_undoing(struct run *r)
     return true;
 }
 
-void finish_end_args(struct run *r, bool hand_over, struct buf *out)
+static bool is_left(const struct effect *x)
 {
-    bool escalated = strcmp(r->finish.outcome, "escalated") == 0;
+    return x->undo_tried && x->state != EFFECT_UNDONE;
+}
+
+/* The refusal because of which something could not be undone; NULL = none, or that is not all that is why. */
+static const char *undo_refusal(const struct run *r, const struct row *recorded)
+{
+    const char *refusal = NULL;
+    const struct effect *x;
+
+    if (recorded && str_is(json_slice(recorded->args, "reason"), "\"unverified\""))
+        return NULL;
+    for (x = r->effects; x; x = x->next) {
+        if (is_left(x) && !x->undo_refused)
+            return NULL;
+        if (is_left(x) && !refusal)
+            refusal = x->undo_refused;
+    }
+    return refusal;
+}
+
+void finish_end_args(struct run *r, const struct row *recorded, struct buf *out)
+{
+    bool escalated = strcmp(r->finish.outcome, "escalated") == 0, hand_over = !recorded || str_is(recorded->name, "escalated");
+    const char *refusal = undo_refusal(r, recorded), *reason = refusal ? refusal : "unverified";
     struct buf more = BUF_INIT(16 * KIB);
     const struct effect *x, *moved = NULL;
-    const char *reason = "unverified";
 
     for (x = r->effects; x; x = x->next) {
-        if (x->undo_tried && x->state != EFFECT_UNDONE)
+        if (is_left(x))
             buf_addf(&more, "; %s on %s could NOT be undone", x->name, x->target);
         else if (x->state == EFFECT_MOVED)
             moved = x;
@@ -295,7 +317,7 @@ static void end_by_host(struct run *r)
     struct buf args = BUF_INIT(64 * KIB);
     struct buf payload = BUF_INIT(KIB);
 
-    finish_end_args(r, true, &args);
+    finish_end_args(r, NULL, &args);
     run_end_changes(r, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),
                     json_slice((struct str){args.data, args.len}, "text"));
     run_end_payload(r, r->finish.line, str_of(r->finish.outcome), json_slice((struct str){args.data, args.len}, "reason"),

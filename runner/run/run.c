@@ -303,7 +303,7 @@ static void replay_end(struct run *r, const struct row *row)
     struct buf args = BUF_INIT(64 * KIB);
 
     if (r->finish.text)
-        finish_end_args(r, str_is(row->name, "escalated"), &args);
+        finish_end_args(r, row, &args);
     if (r->finish.text && !is_released(row) &&
         (!str_is(row->name, r->finish.outcome) || !str_eq(row->args, (struct str){args.data, args.len})))
         run_diverged(r, "row %lld is END %.*s with %.*s where the run ends %s with %s", (long long)row->seq,

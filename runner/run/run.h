@@ -92,6 +92,7 @@ struct effect {
     bool undo_tried;                /* and the code has heard what came of it, or nobody will try again */
     uint32_t undo_telling;          /* the branch that is to hear it next, 0 = none */
     bool is_undo;                   /* of another effect */
+    const char *undo_refused;       /* the refusal that its last undo met; NULL = none */
 };
 
 struct recorded {                   /* rows of a replay, all text owned by `arena` */
@@ -296,9 +297,9 @@ void finish_by_code(struct run *r);
 bool finish_takes_over(struct run *r, struct str outcome, struct str reason, struct str text);
 /* Takes up an ending that an ENDING row announced. */
 void finish_announced(struct run *r, const struct row *row);
-/* The args of the END row as the code makes them now: reason and text, with what could not be undone. hand_over: a target
- * that somebody else moved escalates; not in the replay of a journal whose END says otherwise. */
-void finish_end_args(struct run *r, bool hand_over, struct buf *out);
+/* The args of the END row as the code makes them now: reason and text, with what could not be undone. recorded: the END that
+ * is replayed, NULL = live: an older one may say nothing of a target that somebody else moved, nor name a refusal. */
+void finish_end_args(struct run *r, const struct row *recorded, struct buf *out);
 /* Live again after a replay, or for the first time: the timer of escalate.after. */
 void run_arm_escalation(struct run *r);
 

@@ -87,11 +87,13 @@ def freeze_cases(box):
     yield "explain says that and until when", expect(box.run("policy", "explain", "t.md", "--state", "s"), 4,
                                                      r"refuses +frozen +freeze 'all week'")
     configured(box, "freezes:\n  - { name: there, zone: UTC, from: 2020-01-01, targets: ['sh:file/b*'] }\n"
-               "  - { name: later, zone: UTC, from: 2099-12-24, to: 2099-12-26 }\n")
+               "  - { name: later, zone: UTC, from: 2099-12-24, to: 2099-12-26 }\n"
+               "  - { name: past, zone: UTC, from: 2020-12-24, to: 2020-12-26 }\n")
     yield "of other targets", expect(run_of(box, "c"), 0)
     yield "of this one", expect(run_of(box, "b"), 4, r"frozen: the freeze 'there'.* until somebody ends it") or absent(box, "b")
     yield "explain of a target", expect(box.run("policy", "explain", "t.md", "shell.touch", "file/b", "--state", "s"), 4,
                                         r"refuses +frozen +freeze 'there'", r"passes +frozen +freeze 'later'.*is next from 2099-12-24T00:00",
+                                        r"passes +frozen +freeze 'past' .* is over",
                                         r"passes +not_allowed")
 
 
@@ -354,6 +356,29 @@ def stacked(box, standing, n, ask):
     return next((c["check"] for c in checks if c["verdict"] == "refuses"), None), said
 
 
+def refused_undo_cases(box, commit):
+    """What that run changed is not put back either while halt, revoke or another run's lock stands in the way."""
+    configured(box, LEVEL)
+    run = json.loads(box.run("list", "-o", "json", "--state", "s")[1])[0]["id"]
+
+    def undone(name):
+        return expect(box.run("undo", run, "--state", "s"), 4, rf"REFUSED, {name}", r"could NOT be undone") or \
+            (None if (box.path / "level").read_text() == "8\n" else "it was undone")
+    box.run("halt", "--state", "s")
+    yield "no undo while halted", undone("halted")
+    (box.path / "s" / "halt").unlink()
+    yield "nor by the journal's row alone", undone("halted")
+    box.run("halt", "--release", "--state", "s")
+    box.run("revoke", commit, "--state", "s")
+    yield "no undo by what is revoked", undone("revoked")
+    box.run("revoke", commit, "--off", "--state", "s")
+    edit(box, "update lock set run = 1 where target = 'sh:level'")
+    yield "no undo of what another run holds", undone("target_busy")
+    edit(box, "update lock set run = 0 where target = 'sh:level'")
+    box.run("undo", run, "--state", "s")
+    yield "then it is undone", None if (box.path / "level").read_text() == "3\n" else "it was not undone"
+
+
 def stack_cases(box):
     """Everything stands in the way at once; then, one after the other, the first is taken away."""
     (box.path / "level").write_text("3")
@@ -376,6 +401,7 @@ def stack_cases(box):
         first = next((x for x in ORDER[ORDER.index(name):] if x not in unsaid), None)
         yield f"explain says {first}", None if explained == first else f"it says {explained}"
     yield "then it is sent", None if (box.path / "level").read_text() == "8\n" else "it was not sent"
+    yield from refused_undo_cases(box, commit)
     yield "it replays", expect(box.run("replay", "--all", "--state", "s"), 0, r"equal")
     configured(box, "")
     edit(box, "insert into lock (target, run, fence, cool_until, cool_run) values ('sh:file/b', 1, 1, 0, 0)")

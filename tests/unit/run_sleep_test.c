@@ -3,18 +3,24 @@
 #include "journal_test.h"
 
 #include "base/json.h"
+#include "base/slice.h"
 #include "book/source.h"
 #include "io/host_sim.h"
 #include "run/engine.h"
+#include "run/run.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 
 static int syncs;
+static const char *halt_file;       /* made while the disk is at work */
 
 /* SQLite is linked from its archive: these are what it calls. */
 int fdatasync(int fd)
 {
     syncs++;
+    if (halt_file)
+        close(open(halt_file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -39,6 +45,8 @@ struct stage {
     char *dir;
     const char *outcome;        /* of every run; NULL = resolved */
     int settled, replayed;
+    const char *halts;          /* the file that appears while the intent is written */
+    int refused;                /* rows that say so */
     size_t most, first;         /* bytes that the Lua state of a run had, and at its first row */
 };
 
@@ -57,6 +65,10 @@ static void on_row(void *ctx, const struct run *r, const struct row *row, bool r
     const struct str asked[] = {row->name, STR("sh"), row->args};
     struct hash hash = hash_parts(asked, 3);
 
+    if (row->kind == ROW_PLAN)
+        halt_file = s->halts;
+    if (row->kind == ROW_REFUSED || json_slice(row->payload, "refused").n > 0)
+        s->refused++;
     if (row->kind == ROW_OBS)
         assert_true(hash_eq(&row->args_hash, &hash));
     if (s->first == 0)
@@ -432,6 +444,57 @@ static void a_word_may_come_before_its_question(void **state)
     state_dir_free(dir);
 }
 
+/* The last moment to look for it is behind the commit. */
+static void a_halt_may_come_while_the_intent_is_written(void **state)
+{
+    char halt[256];
+    struct stage s;
+    struct run *r;
+
+    (void)state;
+    stage_open(&s, "{\"given\":{\"shell.one()\":0},\"state\":{\"pool\":{\"n\":0}}}", false);
+    snprintf(halt, sizeof(halt), "%s/halt", s.dir);
+    s.halts = halt;
+    s.o.state_dir = s.dir;
+    s.outcome = "escalated";
+    engine_free(s.engine);
+    good(engine_new(&s.o, &s.engine, &(struct err){0}), &(struct err){0});
+    start(&s, CHANGE("1"), &r);
+    go(&s);
+    assert_string_equal(run_reason(r), "halted");
+    assert_int_equal(s.refused, 1);
+    halt_file = NULL;
+    unlink(halt);
+    stage_close(&s);
+}
+
+static void apply_unasked(void *ctx)
+{
+    struct run *r = ctx;
+    struct err e = {0};
+
+    good(call_host(r, STR("apply"), "end.x", STR("shell.once"), STR("sh"),
+                   STR("{\"args\":{},\"from\":null,\"remedy\":1,\"target\":\"sh:pool\",\"title\":\"t\",\"to\":{}}"), &e), &e);
+}
+
+/* Whatever the language asks people: what cannot be undone is not sent without their yes. */
+static void the_host_wants_the_approval_itself(void **state)
+{
+    struct host_op *timer;
+    struct err e = {0};
+    struct stage s;
+    struct run *r;
+
+    (void)state;
+    stage_open(&s, "{\"effects\":{\"shell.once\":\"applied\"}}", false);
+    start(&s, "sleep \"1h\"", &r);
+    good(s.o.host->ops->timer(s.o.host, 60000, apply_unasked, r, &timer, &e), &e);
+    go(&s);
+    assert_int_equal(s.settled, 1);
+    assert_int_equal(s.refused, 1);
+    stage_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +508,8 @@ int main(void)
         cmocka_unit_test(many_looks_take_no_memory),
         cmocka_unit_test(the_clock_may_be_set),
         cmocka_unit_test(a_word_may_come_before_its_question),
+        cmocka_unit_test(a_halt_may_come_while_the_intent_is_written),
+        cmocka_unit_test(the_host_wants_the_approval_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
