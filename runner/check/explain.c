@@ -112,9 +112,12 @@ static void frozen(struct view *v)
         n++;
         if (next)
             str_time(1000 * next, at, sizeof(at));
-        add(v, "frozen", !holds ? "passes" : target_of(v) || (!f->targets && !f->instances) ? "refuses" : "depends",
-            "freeze '%s' (%s:%d) %s%s", f->name, c->file, f->line, holds ? "holds until " : "is next from ",
-            next ? at : holds ? "somebody ends it" : "no time known");
+        if (!holds)
+            add(v, "frozen", "passes", "freeze '%s' (%s:%d) %s%s", f->name, c->file, f->line,
+                next ? "is next from " : "is over", next ? at : "");
+        else
+            add(v, "frozen", target_of(v) || (!f->targets && !f->instances) ? "refuses" : "depends",
+                "freeze '%s' (%s:%d) holds until %s", f->name, c->file, f->line, next ? at : "somebody ends it");
     }
     if (n == 0)
         add(v, "frozen", "passes", "no freeze is about it");

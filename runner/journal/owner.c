@@ -91,7 +91,7 @@ static int busy(const char *dir, int fd, struct err *e)
         *what++ = '\0';
     err_set(e, ERR_BUSY, "the journal in %s is in use by process %s (%s)", dir, who[0] ? who : "?",
             what && *what ? what : "starting");
-    err_hint(e, "wait for it, or use another journal with --state DIR");
+    err_hint(e, "wait for it; midwatch watch shows what it does, midwatch list what it left");
     return ERR_BUSY;
 }
 

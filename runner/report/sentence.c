@@ -400,7 +400,7 @@ static bool say_ending(struct words *w)
 {
     buf_adds(w->out, "ending, ");
     str_add_printable(w->out, w->row->name.p, w->row->name.n);
-    buf_adds(w->out, "; what was changed for a while is put back first: ");
+    buf_adds(w->out, ": ");
     say_lines(w->out, text(w->args, "text"));
     return true;
 }
