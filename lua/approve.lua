@@ -68,8 +68,8 @@ function approve.is_needed(rule, plans, size)
   return rule ~= nil and size > (rule.over or 0) and not (rule.once and given[rule.once])
 end
 
---- Asks until the answer is for the plan as it is. `replan` plans again; `remedy`: its number in the run. Returns the plans to send. Ends the run
--- if the answer is no, or none.
+--- Asks until the answer is for the plan as it is. `replan` plans again; `remedy`: its number in the run. Returns the
+-- plans to send. Ends the run if the answer is no, or none.
 function approve.ask(title, rule, plans, replan, remedy)
   rule = rule or approve.read(title, true)
   if rule.once and given[rule.once] then

@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* midwatch undo: put back what an ended run changed. It says first what that would be,
+/* midwatch undo: put back what an ended run changed. It looks first what that would be,
  * and asks where somebody can answer. */
 #include "base/limits.h"
+#include "check/undo.h"
 #include "cli/session.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-struct listing {
-    FILE *to;                       /* the terminal, where somebody is asked: they see what they agree to */
-    bool listed;
-};
-
-static bool list_effect(void *ctx, const struct effect_info *x)
+/* Prints what would be put back, and what has moved. 0, or an exit code. */
+static int show(struct session *s, int64_t id, FILE *to)
 {
-    struct listing *l = ctx;
-    struct buf b = BUF_INIT(4 * KIB);
+    struct registry_options ro = {.host = s->host, .config = s->cli->config, .reads_only = true};
+    struct registry *looks = NULL;
+    struct buf text = BUF_INIT(MIB);
+    json_t *list = NULL;
+    struct err e = {0};
+    int rc = engine_undo_list(s->engine, id, &list, &e);
 
-    if (!l->listed)
-        fprintf(l->to, "run %lld changed, and the latest is put back first:\n", (long long)x->run);
-    l->listed = true;
-    str_add_printable(&b, x->target, strlen(x->target));
-    fprintf(l->to, "  %s on %s (%s)\n", x->action, buf_text(&b), effect_state_name(x->state));
-    buf_free(&b);
-    return true;
+    if (rc == 0)
+        rc = registry_new(&ro, &looks, &e);
+    if (rc == 0) {
+        undo_look(looks, s->host, list);
+        undo_text(id, list, &text);
+        fputs(buf_text(&text), to);
+        fflush(to);
+    }
+    registry_free(looks);
+    json_decref(list);
+    buf_free(&text);
+    return rc < 0 ? cli_fail(&e) : 0;
 }
 
 /* True if it may go on: nobody is asked where nobody sits, as by cancel and settle. */
@@ -43,21 +49,21 @@ int verb_undo(struct cli *c)
 {
     struct session s = {.executes = true};
     struct err e = {0};
-    FILE *terminal = isatty(0) ? fopen("/dev/tty", "we") : NULL;
-    struct listing l = {.to = terminal ? terminal : isatty(0) ? stderr : stdout};
+    /* Where somebody is asked, they see on the terminal what they agree to. */
+    FILE *tty = isatty(0) ? fopen("/dev/tty", "we") : NULL, *terminal = tty || !isatty(0) ? tty : stderr;
     int64_t id;
     int rc = session_open(&s, c, "midwatch undo");
 
     if (rc == 0)
         rc = cli_run_id(writer_journal(s.writer), c->args[0], &id);
-    if (rc == 0 && engine_undo_list(s.engine, id, list_effect, &l, &e) < 0)
-        rc = cli_fail(&e);
-    else if (rc == 0 && !agreed(l.to == stdout ? NULL : l.to))
+    if (rc == 0)
+        rc = show(&s, id, terminal ? terminal : stdout);
+    if (rc == 0 && (!agreed(terminal) || s.interrupts > 0))
         rc = EXIT_USAGE;
     else if (rc == 0)
         rc = engine_undo(s.engine, id, cli_who(), &s.run, &e) < 0 ? cli_fail(&e) : session_run(&s);
     session_close(&s);
-    if (terminal)
-        fclose(terminal);
+    if (tty)
+        fclose(tty);
     return rc;
 }

@@ -320,21 +320,21 @@ static int seed_undo(struct run *r, struct journal *j, int64_t id, struct run_in
     return rc;
 }
 
-int engine_undo_list(struct engine *n, int64_t id, effect_fn fn, void *ctx, struct err *e)
+int engine_undo_list(struct engine *n, int64_t id, json_t **list, struct err *e)
 {
     struct run *r = run_new(n);
     struct run_info info = {0};
     int rc = seed_undo(r, writer_journal(n->o.writer), id, &info, e);
     const struct effect *x;
 
+    *list = json_array();
     for (x = r->effects; rc == 0 && x; x = x->next) {
-        struct effect_info shown = {.run = id, .state = x->state};
-
-        snprintf(shown.path, sizeof(shown.path), "%.63s", x->path);
-        snprintf(shown.action, sizeof(shown.action), "%s", gate_verb(str_of(x->name)).p);
-        snprintf(shown.target, sizeof(shown.target), "%s", x->target);
-        if (effect_in_force(x->state) && !fn(ctx, &shown))
-            break;
+        if (!effect_in_force(x->state))
+            continue;
+        json_array_append_new(*list, json_pack("{s:s s:O* s:o s:s s:s s:O* s:s s:s}", "action", gate_verb(str_of(x->name)).p,
+                                               "args", x->args, "back", state_fields(x->from, x->to), "effect", x->name,
+                                               "instance", x->instance, "left", x->after, "state",
+                                               effect_state_name(x->state), "target", x->target));
     }
     run_info_deinit(&info);
     run_free(r);

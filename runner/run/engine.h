@@ -80,8 +80,9 @@ int engine_resume(struct engine *n, int64_t id, const char *who, struct run **ou
 /* Starts a run that puts back what the ended run `id` changed, the latest first. ERR_INVALID: it has not ended, or an
  * earlier undo of it; ERR_NOT_FOUND: there is nothing to undo; ERR_DENIED: its instances are not what they were. */
 int engine_undo(struct engine *n, int64_t id, const char *who, struct run **out, struct err *e);
-/* What engine_undo would put back, the latest first (path, action, target, state are given); the same errors. */
-int engine_undo_list(struct engine *n, int64_t id, effect_fn fn, void *ctx, struct err *e);
+/* What engine_undo would put back, the latest first; the same errors. *list is owned:
+ *   [{ effect: "kubernetes.scale", action, instance, target, args, state, left: as the run left it, back: what is put back }] */
+int engine_undo_list(struct engine *n, int64_t id, json_t **list, struct err *e);
 /* Replays a run from rows of `from`, never acting. The result is run_replay_result once settled. */
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e);
 /* From now on the engine executes every run of its journal: those that an owner executed when it died, and those that

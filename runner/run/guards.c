@@ -38,6 +38,7 @@ static size_t budgets(const struct wish *w, struct str target, struct guard *g)
     struct run *r = w->run;
     const struct config *c = config_of(r);
     struct host *h = engine_host(r->engine);
+    struct str path = str_of(w->part ? w->part->path : "");
     size_t i, n = 0;
 
     for (i = 0; c && i < c->nbudgets; i++) {
@@ -46,7 +47,7 @@ static size_t budgets(const struct wish *w, struct str target, struct guard *g)
         if (!budget_concerns(b, r->book->name, w->target))
             continue;
         g[n++] = (struct guard){.kind = b->targets ? GUARD_TARGETS : GUARD_EFFECTS, .target = target, .max = b->max,
-                                .since = h->ops->wall_ms(h) - b->per_ms, .path = run_keep(r, str_of(w->part ? w->part->path : "")),
+                                .since = h->ops->wall_ms(h) - b->per_ms, .path = run_keep(r, path),
                                 .pattern = run_keep(r, str_of(b->target ? b->target : "")),
                                 .runbook = run_keep(r, str_of(b->team ? b->team : b->runbook ? r->book->name : ""))};
     }

@@ -364,6 +364,13 @@ def refused_undo_cases(box, commit):
     def undone(name):
         return expect(box.run("undo", run, "--state", "s"), 4, rf"REFUSED, {name}", r"could NOT be undone") or \
             (None if (box.path / "level").read_text() == "8\n" else "it was undone")
+    (box.path / "level").write_text("5\n")
+    yield "what has moved is shown, and stays", expect(box.run("undo", run, "--state", "s"), 3, r"set_level on sh:level .*MOVED",
+                                                       r"n: 5, the run left 8", r"could NOT be undone") or \
+        (None if (box.path / "level").read_text() == "5\n" else "it was undone")
+    (box.path / "level").unlink()
+    yield "so is what cannot be looked at", expect(box.run("undo", run, "--state", "s"), 3, r"it cannot be told what is there now", r"n: 8 -> 3")
+    (box.path / "level").write_text("8\n")
     box.run("halt", "--state", "s")
     yield "no undo while halted", undone("halted")
     (box.path / "s" / "halt").unlink()
@@ -375,8 +382,8 @@ def refused_undo_cases(box, commit):
     edit(box, "update lock set run = 1 where target = 'sh:level'")
     yield "no undo of what another run holds", undone("target_busy")
     edit(box, "update lock set run = 0 where target = 'sh:level'")
-    box.run("undo", run, "--state", "s")
-    yield "then it is undone", None if (box.path / "level").read_text() == "3\n" else "it was not undone"
+    yield "then it is undone, as it says before", expect(box.run("undo", run, "--state", "s"), 0, r"n: 8 -> 3") or \
+        (None if (box.path / "level").read_text() == "3\n" else "it was not undone")
 
 
 def stack_cases(box):
