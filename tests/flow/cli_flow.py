@@ -223,7 +223,7 @@ def journal_cases(box):
     yield "after the disk was full", expect(box.run("run", file, "--state", "full"), 0, r"outcome: resolved")
     holder = box.start("run", box.write(book("observe(shell.slow()) resolve 'x'", FRONT.replace(" t\n", " slow\n", 1)), "slow.md"), "--state", "s")
     stand.wait_for(lambda: (box.path / "s/journal.db").exists() and box.runs())
-    yield "journal in use", expect(box.run("run", file, "--state", "s"), 2, rf"process {holder.pid} .*run slow\.md", r"--state")
+    yield "journal in use", expect(box.run("run", file, "--state", "s"), 2, rf"process {holder.pid} .*run slow\.md", r"midwatch watch shows")
     yield "reading beside the owner", expect(box.run("list", "--state", "s"), 0, r"running")
     holder.send_signal(signal.SIGTERM)
     holder.communicate(timeout=stand.patience(20))
