@@ -43,7 +43,7 @@ local function temporarily(title, what, opts, fn)
   local number, plans = ending.state.remedies, effects.plan(title, list)
   local function ask(_, some, replan)
     check_undo(title, some)
-    return approve.is_needed(rule, some, #list) and approve.ask(title, rule, some, replan) or nil
+    return approve.is_needed(rule, some, #list) and approve.ask(title, rule, some, replan, number) or nil
   end
   plans = ask(nil, plans, function() return effects.plan(title, list) end) or plans
   local applied, stop = begin(title, { title = title, number = number, list = list, plans = plans, within = within,

@@ -169,8 +169,7 @@ int owner_ask(struct cli *c, json_t *request, struct err *e)
     return rc;
 }
 
-/* What is not there is most often a run that was mistyped. */
-static int fail(struct err *e)
+int owner_fail(struct err *e)
 {
     if (e->code == ERR_NOT_FOUND && !e->hint[0])
         err_hint(e, "midwatch list shows the runs there are");
@@ -190,7 +189,7 @@ static int answer_left_run(struct cli *c, int64_t run, const char *path, const c
 
     socket_groups(cli_person(), &text, groups);
     if (rc == 0 && answer_question(s.writer, s.host, run, path, &w, &more, &e) < 0)
-        rc = fail(&e);
+        rc = owner_fail(&e);
     if (rc == 0)
         cli_tell(c, json_pack("{s:s s:I}", "answer", answer, "run", (json_int_t)run), "run %lld: %s said %s; %s %lld",
                  (long long)run, w.by, answer, more ? "more people must agree: midwatch show" : "go on with: midwatch resume",
@@ -240,7 +239,7 @@ static int cancel_left_run(struct cli *c, int64_t run)
     int rc = session_open(&s, c, "midwatch cancel");
 
     if (rc == 0 && engine_resume(s.engine, run, cli_who(), &s.run, &e) < 0)
-        rc = fail(&e);
+        rc = owner_fail(&e);
     else if (rc == 0) {
         engine_cancel(s.engine, cli_who());
         rc = session_run(&s);

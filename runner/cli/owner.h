@@ -10,6 +10,8 @@
 void owner_open(struct session *s);
 /* Asks the owner and prints what it says. ERR_NOT_FOUND: there is none. Takes the request. */
 int owner_ask(struct cli *c, json_t *request, struct err *e);
+/* Prints the error of what is asked of a run, most often one that was mistyped if there is none. The exit code. */
+int owner_fail(struct err *e);
 /* The run that the first argument names. An exit code. */
 int owner_find_run(struct cli *c, int64_t *run);
 /* The run that the owner executes; 0 = none yet. ERR_NOT_FOUND: nobody owns the journal; another error: it cannot be asked. */

@@ -24,7 +24,7 @@ static int settle_left_run(struct cli *c, int64_t id, const char *path, const ch
     int rc = session_open(&s, c, "midwatch settle");
 
     if (rc == 0 && settle_effect(s.writer, s.host, id, path, verdict, cli_who(), &e) < 0)
-        rc = cli_fail(&e);
+        rc = owner_fail(&e);
     if (rc == 0)
         tell(c, id, verdict);
     session_close(&s);

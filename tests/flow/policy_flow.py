@@ -416,7 +416,6 @@ def stack_cases(box):
                                                        r"target_busy: run 1 holds sh:file/b") or absent(box, "b")
 
 
-
 GROUPS = {"again": again_cases, "freeze": freeze_cases, "stale": stale_cases, "flapping": flapping_cases, "window": window_cases, "breaker": breaker_cases, "revoke": revoke_cases,
           "busy": busy_cases, "at_most": at_most_cases, "order": order_cases, "stack": stack_cases, "undo": undo_cases, "cooldown": cooldown_cases, "budget": budget_cases, "allow": allow_cases}
 
