@@ -25,7 +25,7 @@ static void test_one_owner(void **state)
     (void)state;
     snprintf(pid, sizeof(pid), "in use by process %d (unit test)", (int)getpid());
     assert_refused(dir, NULL, ERR_BUSY, pid);
-    assert_refused(dir, NULL, ERR_BUSY, "--state DIR");
+    assert_refused(dir, NULL, ERR_BUSY, "midwatch watch");
     assert_int_equal(commit_batch(j, 0, NULL), 0);
     j->ops->free(j);
     j = open_sqlite(dir, NULL);
