@@ -193,18 +193,22 @@ bool policy_is_stale(const struct config *c, const json_t *trigger, int64_t now,
 {
     const char *began = json_get_string(trigger, "startsAt", "");
     char age[32], most[32];
+    bool dated;
     int64_t at;
 
     if (!c || c->stale_ms == 0 || strcmp(json_get_string(trigger, "kind", ""), "alert") != 0)
         return false;
     str_duration(c->stale_ms, most, sizeof(most));
-    if (str_parse_time(str_of(began), &at) < 0)
+    dated = str_parse_time(str_of(began), &at) == 0;
+    if (dated && now - at <= c->stale_ms)
+        return false;
+    if (!dated)
         buf_addf(why, "the alert does not say when it began, and one older than %s may change nothing (stale_trigger in %s)",
                  most, c->file);
-    else if (now - at > c->stale_ms)
+    else
         buf_addf(why, "the alert began %s ago, more than %s (stale_trigger in %s); look whether it is still true, then run it by "
                  "hand", str_duration((now - at) / 1000 * 1000, age, sizeof(age)), most, c->file);
-    return why->len > 0;
+    return true;
 }
 
 bool policy_is_flapping(const struct config *c, const json_t *trigger, struct buf *why)

@@ -149,8 +149,11 @@ static enum refusal known_first(const struct wish *w, enum refusal end, struct b
     int r;
 
     for (r = 0; r < (int)end; r++) {
-        if (checks[r] && (!undone_by(w) || concerns_undo(r)) && checks[r](w, why))
+        if (!checks[r] || (undone_by(w) && !concerns_undo(r)))
+            continue;
+        if (checks[r](w, why))
             break;
+        buf_reset(why);         /* why an entry did not permit it that another one does */
     }
     return (enum refusal)r;
 }

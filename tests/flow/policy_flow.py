@@ -110,6 +110,13 @@ def stale_cases(box):
         or absent(box, "a")
     yield "an alert without an age", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, None)), 4,
                                             r"stale_trigger: the alert does not say when") or absent(box, "a")
+    configured(box, LEVEL + 'stale_trigger: 30m\nallow: [{ effect: shell.set_level, target: "sh:level", n: { max: 3 } }, '
+               '{ effect: shell.set_level, target: "sh:level", n: { max: 9 } }]\n')
+    (box.path / "level").write_text("3")
+    box.write(STACKED)
+    yield "what one entry permits and another does not, is not stale", expect(
+        box.run("run", "t.md", "--state", "s", "--alert", alert_file(box, 60)), 0, r"outcome: resolved")
+    configured(box, "stale_trigger: 30m\n")
     yield "a young one", expect(run_of(box, "a", "s", "t.md", "--alert", alert_file(box, 60)), 0) or sent(box, "a")
 
 
