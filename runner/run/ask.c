@@ -312,11 +312,11 @@ void ask_live(struct call *c)
         buf_free(&b);
         refused = refused_anyway(c, &why);
     }
-    if (refused) {
+    if (refused)
         answer_row(c, NULL, refused, buf_text(&why), false);
-        buf_free(&why);
+    buf_free(&why);
+    if (refused)
         return;
-    }
     change = run_change(r, CHANGE_RUN_STATE);
     change->run_state = RUN_WAITING_PERSON;
     change->n = deadline_of(c->asked);
