@@ -251,11 +251,39 @@ static void plan_done(struct part *p, const json_t *declared, const json_t *from
     plan_row(p, &b);
 }
 
+static const char *kind_of(const json_t *v)
+{
+    static const char *const kinds[] = {[JSON_OBJECT] = "a record", [JSON_ARRAY] = "a list", [JSON_STRING] = "a string",
+                                        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number", [JSON_TRUE] = "a boolean",
+                                        [JSON_FALSE] = "a boolean", [JSON_NULL] = "null"};
+
+    return kinds[json_typeof(v)];
+}
+
+/* A state that tells what the effect sets as something else could never show that it is there: read back, it would be the
+ * state of before. What is not there yet, or null, may come. */
+static bool can_show(const json_t *from, const json_t *to, struct buf *why)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)to, key, v) {
+        const json_t *is = json_object_get(from, key);
+
+        if (!is || json_is_null(is) || json_is_null(v) || strcmp(kind_of(is), kind_of(v)) == 0)
+            continue;
+        buf_addf(why, "its state has %s as '%.100s', and the effect sets that to %s", kind_of(is), key, kind_of(v));
+        return false;
+    }
+    return true;
+}
+
 /* What the effect wants, given the state. `from` NULL = nobody looked. */
 static void plan_want(struct part *p, const json_t *declared, const json_t *from)
 {
     struct run *r = p->call->run;
     struct buf state = BUF_INIT(VALUE_BYTES_MAX), past = BUF_INIT(VALUE_BYTES_MAX), want = BUF_INIT(VALUE_BYTES_MAX);
+    struct buf why = BUF_INIT(KIB);
     struct err e = {0};
     char instance[256], verb[128];
     struct str v = gate_verb(p->name);
@@ -270,7 +298,10 @@ static void plan_want(struct part *p, const json_t *declared, const json_t *from
     if (plugin_want(r->registry, instance, verb, json_slice(p->args, "args"), (struct str){state.data, state.len},
                     (struct str){past.data, past.len}, &want, &e) == 0 &&
         json_read((struct str){want.data, want.len}, &to, &e) == 0) {
-        plan_done(p, declared, from, to);
+        if (from && !can_show(from, to, &why))
+            plan_refused(p, REFUSAL_NO_DATA, "error", &why);
+        else
+            plan_done(p, declared, from, to);
     } else if (!from) {
         /* Nobody looked, so what it would come to cannot be said; the arguments still can. */
         plan_done(p, declared, NULL, json_object_get(p->request, "args"));
@@ -281,6 +312,7 @@ static void plan_want(struct part *p, const json_t *declared, const json_t *from
     buf_free(&state);
     buf_free(&past);
     buf_free(&want);
+    buf_free(&why);
 }
 
 /* True if q and p mean the same by the fields of `to`: the same effect may be about several, told by its arguments. */

@@ -75,7 +75,7 @@ parallel {
 KILLED = ("does not end", "eats memory")
 SAYS_NOTHING = ("raises", "raises a table", "is nothing", "is a word", "is a number", "is a list", "is a function",
                 "is not a number", "is without end", "is large")
-LIES = ("is of another type", "lacks its field")        # a record it is, and no rule says that it is wrong
+LIES = ("is of another type", "lacks its field")        # a record it is; behind the change no rule says that it is wrong
 UNREAD, PARKED = {"outcome": "escalated", "reason": "no_data"}, {"state": "waiting: person", "unknown": 1}
 ABSENT, MOVED = {"outcome": "escalated", "reason": "error"}, {"outcome": "escalated", "reason": "moved"}
 # odd, when: verb, what comes of it, whether something was sent, and is locked
@@ -84,7 +84,9 @@ CASES |= {(odd, "after"): ("set", PARKED, 1, 1) for odd in SAYS_NOTHING}
 CASES |= {(odd, "once"): ("set", {"outcome": "resolved", "reason": "verified"}, 1, 0) for odd in SAYS_NOTHING}
 # It is loaded again, and with its state the number that it kept there is as before: absent, whenever it is looked at.
 CASES[("does not end", "after")] = ("set", ABSENT, 1, 0)
-CASES |= {(odd, "before"): ("set", ABSENT, 1, 0) for odd in LIES} | {(odd, "after"): ("set", MOVED, 1, 1) for odd in LIES}
+# What is not there may come with the change; what is there as a word never becomes a number.
+CASES |= {("lacks its field", "before"): ("set", ABSENT, 1, 0), ("is of another type", "before"): ("set", UNREAD, 0, 0)}
+CASES |= {(odd, "after"): ("set", MOVED, 1, 1) for odd in LIES}
 CASES |= {(odd, "of a check"): ("fire", PARKED, 1, 1) for odd in SAYS_NOTHING + LIES}
 
 
