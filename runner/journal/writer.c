@@ -136,11 +136,9 @@ static void *work(void *arg)
         w->failure = failure;
         move_to_finished(w, batch);
         w->working = false;
-        pthread_mutex_unlock(&w->mutex);
         pthread_cond_broadcast(&w->changed);
         if (w->wake)
             w->wake(w->wake_ctx);
-        pthread_mutex_lock(&w->mutex);
     }
     pthread_mutex_unlock(&w->mutex);
     return NULL;
@@ -265,8 +263,8 @@ void writer_hand_over(struct writer *w)
         return;
     pthread_mutex_lock(&w->mutex);
     move_all(&w->waiting, &w->held);
-    pthread_mutex_unlock(&w->mutex);
     pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->mutex);
     w->nheld = 0;
 }
 
