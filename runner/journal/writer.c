@@ -3,8 +3,9 @@
  * commit takes all of them: one fsync for as many runs as are waiting. Bundles are
  * queued like items, so that a bundle is in the same transaction as its run.
  *
- * The loop thread holds what is submitted until it has HELD_MAX of it or looks for what was committed, before
- * which it could not go on anyway: a commit costs the same for one item as for many. */
+ * Between writer_gather and writer_hand_over the loop thread holds what is submitted until it has HELD_MAX of it or
+ * looks for what was committed, before which it could not go on anyway: a commit costs the same for one item as for
+ * many. */
 #include "journal/writer.h"
 
 #include <pthread.h>
@@ -39,6 +40,7 @@ struct writer {
     struct queue waiting, finished;
     struct queue held;              /* of the loop thread: submitted, and to be handed over */
     size_t nheld;
+    bool gathers;
     struct queue taken;             /* of the loop thread: committed, and to be delivered */
     struct err taken_failure;
     int64_t commits;
@@ -257,7 +259,7 @@ static void pack(struct packer *k, struct journal_item *item)
     pack_changes(k, item);
 }
 
-void writer_hand_over(struct writer *w)
+static void hand_over(struct writer *w)
 {
     if (!w->held.first)
         return;
@@ -268,11 +270,22 @@ void writer_hand_over(struct writer *w)
     w->nheld = 0;
 }
 
+void writer_gather(struct writer *w)
+{
+    w->gathers = true;
+}
+
+void writer_hand_over(struct writer *w)
+{
+    w->gathers = false;
+    hand_over(w);
+}
+
 static int submit(struct writer *w, struct entry *x)
 {
     push(&w->held, x);
-    if (++w->nheld == HELD_MAX)
-        writer_hand_over(w);
+    if (++w->nheld == HELD_MAX || !w->gathers)
+        hand_over(w);
     return 0;
 }
 
@@ -286,7 +299,7 @@ void writer_begin(struct writer *w)
     x = xcalloc(1, sizeof(*x));
     x->begins = true;
     submit(w, x);
-    writer_hand_over(w);
+    hand_over(w);
 }
 
 int writer_submit(struct writer *w, const struct journal_item *item, writer_done_fn done, void *ctx, struct err *e)
@@ -341,7 +354,7 @@ static void commit_inline(struct writer *w)
 
 void writer_collect(struct writer *w)
 {
-    writer_hand_over(w);
+    hand_over(w);
     if (!w->threaded)
         commit_inline(w);
     pthread_mutex_lock(&w->mutex);
@@ -376,7 +389,7 @@ size_t writer_poll(struct writer *w)
 
 int writer_flush(struct writer *w, struct err *e)
 {
-    writer_hand_over(w);
+    hand_over(w);
     pthread_mutex_lock(&w->mutex);
     while (w->threaded && (w->waiting.first || w->working))
         pthread_cond_wait(&w->changed, &w->mutex);
@@ -410,7 +423,7 @@ void writer_stop(struct writer *w)
 {
     if (!w || !w->threaded)
         return;
-    writer_hand_over(w);
+    hand_over(w);
     pthread_mutex_lock(&w->mutex);
     w->stopping = true;
     pthread_cond_broadcast(&w->changed);

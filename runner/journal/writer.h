@@ -26,8 +26,9 @@ int writer_submit(struct writer *w, const struct journal_item *item, writer_done
 /* A bundle to store with the next batch; deep-copied, but for what stays. */
 int writer_put_bundle(struct writer *w, const char *id, struct str meta, const struct blob_ref *files, size_t n,
                       struct err *e);
-/* Gives the journal thread what was submitted, which it otherwise gets with the sixteenth item, or when writer_collect,
- * writer_poll, writer_flush or writer_stop is called. Call it before the loop sleeps. */
+/* From here to writer_hand_over the journal thread gets what is submitted sixteen at a time, or when writer_collect,
+ * writer_poll, writer_flush or writer_stop is called; else at once. Who gathers hands over before it waits for anything. */
+void writer_gather(struct writer *w);
 void writer_hand_over(struct writer *w);
 /* Delivers what has been committed since. Returns the number of items delivered. */
 size_t writer_poll(struct writer *w);

@@ -502,6 +502,8 @@ bool engine_turn(void *engine)
     int64_t begun_us = n->o.slice_us ? clock_us() : 0;
     int i;
 
+    if (n->o.writer)
+        writer_gather(n->o.writer);
     for (i = 0; i < MOVES_PER_TURN && moved && (!n->o.slice_us || clock_us() - begun_us < TURN_US); i++)
         moved = move(n);
     watchdog_leave(n->o.watchdog);

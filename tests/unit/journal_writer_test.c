@@ -176,7 +176,8 @@ static void test_waiting_items_share_a_commit(void **state)
     stop(&x);
 }
 
-/* Until then the journal thread has none of them, and they need one commit; the sixteenth does not wait. */
+/* While somebody gathers the journal thread has none of them, and they need one commit; the sixteenth does not wait, and
+ * what nobody gathers does not either. */
 static void test_a_few_are_held_until_they_are_handed_over(void **state)
 {
     struct world x;
@@ -185,6 +186,7 @@ static void test_a_few_are_held_until_they_are_handed_over(void **state)
 
     (void)state;
     start(&x, true);
+    writer_gather(x.w);
     hold(&x, true);
     submit_new(&x, 0, 1);
     for (i = 1; i < 3; i++)
@@ -194,6 +196,7 @@ static void test_a_few_are_held_until_they_are_handed_over(void **state)
     hold(&x, false);
     assert_int_equal(writer_flush(x.w, &e), 0);
     assert_int_equal(writer_commits(x.w), 1);
+    writer_gather(x.w);
     for (; i < 19; i++)
         submit_rows(&x, i, 1, 2 * i + 1);
     pthread_mutex_lock(&x.mutex);
@@ -203,7 +206,14 @@ static void test_a_few_are_held_until_they_are_handed_over(void **state)
     assert_int_equal(writer_poll(x.w), 16);
     assert_in_order(&x, 19);
     assert_int_equal(writer_commits(x.w), 2);
-    assert_rows(writer_journal(x.w), 1, 39);
+    writer_hand_over(x.w);
+    submit_rows(&x, 19, 1, 39);
+    pthread_mutex_lock(&x.mutex);
+    while (x.wakes < 3)
+        pthread_cond_wait(&x.changed, &x.mutex);
+    pthread_mutex_unlock(&x.mutex);
+    assert_int_equal(writer_poll(x.w), 1);
+    assert_rows(writer_journal(x.w), 1, 41);
     stop(&x);
 }
 
