@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run that ends the process, or does not come to an end in C, is found by what the
  * process was at work for. The program then starts itself again, and whoever takes the
- * journal over reads where the last owner died (STATE/inside): the second time at one
- * place the run is set aside. */
+ * journal over reads where the last owner died (STATE/inside), and whether it saw that
+ * itself: who does so again at one place is set aside. */
 #include "cli/restart.h"
 
 #include "base/limits.h"
@@ -47,6 +47,7 @@ static void start_again(const struct inside *where, const char *why)
     char *run = put_number(where->run);
     size_t i;
 
+    watchdog_seen(watching);
     for (i = 0; words[i]; i++)
         words[i] = words[i] == number ? run : words[i];
     say("\nmidwatch: run ");

@@ -102,7 +102,7 @@ enum run_state {
     RUN_WAITING_PERSON,     /* parked on a named unknown effect (later: questions) */
     RUN_LEFT,               /* somebody left it; resume goes on */
     RUN_ENDED,
-    RUN_QUARANTINED,        /* it ended the process twice at one place, or contradicts its rows; only a person resumes it */
+    RUN_QUARANTINED,        /* it ended the process too often at one place, or contradicts its rows; only a person resumes it */
     RUN_STATES
 };
 const char *run_state_name(enum run_state s);   /* "running", "waiting: time", "waiting: person", "left", "ended", "quarantined" */

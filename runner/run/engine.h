@@ -70,8 +70,8 @@ struct run_request {
 };
 /* Starts a run. ERR_INVALID with place: the runbook's code or what it uses is wrong; nothing was journaled. */
 int engine_start(struct engine *n, struct run_request *q, struct run **out, struct err *e);
-/* The last owner died at work for a run (watchdog_open): a strike, or at the second in one place it is set aside, and *e
- * says so. Nothing if no row of it was written, or it has ended or is set aside already. */
+/* The last owner died at work for a run (watchdog_open): a strike, or, if that was too often at one place (run/strike.c), it
+ * is set aside, and *e says so. Nothing if no row of it was written, or it has ended or is set aside already. */
 enum strike { STRIKE_NONE, STRIKE_GIVEN, STRIKE_SET_ASIDE };
 int engine_strike(struct engine *n, const struct inside *died, const char *who, enum strike *out, struct err *e);
 /* Takes a run up again from the journal. ERR_NOT_FOUND, ERR_INVALID (ended, other abi, journal contradicts
@@ -87,7 +87,7 @@ int engine_undo_list(struct engine *n, int64_t id, json_t **list, struct err *e)
 int engine_replay(struct engine *n, struct journal *from, int64_t id, struct run **out, struct err *e);
 /* From now on the engine executes every run of its journal: those that an owner executed when it died, and those that
  * were left, are taken up; what waits is a row, and is rebuilt when it goes on. It is settled when all are. `died`: where
- * the last owner died (watchdog_open), or NULL: that run gets a strike, and is set aside at the second in one place. */
+ * the last owner died (watchdog_open), or NULL: that run gets a strike, as by engine_strike. */
 int engine_recover(struct engine *n, const char *who, const struct inside *died, struct err *e);
 /* A waiting run goes on now: somebody answered it, or wants to end it. Also where the engine has it already. */
 int engine_wake(struct engine *n, int64_t id, struct err *e);

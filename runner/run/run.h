@@ -416,8 +416,8 @@ void tend_free(struct engine *n);
 /* engine.c */
 /* The run is ours from here on: a new epoch fences whoever had it. */
 int run_take_over(struct run *r, const char *who, struct err *e);
-/* The process died at work for the run: a strike, or at the second in one place it is set aside, and *e says so. */
-int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e);
+/* The process died at work for a run: a strike, or, if it did so too often at that place, it is set aside, and *e says so. */
+int run_strike(struct engine *n, const struct inside *died, const char *who, bool *set_aside, struct err *e);
 /* A run in its replay, whose rows its code contradicts: it ends nowhere, keeps its locks, and a person is told. */
 void run_set_aside(struct run *r, const struct err *why);
 void run_deinit(struct run *r);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A strike: the last owner of the journal died while it was at work for this run. The
- * strike is a RESUME row, durable before the run is touched again; a second one with no
- * row in between is the same place, and the run is set aside until a person resumes it.
- * So is a run whose rows its code contradicts: nothing of it is on its way. */
+ * strike is a RESUME row with the place, durable before the run is touched again. Where
+ * strikes with no other row in between name one place as often as is too often, the run
+ * is set aside until a person resumes it. So is a run whose rows its code contradicts:
+ * nothing of it is on its way. */
 #include "run/run.h"
 
 #include "base/json.h"
@@ -10,23 +11,35 @@
 #include "base/slice.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* Of deaths at one place. One that the process saw itself is the run's doing. Of any other it is only likely: somebody may
+ * have killed the process, and the run was there by chance. */
+enum { SEEN_MAX = 2, DEATHS_MAX = 5 };
 
 struct tail {
-    int strikes;                /* at the end of the rows */
+    struct str place;           /* as JSON */
+    int strikes, seen;          /* at that place, since the last row that is none */
     int64_t at;
 };
 
 static bool see_row(void *ctx, const struct row *row)
 {
     struct tail *t = ctx;
+    struct str place = row->kind == ROW_RESUME ? json_slice(row->payload, "strike") : STR("");
 
-    t->strikes = row->kind == ROW_RESUME && json_slice(row->payload, "strike").n ? t->strikes + 1 : 0;
+    if (place.n == 0)
+        t->strikes = t->seen = 0;
+    if (place.n && str_eq(place, t->place)) {
+        t->strikes++;
+        t->seen += str_eq(json_slice(row->payload, "seen"), STR("true"));
+    }
     t->at = row->at;
     return true;
 }
 
-/* text NULL: a strike at this place; else the run is set aside. */
-static int write_row(struct engine *n, const struct run_info *info, int64_t at, const char *who, const char *place,
+/* text NULL: a strike; else the run is set aside. */
+static int write_row(struct engine *n, const struct run_info *info, int64_t at, const char *who, const struct inside *died,
                      const char *text, struct err *e)
 {
     bool set_aside = text != NULL;
@@ -46,7 +59,9 @@ static int write_row(struct engine *n, const struct run_info *info, int64_t at, 
 
     json_open(&o, &b);
     json_put_string(&o, "by", str_of(who));
-    json_put_string(&o, set_aside ? "text" : "strike", str_of(set_aside ? text : place));
+    if (!set_aside)
+        json_put_bool(&o, "seen", died->seen);
+    json_put_string(&o, set_aside ? "text" : "strike", str_of(set_aside ? text : died->place));
     json_close(&o);
     row.payload = (struct str){b.data, b.len};
     rc = writer_submit(n->o.writer, &item, NULL, NULL, e);
@@ -54,27 +69,35 @@ static int write_row(struct engine *n, const struct run_info *info, int64_t at, 
     return rc;
 }
 
-int run_strike(struct engine *n, int64_t id, const char *who, const char *place, bool *set_aside, struct err *e)
+int run_strike(struct engine *n, const struct inside *died, const char *who, bool *set_aside, struct err *e)
 {
     struct journal *j = writer_journal(n->o.writer);
     struct run_info info = {0};
+    struct buf place = BUF_INIT(4 * KIB);
     struct tail tail = {0};
-    char text[256];
+    char text[256], often[32] = "twice";
     int rc = writer_flush(n->o.writer, e);
 
+    json_add_string(&place, died->place, strlen(died->place));
+    tail.place = (struct str){place.data, place.len};
     if (rc == 0)
-        rc = j->ops->get_run(j, id, &info, e);
+        rc = j->ops->get_run(j, died->run, &info, e);
     if (rc == 0)
-        rc = j->ops->rows(j, id, 1, see_row, &tail, e);
-    *set_aside = tail.strikes > 0;
-    snprintf(text, sizeof(text), "it ended the process twice at one place (%s) and is set aside", place);
+        rc = j->ops->rows(j, died->run, 1, see_row, &tail, e);
+    buf_free(&place);
+    tail.strikes++;
+    tail.seen += died->seen;
+    *set_aside = tail.seen >= SEEN_MAX || tail.strikes >= DEATHS_MAX;
+    if (tail.strikes > 2)
+        snprintf(often, sizeof(often), "%d times", tail.strikes);
+    snprintf(text, sizeof(text), "it ended the process %s at one place (%s) and is set aside", often, died->place);
     if (rc == 0)
-        rc = write_row(n, &info, tail.at, who, place, *set_aside ? text : NULL, e);
+        rc = write_row(n, &info, tail.at, who, died, *set_aside ? text : NULL, e);
     if (rc == 0)
         rc = writer_flush(n->o.writer, e);
     if (rc == 0 && *set_aside) {
         err_set(e, ERR_DENIED, "%s", text);
-        err_hint(e, "when the cause is known, a person takes it up again: midwatch resume %lld", (long long)id);
+        err_hint(e, "when the cause is known, a person takes it up again: midwatch resume %lld", (long long)died->run);
     }
     run_info_deinit(&info);
     return rc;
@@ -98,7 +121,7 @@ int engine_strike(struct engine *n, const struct inside *died, const char *who, 
         *out = STRIKE_SET_ASIDE;
         return err_set(e, ERR_DENIED, "it ended the process again before anything new of it was written, and stays set aside"), 0;
     }
-    if (!over && run_strike(n, died->run, who, died->place, &set_aside, e) < 0)
+    if (!over && run_strike(n, died, who, &set_aside, e) < 0)
         return e->code;
     *out = over ? STRIKE_NONE : set_aside ? STRIKE_SET_ASIDE : STRIKE_GIVEN;
     return 0;
@@ -113,7 +136,7 @@ void run_set_aside(struct run *r, const struct err *why)
 
     batch_reset(&r->pending);       /* that it is running */
     snprintf(text, sizeof(text), "%s", why->msg);
-    if (write_row(n, &info, r->recorded.rows[r->recorded.n - 1].at, "midwatch", "", text, &e) < 0 ||
+    if (write_row(n, &info, r->recorded.rows[r->recorded.n - 1].at, "midwatch", NULL, text, &e) < 0 ||
         writer_flush(n->o.writer, &e) < 0) {
         engine_fatal(n, &e);
         return;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An engine that executes every run of its journal. What waits is a row: no memory is
  * kept for it, one timer stands for the earliest wake_at of all, and the journal says
- * which runs that is. What a dead owner left is taken up one by one; a run that ended
- * the process twice at one place is set aside, so that the others go on. */
+ * which runs that is. What a dead owner left is taken up one by one; a run that ends
+ * the process again and again at one place is set aside, so that the others go on. */
 #include "run/run.h"
 
 #include "base/str.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -23,8 +22,7 @@ struct tend {
     size_t nleft, next_left;
     int64_t *refused;           /* runs that cannot be taken up here */
     size_t nrefused;
-    int64_t struck;             /* the run in which the last owner died, and where; 0 = none */
-    char place[128];
+    struct inside struck;       /* where the last owner died */
     int64_t *going;             /* evicted, and that is not committed yet: the agenda has what was before */
     size_t ngoing;
     bool leaving;               /* what waits goes on waiting */
@@ -117,11 +115,11 @@ static int take_up(struct engine *n, int64_t id, struct err *e)
 static int take_up_struck(struct engine *n, struct err *e)
 {
     struct tend *t = n->tend;
-    int64_t id = t->struck;
+    int64_t id = t->struck.run;
     bool set_aside;
-    int rc = run_strike(n, id, t->who, t->place, &set_aside, e);
+    int rc = run_strike(n, &t->struck, t->who, &set_aside, e);
 
-    t->struck = 0;
+    t->struck.run = 0;
     return rc < 0 || set_aside ? e->code : wake_run(n, id, e);
 }
 
@@ -134,7 +132,7 @@ static bool take_up_next(struct engine *n)
     if (t->next_left == t->nleft || in_memory(n) >= LOADED_MAX)
         return false;
     id = t->left[t->next_left++];
-    if ((id == t->struck ? take_up_struck(n, &e) : take_up(n, id, &e)) < 0)
+    if ((id == t->struck.run ? take_up_struck(n, &e) : take_up(n, id, &e)) < 0)
         tend_refuse(n, id, &e);
     return true;
 }
@@ -324,7 +322,7 @@ static bool see_left(void *ctx, int64_t id, enum run_state state, int64_t wake_a
     struct tend *t = ctx;
 
     (void)state, (void)wake_at;
-    if (!loaded(t->engine, id) && id != t->struck)
+    if (!loaded(t->engine, id) && id != t->struck.run)
         add(&t->left, &t->nleft, id);
     return true;
 }
@@ -343,8 +341,7 @@ int engine_recover(struct engine *n, const char *who, const struct inside *died,
     n->tend = t;
     /* First the one that ended the process: it may have been woken, and have died before it wrote anything. */
     if (died && died->run && (rc = j->ops->get_run(j, died->run, &info, e)) == 0) {
-        t->struck = died->run;
-        snprintf(t->place, sizeof(t->place), "%.127s", died->place);
+        t->struck = *died;
         if (info.state != RUN_ENDED && info.state != RUN_QUARANTINED)
             add(&t->left, &t->nleft, died->run);
         run_info_deinit(&info);

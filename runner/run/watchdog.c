@@ -22,6 +22,7 @@ struct box {
     volatile int64_t run;
     volatile int line;
     char instance[64];
+    volatile int seen;
 };
 
 struct watchdog {
@@ -49,7 +50,7 @@ static void describe(const struct box *b, struct inside *out)
     char *at = out->place, *end = out->place + sizeof(out->place), digits[16], *d = digits + sizeof(digits) - 1;
     unsigned line = b->line > 0 ? (unsigned)b->line : 0;
 
-    *out = (struct inside){.run = b->run};
+    *out = (struct inside){.run = b->run, .seen = b->seen != 0};
     if (memchr(b->instance, '\0', sizeof(b->instance)) && b->instance[0]) {
         put(&at, end, "in the plugin of instance ");
         put(&at, end, b->instance);
@@ -83,6 +84,11 @@ void watchdog_enter(struct watchdog *w, int64_t run, int line, const char *insta
         snprintf(w->box->instance, sizeof(w->box->instance), "%s", instance);
     w->box->run = run;
     __atomic_store_n(&w->beat, (w->beat + 2) | 1, __ATOMIC_RELEASE);
+}
+
+void watchdog_seen(struct watchdog *w)
+{
+    w->box->seen = 1;
 }
 
 void watchdog_leave(struct watchdog *w)
@@ -174,6 +180,7 @@ int watchdog_open(const char *dir, int64_t limit_ms, void (*stuck)(const struct 
     }
     watchdog_inside(w, died);
     w->box->run = 0;
+    w->box->seen = 0;
     w->limit_ms = limit_ms;
     w->stuck = stuck;
     pthread_mutex_init(&w->mutex, NULL);

@@ -15,7 +15,8 @@ struct watchdog;
 
 struct inside {
     int64_t run;                /* 0 = none */
-    char place[128];            /* "behind line 41", "plugin shell, instance sh" */
+    char place[128];            /* "behind line 41", "in the plugin of instance sh" */
+    bool seen;                  /* the process itself saw that it came to an end: a crash, or stuck */
 };
 
 /* DIR/inside; to be called on the thread that will work. *died: what the last owner left there. `stuck` is called on the
@@ -29,6 +30,8 @@ void watchdog_free(struct watchdog *w);
 /* Work begins for run (0 = for none) at this line of its code, or in this instance's plugin. w may be NULL. */
 void watchdog_enter(struct watchdog *w, int64_t run, int line, const char *instance);
 void watchdog_leave(struct watchdog *w);
+/* The process ends because of what it is at work for, and whoever opens the file next is told so. For a signal handler, too. */
+void watchdog_seen(struct watchdog *w);
 /* What the thread is at work for now; for a signal handler, too. False = for no run. */
 bool watchdog_inside(const struct watchdog *w, struct inside *out);
 

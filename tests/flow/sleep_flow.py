@@ -150,10 +150,10 @@ def settled(box):
     return wrong or box.replays(1)
 
 
-def dies_inside(box, run):
-    """Whoever executes all runs dies at work for this one."""
+def dies_inside(box, run, line=9, seen=True):
+    """Whoever executes all runs dies at work for this one, and sees that, or is killed from outside."""
     rows = len(box.rows(run))
-    (box.state / "inside").write_bytes(struct.pack("qi", run, 9).ljust(80, b"\0"))
+    (box.state / "inside").write_bytes(struct.pack("qi64si", run, line, b"", seen))
     p = box.start("resume", "--all")
     stand.wait_for(lambda: len(box.rows(run)) != rows)
     p.send_signal(signal.SIGKILL)
@@ -179,6 +179,20 @@ def asks_set_aside(box):
         stand.expect(box.command("answer", run, "left", "--state", box.state), 2, "run 1 is set aside") or box.until(run, "quarantined", 1)
     p.send_signal(signal.SIGINT)
     box.end(p)
+    return wrong or box.replays(run)
+
+
+def killed_apart(box):
+    """Deaths at two places are not two at one place; and whoever is killed from outside need not have died of the run."""
+    (box.path / "still.md").write_text(BOOK.format(name="still", front="", code='sleep "1h" no_action "slept"'))
+    run = box.killed("still")
+    for line, seen in ((9, True), (0, True), (7, False), (7, False), (7, True), (7, False)):
+        dies_inside(box, run, line, seen)
+        if "quarantined" in box.standing(run):
+            return f"set aside behind line {line}: {[r['kind'] for r in box.rows(run)]}"
+    dies_inside(box, run, 7, False)
+    wrong = box.until(run, "quarantined", 1) or \
+        (None if "5 times at one place (behind line 7)" in json.dumps(box.rows(run)[-1]) else f"the last row is {box.rows(run)[-1]}")
     return wrong or box.replays(run)
 
 
@@ -350,6 +364,7 @@ def cases(program, scratch, only):
                        ("a sleeping run is answered, another cancelled", answered),
                        ("a word on an effect reaches whoever executes all runs", settled),
                        ("whoever answers a run that is set aside does not let it go on", asks_set_aside),
+                       ("deaths at two places, or from outside, set no run aside", killed_apart),
                        ("escalate.after reaches a sleeping run; an interrupt leaves it asleep", escalated),
                        ("a run that does not come to an end is set aside, the others go on", set_aside("stuck", build)),
                        ("a run that crashes the process is set aside, the others go on", set_aside("crash", build)),
