@@ -60,7 +60,8 @@ static const struct verb verbs[] = {
     {"resume", "[RUN] | --all", "take a run up again where it stopped", PRINTS | FLAG_ALL, 0, 1, verb_resume, GROUP_RUN,
      "It goes on from the journal, on the very sources it started with. An effect whose outcome is unknown is read back first. "
      "--all executes every open run until all are settled; what waits takes no memory. A run that crashes the process twice at "
-     "one place, or whose code contradicts its journal, is set aside (quarantined) until it is resumed by its number."},
+     "one place, or whose code contradicts its journal, is set aside (quarantined) until it is resumed by its number. While "
+     "a run waits for a person the exit code says so (5, or 6 for an effect that is not known)."},
     {"watch", "[RUN]", "follow a run of another terminal, read-only", PRINTS, 0, 1, verb_watch, GROUP_RUN,
      "Prints the lines of live progress from the beginning and ends with the run, with its exit code. Ctrl-C ends the watching, "
      "never the run. Without RUN: the newest run that has not ended."},

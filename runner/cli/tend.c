@@ -68,6 +68,40 @@ void tend_trouble(void *ctx, int64_t run, const struct err *e)
     count(s, s->troubled);
 }
 
+struct parked {
+    struct session *session;
+    struct journal *journal;
+    int64_t n;
+};
+
+static bool see_parked(void *ctx, const struct run_info *r)
+{
+    struct parked *p = ctx;
+    int code = outcome_exit_code(r->state, r->outcome, r->reason, cli_unknown_effects(p->journal, r->id));
+
+    p->n++;
+    if (rank(code) < rank(p->session->worst))
+        p->session->worst = code;
+    return true;
+}
+
+/* Nothing goes on any more. What is open all the same was parked, set aside or left alone, by this session or before it. */
+static int tell_parked(struct session *s, struct err *e)
+{
+    struct parked p = {.session = s, .journal = writer_journal(s->writer)};
+
+    if (writer_flush(s->writer, e) < 0 || p.journal->ops->runs(p.journal, true, see_parked, &p, e) < 0)
+        return e->code;
+    if (s->runs == 0 && p.n == 0)
+        cli_tell(s->cli, json_pack("{s:i}", "runs", 0), "no run is open");
+    else if (s->runs == 0)
+        cli_tell(s->cli, json_pack("{s:I s:i}", "open", (json_int_t)p.n, "runs", 0),
+                 "no run goes on by itself: %lld wait%s for a person", (long long)p.n, p.n == 1 ? "s" : "");
+    fflush(stdout);
+    cli_open_runs(p.journal, NULL);
+    return 0;
+}
+
 int tend_run(struct session *s)
 {
     struct err e = {0};
@@ -80,7 +114,7 @@ int tend_run(struct session *s)
         fprintf(stderr, "midwatch: nothing more is sent; what was journaled is what is true. To go on: midwatch resume --all\n");
         return EXIT_INTERNAL;
     }
-    if (s->runs == 0 && !s->interrupts)
-        cli_tell(s->cli, json_pack("{s:i}", "runs", 0), "no run is open");
+    if (!s->interrupts && tell_parked(s, &e) < 0)
+        return cli_fail(&e);
     return s->interrupts && rank(s->worst) > rank(5) ? 5 : s->worst;
 }

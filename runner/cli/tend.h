@@ -5,7 +5,8 @@
 
 #include "cli/session.h"
 
-/* Runs until every run is settled, or a signal leaves them; the exit code: that of the most serious ending. */
+/* Runs until every run is settled, or a signal leaves them; the exit code: that of the most serious ending, or of a run that
+ * waits for a person. */
 int tend_run(struct session *s);
 
 /* What the session's parts call. */

@@ -138,8 +138,9 @@ def answered(box):
 
 
 def settled(box):
-    """A person's word on what is not known reaches whoever executes all runs, and the run goes on."""
+    """Who executes all runs says that one waits for a person; the word on what is not known reaches them, and it goes on."""
     lost = stand.expect(box.command("run", "lost.md", "--state", box.state), 6, "settle 1 applied")
+    lost = lost or stand.expect(box.end(box.start("resume", "--all")), 6, "no run goes on by itself", "open: run 1 .*; midwatch settle 1")
     box.killed("long")
     p = box.start("resume", "--all")
     wrong = lost or box.until(2, "waiting: time") or \
@@ -183,8 +184,10 @@ def asks_set_aside(box):
 
 
 def killed_apart(box):
-    """Deaths at two places are not two at one place; and whoever is killed from outside need not have died of the run."""
-    (box.path / "still.md").write_text(BOOK.format(name="still", front="", code='sleep "1h" no_action "slept"'))
+    """Deaths at two places are not two at one place; and whoever is killed from outside need not have died of the run. A run
+    that is set aside shows in the exit code, also where another ends well."""
+    for name, how_long in (("still", "1h"), ("short", "1s")):
+        (box.path / f"{name}.md").write_text(BOOK.format(name=name, front="", code=f'sleep "{how_long}" no_action "slept"'))
     run = box.killed("still")
     for line, seen in ((9, True), (0, True), (7, False), (7, False), (7, True), (7, False)):
         dies_inside(box, run, line, seen)
@@ -193,7 +196,9 @@ def killed_apart(box):
     dies_inside(box, run, 7, False)
     wrong = box.until(run, "quarantined", 1) or \
         (None if "5 times at one place (behind line 7)" in json.dumps(box.rows(run)[-1]) else f"the last row is {box.rows(run)[-1]}")
-    return wrong or box.replays(run)
+    short = box.killed("short")
+    return wrong or stand.expect(box.end(box.start("resume", "--all")), 5, f"run {short}  no_action",
+                                 f"open: run {run} still is quarantined; midwatch resume {run}") or box.replays(run)
 
 
 def escalated(box):
@@ -218,7 +223,8 @@ def set_aside(name, build):
         if not wrong and (kinds.count("RESUME") != 2 or kinds[-1] != "QUARANTINE"):
             wrong = f"rows {kinds}"
         again = box.end(box.start("resume", "--all"))
-        wrong = wrong or stand.expect(again, 0, "no run is open|nothing")
+        wrong = wrong or stand.expect(again, 5, "no run goes on by itself: 1 waits for a person",
+                                      f"open: run {run} {name} is quarantined; midwatch resume {run}")
         wrong = wrong or stand.expect(box.command("resume", str(run), "--state", box.state), 0, "through")
         return wrong or box.replays(run)
     return case
@@ -235,7 +241,7 @@ def diverged(box, build):
     kinds = [r["kind"] for r in box.rows(run)]
     if not wrong and (kinds.count("RESUME") != 1 or kinds[-1] != "QUARANTINE"):
         wrong = f"rows {kinds}"
-    wrong = wrong or stand.expect(box.end(box.start("resume", "--all", env=turned)), 0, "no run is open|nothing")
+    wrong = wrong or stand.expect(box.end(box.start("resume", "--all", env=turned)), 5, "no run goes on by itself")
     wrong = wrong or stand.expect(box.command("resume", run, "--state", box.state, env=turned), 1, "contradicts its code",
                                   f"settle {run} release")
     return (wrong or box.until(run, "quarantined", 1) or stand.expect(box.command("resume", run, "--state", box.state), 0, "slept")
