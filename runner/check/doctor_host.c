@@ -50,7 +50,7 @@ static bool owner_of(const char *dir, char *out, size_t size)
 }
 
 struct count {
-    size_t open, person;
+    size_t open, person, aside;
     int64_t newest_ms;
 };
 
@@ -60,6 +60,7 @@ static bool count_run(void *ctx, const struct run_info *r)
 
     n->open += r->state != RUN_ENDED;
     n->person += r->state == RUN_WAITING_PERSON;
+    n->aside += r->state == RUN_QUARANTINED;
     n->newest_ms = r->created_at > n->newest_ms ? r->created_at : n->newest_ms;
     return true;
 }
@@ -80,8 +81,9 @@ static void check_journal(struct doctor *d)
         else
             doctor_found(d, FINDING_FAIL, "journal", "%s", e.msg);
     } else {
-        doctor_found(d, n.person ? FINDING_WARN : FINDING_OK, "journal", "%zu open run%s, %zu waiting for a person%s", n.open,
-                     n.open == 1 ? "" : "s", n.person, n.person ? " (midwatch list)" : "");
+        doctor_found(d, n.person + n.aside ? FINDING_WARN : FINDING_OK, "journal",
+                     "%zu open run%s, %zu waiting for a person, %zu quarantined%s", n.open, n.open == 1 ? "" : "s", n.person,
+                     n.aside, n.person + n.aside ? " (midwatch list)" : "");
         if (n.newest_ms > d->host->ops->wall_ms(d->host) + 60000)
             doctor_found(d, FINDING_FAIL, "clock", "the newest run was started in the future: the clock went back");
     }

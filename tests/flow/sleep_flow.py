@@ -196,6 +196,7 @@ def killed_apart(box):
     dies_inside(box, run, 7, False)
     wrong = box.until(run, "quarantined", 1) or \
         (None if "5 times at one place (behind line 7)" in json.dumps(box.rows(run)[-1]) else f"the last row is {box.rows(run)[-1]}")
+    wrong = wrong or stand.expect(box.command("doctor", "--state", box.state), 0, "journal +1 open run, 0 waiting for a person, 1 quarantined")
     short = box.killed("short")
     return wrong or stand.expect(box.end(box.start("resume", "--all")), 5, f"run {short}  no_action",
                                  f"open: run {run} still is quarantined; midwatch resume {run}") or box.replays(run)
