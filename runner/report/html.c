@@ -76,7 +76,9 @@ static void effect(const struct effect_view *x, struct buf *out)
     html_element(out, "", x->target, "</td><td>");
     html_element(out, "<del>", x->before[0] ? x->before : "unknown", "</del> &rarr; ");
     html_element(out, "<ins>", x->after, "</ins></td><td>");
-    buf_addf(out, "<b>%s</b><br>", effect_state_name(x->state));
+    buf_adds(out, "<b>");
+    effect_words(x, out);
+    buf_adds(out, "</b><br>");
     html_element(out, "", x->proof[0] ? x->proof : x->result, "");
     buf_addf(out, " <small>(row %lld)</small></td></tr>\n", (long long)x->intent_seq);
 }

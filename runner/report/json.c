@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 struct list {
+    const struct timeline *t;
     struct buf *out;
     size_t n;
 };
@@ -32,9 +33,22 @@ static bool add_row(void *ctx, const struct row *row)
     return !l->out->failed;
 }
 
+/* The run that has put it back; 0 = none. */
+static int64_t put_back_by(const struct timeline *t, const char *path)
+{
+    size_t i;
+
+    for (i = 0; i < t->neffects; i++) {
+        if (strcmp(t->effects[i].path, path) == 0)
+            return t->effects[i].put_back_by;
+    }
+    return 0;
+}
+
 static bool add_effect(void *ctx, const struct effect_info *x)
 {
     struct list *l = ctx;
+    int64_t undo = put_back_by(l->t, x->path);
     struct json_object o;
 
     if (l->n++)
@@ -44,6 +58,8 @@ static bool add_effect(void *ctx, const struct effect_info *x)
     json_put_int(&o, "intent", x->intent_seq);
     json_put_string(&o, "key", str_of(x->key));
     json_put_string(&o, "path", str_of(x->path));
+    if (undo)
+        json_put_int(&o, "put_back_by", undo);
     json_put_int(&o, "result", x->result_seq);
     json_put_string(&o, "state", str_of(effect_state_name(x->state)));
     json_put_string(&o, "target", str_of(x->target));
@@ -100,7 +116,7 @@ static void open_list(struct json_object *o, const char *key)
 
 static int write_run(struct journal *j, const struct timeline *t, struct buf *out, struct err *e)
 {
-    struct list effects = {.out = out}, rows = {.out = out};
+    struct list effects = {.t = t, .out = out}, rows = {.out = out};
     const struct run_info *info = &t->info;
     struct buf summary = BUF_INIT(64 * 1024);
     struct json_object o;

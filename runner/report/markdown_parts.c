@@ -48,7 +48,9 @@ static void effect(const struct effect_view *x, struct buf *out)
     md_text(out, x->before[0] ? x->before : "unknown");
     buf_adds(out, " -> ");
     md_text(out, x->after);
-    buf_addf(out, "; %s (call %s)\n", effect_state_name(x->state), x->path);
+    buf_adds(out, "; ");
+    effect_words(x, out);
+    buf_addf(out, " (call %s)\n", x->path);
     if (x->result[0])
         md_item(out, "  - ", x->result);
     if (x->proof[0])

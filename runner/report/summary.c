@@ -16,6 +16,14 @@ enum effect_group effect_group(const struct effect_view *x)
     return groups[x->state];
 }
 
+void effect_words(const struct effect_view *x, struct buf *out)
+{
+    if (x->put_back_by)
+        buf_addf(out, "put back by run %lld", (long long)x->put_back_by);
+    else
+        buf_adds(out, effect_state_name(x->state));
+}
+
 /* An undo that worked is told with what it undid. */
 size_t timeline_count(const struct timeline *t, enum effect_group g)
 {
@@ -33,6 +41,36 @@ static size_t verified(const struct timeline *t)
     for (i = 0; i < t->neffects; i++)
         n += t->effects[i].state == EFFECT_VERIFIED && !t->effects[i].undo_of;
     return n;
+}
+
+/* How many that run has put back; 0 = any later one. */
+static size_t put_back(const struct timeline *t, int64_t run)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < t->neffects; i++)
+        n += t->effects[i].put_back_by && (!run || t->effects[i].put_back_by == run);
+    return n;
+}
+
+static void say_put_back(const struct timeline *t, struct buf *out)
+{
+    int64_t said = 0, run;
+    size_t i;
+
+    /* Each takes only what those before it left: ascending, so that each is said once. */
+    for (;;) {
+        run = 0;
+        for (i = 0; i < t->neffects; i++) {
+            if (t->effects[i].put_back_by > said && (!run || t->effects[i].put_back_by < run))
+                run = t->effects[i].put_back_by;
+        }
+        if (!run)
+            return;
+        buf_addf(out, " %zu %s put back by run %lld.", put_back(t, run), put_back(t, run) == 1 ? "change was" : "changes were",
+                 (long long)run);
+        said = run;
+    }
 }
 
 void timeline_headline(const struct timeline *t, struct buf *out)
@@ -67,7 +105,8 @@ void timeline_summary(const struct timeline *t, struct buf *out)
     count(out, verified(t), "change is in place and verified", "changes are in place and verified");
     count(out, timeline_count(t, GROUP_CHANGED) - verified(t), "change is in place but NOT verified",
           "changes are in place but NOT verified");
-    count(out, timeline_count(t, GROUP_UNDONE), "change was undone", "changes were undone");
+    count(out, timeline_count(t, GROUP_UNDONE) - put_back(t, 0), "change was undone", "changes were undone");
+    say_put_back(t, out);
     count(out, timeline_count(t, GROUP_UNKNOWN), "effect has an unknown outcome", "effects have an unknown outcome");
     count(out, timeline_count(t, GROUP_UNCHANGED), "effect did not happen", "effects did not happen");
     if (t->plan)

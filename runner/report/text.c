@@ -69,9 +69,11 @@ int report_text_view(struct journal *j, int64_t run, const struct view *v, struc
         add_series(t, &t->series[i], v, out);
     if (out->len > begin)
         buf_addc(out, '\n');
-    for (i = 0; i < t->neffects; i++)
-        buf_addf(out, "effect %s: %s %s: %s\n", t->effects[i].path, t->effects[i].action, t->effects[i].target,
-                 effect_state_name(t->effects[i].state));
+    for (i = 0; i < t->neffects; i++) {
+        buf_addf(out, "effect %s: %s %s: ", t->effects[i].path, t->effects[i].action, t->effects[i].target);
+        effect_words(&t->effects[i], out);
+        buf_addc(out, '\n');
+    }
     if (t->plan)
         buf_addf(out, "%s\n", t->plan);
     timeline_free(t);

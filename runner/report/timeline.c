@@ -487,6 +487,8 @@ int timeline_read(struct journal *j, int64_t run, struct timeline **out, struct 
     if (rc == 0)
         rc = j->ops->effects(j, run, add_effect, t, e);
     if (rc == 0)
+        rc = timeline_read_later(t, j, e);
+    if (rc == 0)
         rc = j->ops->locks(j, add_lock, t, e);
     if (rc == 0)
         rc = read_plan(t, j, e);

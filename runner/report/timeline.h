@@ -37,6 +37,7 @@ struct effect_view {
     const char *result, *proof;     /* how the outcome is known; what proved that it helped */
     const char *undo_of;            /* path, or NULL */
     enum effect_state state;
+    int64_t put_back_by;            /* the later undo run that put it back; 0 = none */
     int64_t intent_seq, intent_at, result_at, proved_at;    /* 0 = not yet */
 };
 
@@ -70,11 +71,15 @@ struct timeline {
 /* ERR_NOT_FOUND: no such run. *out is owned. */
 int timeline_read(struct journal *j, int64_t run, struct timeline **out, struct err *e);
 void timeline_free(struct timeline *t);
+/* The last part of it (later.c): what later undo runs have put back is undone. */
+int timeline_read_later(struct timeline *t, struct journal *j, struct err *e);
 
 /* The state of an effect as a group that people ask for. */
 enum effect_group { GROUP_CHANGED, GROUP_UNDONE, GROUP_UNKNOWN, GROUP_UNCHANGED, GROUPS };
 enum effect_group effect_group(const struct effect_view *x);
 size_t timeline_count(const struct timeline *t, enum effect_group g);
+/* "verified", "put back by run 2". */
+void effect_words(const struct effect_view *x, struct buf *out);
 /* "Escalated: already at the 10 replicas it may have", and the sentence that says why, what and how long. */
 void timeline_headline(const struct timeline *t, struct buf *out);
 void timeline_summary(const struct timeline *t, struct buf *out);

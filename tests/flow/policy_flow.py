@@ -64,6 +64,7 @@ def undo_cases(box):
     yield "undo of an ended run", expect(box.run("undo", 1, "--state", "s"), 0, r"touch on sh:file/a", r"needs no undo|skipped|outcome: resolved")
     yield "undo of one that changed nothing", expect(box.run("undo", 2, "--state", "s"), 2, r"changed nothing")
     yield "undo of none", expect(box.run("undo", 9, "--state", "s"), 2, r"no run 9|9")
+    yield "what needs no undo is still in place", expect(box.run("report", 1, "--state", "s"), 0, r"1 change is in place and verified\.")
     yield "and it replays", expect(box.run("replay", 3, "--state", "s"), 0, r"equal")
 
 
@@ -389,8 +390,16 @@ def refused_undo_cases(box, commit):
     edit(box, "update lock set run = 1 where target = 'sh:level'")
     yield "no undo of what another run holds", undone("target_busy")
     edit(box, "update lock set run = 0 where target = 'sh:level'")
+    yield "what no undo has put back is in place", expect(box.run("report", run, "--state", "s"), 0, r"1 change is in place and verified\.")
     yield "then it is undone, as it says before", expect(box.run("undo", run, "--state", "s"), 0, r"n: 8 -> 3") or \
         (None if (box.path / "level").read_text() == "3\n" else "it was not undone")
+    undo = json.loads(box.run("list", "-o", "json", "--state", "s")[1])[0]["id"]
+    by = rf"put back by run {undo}\b"
+    for form, said in (("md", rf"{by} \(call"), ("html", rf"<h2>Undone</h2>.*<b>{by}"), ("text", rf"effect .*: {by}"),
+                       ("json", rf'"put_back_by":{undo},'), ("escalation", by)):
+        got = box.run("report", run, "-o", form, "--state", "s")
+        yield f"and report -o {form} says so of that run", expect((got[0], got[1].replace("\n", " "), got[2]), 0, said) or \
+            (f"it says that it is there: {got[1]}" if "in place" in got[1] else None)
 
 
 def stack_cases(box):
