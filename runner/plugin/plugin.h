@@ -58,7 +58,8 @@ struct plugin_source {
 /* The plugin's name and texts behind an instance (for the bundle); borrowed. */
 int registry_sources(struct registry *r, const char *instance, const char **plugin, const struct plugin_source **sources,
                      size_t *n, struct err *e);
-/* SHA-256 of the instance's non-secret settings, hex: recorded at start, compared at resume. */
+/* SHA-256 of the instance's non-secret settings, hex: recorded at start, compared at resume. What is only said of a declared
+ * verb is not in it. */
 int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e);
 /* A setting of the instance that is a duration, in seconds; 0 = not set. `window` is the default of reads over a
  * window, `interval` the time between two samples of the source. */

@@ -313,6 +313,41 @@ int registry_sources(struct registry *r, const char *instance, const char **plug
     return rc;
 }
 
+/* Declared verbs without `says` of theirs and of their parameters: people read it, and no call is another for it. Only in its
+ * place: a parameter or a field of a body may have that name. */
+static json_t *without_words(const json_t *verbs)
+{
+    json_t *plain = json_deep_copy(verbs), *verb, *param;
+    const char *name, *of;
+
+    json_object_foreach(plain, name, verb) {
+        json_object_del(verb, "says");
+        json_object_foreach(json_object_get(verb, "params"), of, param)
+            json_object_del(param, "says");
+    }
+    return plain;
+}
+
+/* The settings as what is called depends on them. */
+static json_t *settings_called(const struct body *b)
+{
+    static const char *const verbs[][2] = {{"http", "requests"}, {"ssh", "commands"}};
+    json_t *out = json_copy(b->config->settings), *of;
+    size_t i;
+
+    for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(b->plugin, verbs[i][0]) == 0 && (of = json_object_get(out, verbs[i][1])))
+            json_object_set_new(out, verbs[i][1], without_words(of));
+    }
+    return out;
+}
+
+static void add_owned(struct buf *out, json_t *v)
+{
+    json_add_value(out, v);
+    json_decref(v);
+}
+
 int registry_settings_hash(struct registry *r, const char *instance, char out[65], struct err *e)
 {
     struct buf text = BUF_INIT(VALUE_BYTES_MAX);
@@ -323,9 +358,9 @@ int registry_settings_hash(struct registry *r, const char *instance, char out[65
     if (rc < 0)
         return rc;
     if (b->config)
-        json_add_value(&text, b->config->settings);
+        add_owned(&text, settings_called(b));
     if (b->config && strcmp(b->plugin, "shell") == 0)
-        json_add_value(&text, r->o.config->commands);
+        add_owned(&text, without_words(r->o.config->commands));
     h = hash_of((struct str){text.data, text.len});
     hash_hex(&h, out);
     buf_free(&text);
