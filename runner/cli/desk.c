@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "run/engine.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -144,28 +145,11 @@ static void print_question(struct desk *d)
     fflush(stdout);
 }
 
-/* Exact, or the only one that begins so. */
-static const char *choice_of(const struct enquiry *q, const char *text)
-{
-    const char *found = NULL, *s;
-    const json_t *choice;
-    size_t i, n = strlen(text);
-
-    json_array_foreach(json_object_get(q->args, "choices"), i, choice) {
-        s = json_string_value(choice);
-        if (strcmp(s, text) == 0)
-            return s;
-        if (n && strncasecmp(s, text, n) == 0)
-            found = found ? "" : s;
-    }
-    return found && found[0] ? found : NULL;
-}
-
 static void answer_first(struct desk *d, const char *text)
 {
     struct enquiry *q = d->seats->q;
-    struct reply w = {.answer = choice_of(q, text), .by = cli_who(), .via = "terminal"};
-    const char *wrong = w.answer ? q->answer(q->ctx, &w) : "that is none of the choices";
+    struct reply w = {.answer = text, .by = cli_who(), .via = "terminal"};
+    const char *wrong = q->answer(q->ctx, &w);
 
     if (!wrong)
         return;
@@ -258,7 +242,7 @@ int desk_say(struct desk *d, int64_t run, const char *path, const struct reply *
         return err_set(e, ERR_INVALID, "run %lld asks several things at once; say which (midwatch show %lld)",
                        (long long)run, (long long)run);
     wrong = found->answer(found->ctx, w);
-    return wrong ? err_set(e, ERR_INVALID, "%s", wrong) : 0;
+    return wrong ? answer_refused(found->args, run, path, w, wrong, e) : 0;
 }
 
 static const struct people_ops desk_ops = {.ask = ask, .withdraw = withdraw};

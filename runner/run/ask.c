@@ -198,19 +198,41 @@ static const char *may_not(const json_t *args, const char *requester, char *cons
     return NULL;
 }
 
-const char *ask_refuses(const json_t *args, const char *requester, char *const *voters, size_t votes, const struct reply *w)
+static bool is_choice(const json_t *args, const char *word)
 {
-    const char *wrong = may_not(args, requester, voters, votes, w);
     const json_t *choice;
     size_t i;
 
-    if (wrong)
-        return wrong;
     json_array_foreach(json_object_get(args, "choices"), i, choice) {
-        if (strcmp(json_string_value(choice), w->answer) == 0)
-            return NULL;
+        if (strcmp(json_string_value(choice), word) == 0)
+            return true;
     }
-    return "that is none of the choices";
+    return false;
+}
+
+const char *ask_refuses(const json_t *args, const char *requester, char *const *voters, size_t votes, const struct reply *w)
+{
+    const char *wrong = may_not(args, requester, voters, votes, w);
+
+    return wrong || is_choice(args, w->answer) ? wrong : "that is none of the choices";
+}
+
+int answer_refused(const json_t *args, int64_t run, const char *path, const struct reply *word, const char *wrong, struct err *e)
+{
+    struct buf choices = BUF_INIT(64 * KIB);
+    const json_t *choice;
+    size_t i;
+
+    json_array_foreach(json_object_get(args, "choices"), i, choice)
+        buf_addf(&choices, "%s\"%s\"", i ? ", " : "", json_string_value(choice));
+    if (is_choice(args, word->answer)) {
+        err_set(e, ERR_INVALID, "%s", wrong);
+    } else {
+        err_set(e, ERR_INVALID, "%s; the choices are %s", wrong, buf_text(&choices));
+        err_hint(e, "midwatch answer %lld %s%sCHOICE", (long long)run, path ? path : "", path ? " " : "");
+    }
+    buf_free(&choices);
+    return ERR_INVALID;
 }
 
 static const char *answered(void *ctx, const struct reply *w)

@@ -147,5 +147,8 @@ int settle_effect(struct writer *w, struct host *host, int64_t run, const char *
  * happens until the run is resumed. more: other people must agree, too. */
 int answer_question(struct writer *w, struct host *host, int64_t run, const char *path, const struct reply *word,
                     bool *more, struct err *e);
+/* The error of a word that the question `args` refuses because of `wrong`; if it is no choice, with what the choices are and
+ * how to say one. path: as the person named the question, or NULL. */
+int answer_refused(const json_t *args, int64_t run, const char *path, const struct reply *word, const char *wrong, struct err *e);
 
 #endif

@@ -150,7 +150,7 @@ int answer_question(struct writer *w, struct host *host, int64_t run, const char
     if (rc == 0 && q->deadline < host->ops->wall_ms(host))
         rc = err_set(e, ERR_INVALID, "the time for an answer is over; midwatch resume %lld goes on without", (long long)run);
     if (rc == 0 && (wrong = ask_refuses(q->args, s.requester, q->voters, q->votes, word)))
-        rc = err_set(e, ERR_INVALID, "%s", wrong);
+        rc = answer_refused(q->args, run, path, word, wrong, e);
     if (rc == 0) {
         *more = strcmp(word->answer, "yes") == 0 && q->votes + 1 < ask_votes_needed(q->args);
         rc = write_answer(w, host, &info, &s, q, word, *more, e);

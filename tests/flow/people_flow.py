@@ -62,15 +62,21 @@ def outcome(t, code, *words):
     return None if got == code and not missing else f"exit {got}, missing {missing}: {text[-900:]}"
 
 
+def not_taken(t, word, asked):
+    t.seen = b""
+    t.type(word.encode() + b"\n")
+    return t.expect(asked) or (None if b"that is none of the choices" in t.seen else t.seen.decode(errors="replace"))
+
+
 def terminal_cases(box):
     run = touching(box, "a", "true")
     t = Terminal(box, "run", run, "--state", "s")
     yield "an approval is asked for on the terminal", t.expect(b"Type yes or no: ")
     yield "with what it would do", None if b'APPROVAL: touch' in t.seen and b'shell.touch { file' not in t.seen else t.seen.decode()
-    t.type(b"maybe\n")
-    yield "what is no choice is said", t.expect(b"none of the choices")
+    for word in ("maybe", "y", "YES", "ye", "yes!"):
+        yield f"{word} is no choice", not_taken(t, word, b"Type yes or no: ")
     yield "nothing was sent so far", None if not (box.path / "a").exists() else "sent before the yes"
-    t.type(b"y\n")
+    t.type(b"yes\n")
     yield "yes", outcome(t, 0, "outcome: resolved")
     yield "and it was sent", None if (box.path / "a").exists() else "nothing was sent"
     run = touching(box, "b", "true")
@@ -89,6 +95,9 @@ def terminal_cases(box):
     run = box.write(book("resolve(ask('which way?', { 'left', 'right' }))"))
     t = Terminal(box, "run", run, "--state", "s")
     t.expect(b"Type left or right: ")
+    yield "the beginning of a choice is none", not_taken(t, "lef", b"Type left or right: ")
+    asked = r'none of the choices; the choices are "left", "right" \(midwatch answer 4 CHOICE\)'
+    yield "approve of a question says what can be said, and how", expect(box.run("approve", 4, "--state", "s"), 2, asked)
     t.type(b"right\n")
     yield "a question", outcome(t, 0, "right")
 
@@ -289,6 +298,13 @@ def left_cases(box):
     yield "a killed run asks again", t.expect(b"Type yes or no: ")
     t.type(b"yes\n")
     yield "and takes the answer", outcome(t, 0, "outcome: resolved")
+    t = Terminal(box, "run", box.write(book("resolve(ask('which way?', { 'left', 'right' }))")), "--state", "s")
+    t.expect(b"Type left or right: ")
+    os.kill(t.pid, signal.SIGTERM)
+    t.end()
+    yield "approve of a question of a run that was left", expect(box.run("approve", 3, "--state", "s"), 2,
+                                                                 r'the choices are "left", "right" \(midwatch answer 3 CHOICE\)')
+    yield "and a choice of it", expect(box.run("answer", 3, "left", "--state", "s"), 0, r"said left")
     for n in (1, 2):
         yield f"run {n} replays", expect(box.run("replay", n, "--state", "s"), 0, r"equal")
     if os.getuid() == 0:
@@ -298,14 +314,14 @@ def left_cases(box):
 def left_group_cases(box):
     """Who is named by a group is so as well where nobody executes the run."""
     t = Terminal(box, "run", touching(box, "c", "{ by = 'daemon' }"), "--state", "s")
-    t.expect(b"midwatch approve 3")
+    t.expect(b"midwatch approve 4")
     os.kill(t.pid, signal.SIGTERM)
     t.end()
     for path in ((box.path / "s"), *(box.path / "s").iterdir()):
         path.chmod(0o777)
-    yield "somebody of another group", expect(as_user(box, 2, "approve", "3", "--state", "s"), 2, r"one of those named")
-    yield "somebody of the group", expect(as_user(box, 1, "approve", "3", "--state", "s"), 0, r"daemon@\S+ said yes")
-    yield "counts", expect(box.run("resume", 3, "--state", "s"), 0, r"outcome: resolved")
+    yield "somebody of another group", expect(as_user(box, 2, "approve", "4", "--state", "s"), 2, r"one of those named")
+    yield "somebody of the group", expect(as_user(box, 1, "approve", "4", "--state", "s"), 0, r"daemon@\S+ said yes")
+    yield "counts", expect(box.run("resume", 4, "--state", "s"), 0, r"outcome: resolved")
 
 
 def far_cases(box):
