@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/owner.h"
 #include "report/planned.h"
 #include "report/source.h"
 
@@ -10,7 +11,10 @@
 #include <unistd.h>
 
 struct listing {
+    const struct cli *cli;
     struct journal *journal;
+    int64_t owner;              /* what owner_run answered */
+    bool asked;
     struct buf json;
     size_t n;
     bool as_json;
@@ -38,6 +42,18 @@ static void add_json(struct listing *l, const struct run_info *r)
     json_close(&o);
 }
 
+/* Of what nobody executes, the journal only never came to say that it does not run any more. */
+static const char *state_now(struct listing *l, const struct run_info *r)
+{
+    struct err e = {0};
+
+    if (r->state == RUN_RUNNING && !l->asked) {
+        l->owner = owner_run(l->cli, &e);
+        l->asked = true;
+    }
+    return r->state == RUN_RUNNING && !owner_means(l->owner, r->id) ? "interrupted" : run_state_name(r->state);
+}
+
 static bool add(void *ctx, const struct run_info *r)
 {
     struct listing *l = ctx;
@@ -48,7 +64,7 @@ static bool add(void *ctx, const struct run_info *r)
     } else {
         if (l->n == 0)
             printf("%5s  %-24s  %-16s  %-10s  %s\n", "run", "runbook", "state", "outcome", "started");
-        printf("%5lld  %-24.24s  %-16s  %-10s  %s%s%s\n", (long long)r->id, r->runbook, run_state_name(r->state),
+        printf("%5lld  %-24.24s  %-16s  %-10s  %s%s%s\n", (long long)r->id, r->runbook, state_now(l, r),
                r->outcome[0] ? r->outcome : "-", str_time(r->created_at, at, sizeof(at)), r->reason[0] ? "  " : "", r->reason);
     }
     l->n++;
@@ -145,7 +161,7 @@ static int list_accuracy(struct cli *c, struct journal *j)
 
 int verb_list(struct cli *c)
 {
-    struct listing l = {.json = BUF_INIT(64 * MIB), .as_json = c->json};
+    struct listing l = {.cli = c, .json = BUF_INIT(64 * MIB), .as_json = c->json};
     struct journal *j;
     struct err e = {0};
     int rc = cli_read_journal(c, &j);

@@ -145,12 +145,16 @@ int64_t owner_run(const struct cli *c, struct err *e)
     return run;
 }
 
+bool owner_means(int64_t answer, int64_t run)
+{
+    return answer != ERR_NOT_FOUND && (answer <= 0 || answer == run);
+}
+
 bool owner_executes(const struct cli *c, int64_t run)
 {
     struct err e = {0};
-    int64_t executed = owner_run(c, &e);
 
-    return executed != ERR_NOT_FOUND && (executed <= 0 || executed == run);
+    return owner_means(owner_run(c, &e), run);
 }
 
 int owner_ask(struct cli *c, json_t *request, struct err *e)

@@ -22,5 +22,7 @@ int decide(struct session *s, const struct peer *who, const json_t *request, str
 int cli_decide(struct cli *c, json_t *request);
 /* True if the owner executes the run; also where there is an owner who cannot be asked. */
 bool owner_executes(const struct cli *c, int64_t run);
+/* The same from what owner_run answered, for many runs. */
+bool owner_means(int64_t answer, int64_t run);
 
 #endif

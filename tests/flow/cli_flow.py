@@ -224,9 +224,10 @@ def journal_cases(box):
     holder = box.start("run", box.write(book("observe(shell.slow()) resolve 'x'", FRONT.replace(" t\n", " slow\n", 1)), "slow.md"), "--state", "s")
     stand.wait_for(lambda: (box.path / "s/journal.db").exists() and box.runs())
     yield "journal in use", expect(box.run("run", file, "--state", "s"), 2, rf"process {holder.pid} .*run slow\.md", r"midwatch watch shows")
-    yield "reading beside the owner", expect(box.run("list", "--state", "s"), 0, r"running")
-    holder.send_signal(signal.SIGTERM)
+    yield "reading beside the owner", expect(box.run("list", "--state", "s"), 0, r"1  slow +running +-")
+    holder.kill()
     holder.communicate(timeout=stand.patience(20))
+    yield "killed, it is called interrupted", expect(box.run("list", "--state", "s"), 0, r"1  slow +interrupted +-", r"slow is interrupted; midwatch resume 1")
 
 
 # Root may write everywhere; without these it may not.
