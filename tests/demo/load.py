@@ -6,6 +6,7 @@ ones are given up, as impatient users do. Ends by itself after at most five minu
 """
 import argparse
 import asyncio
+import os
 import random
 import time
 
@@ -67,3 +68,4 @@ async def main():
 
 if __name__ == "__main__":
     asyncio.run(main())
+    os._exit(0)     # the thread of end_with_stdin holds stdin, without which the interpreter does not shut down
