@@ -136,7 +136,7 @@ class Faults:
 
     def one(self, name, **how):
         """What is wrong (or None), whether the fault was met, and how the program ended."""
-        path = self.scratch / name.replace(":", "-")
+        path = self.scratch / re.sub("[ :]", "-", name)     # a word of the shell in `set`
         case = Case(self.build, self.url, path)
         p = case.midwatch("run", "faulty.md", **how)
         wrong, met = case.judge(p), case.hit.exists()
