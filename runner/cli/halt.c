@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/socket.h"
 #include "io/host.h"
+#include "run/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,41 +17,18 @@
 
 enum { OWNER_WAIT_S = 10 };
 
-struct last {
-    int64_t seq;
-};
-
-static bool see(void *ctx, const struct row *r)
-{
-    ((struct last *)ctx)->seq = r->seq;
-    return true;
-}
-
-/* Row and projection, where nobody owns the journal. */
+/* Where nobody owns the journal. */
 static int write_row(struct cli *c, struct host *h, bool on, const char *why, struct err *e)
 {
-    struct buf payload = BUF_INIT(4 * KIB);
-    struct json_object o;
-    struct journal *j = NULL;
-    struct last last = {0};
-    struct row row;
-    struct change change = {.kind = CHANGE_HALT, .n = on, .text = str_of(why)};
-    struct journal_item item = {.rows = &row, .nrows = 1, .changes = &change, .nchanges = 1, .at = h->ops->wall_ms(h)};
+    struct journal *j;
+    struct writer *w = NULL;
     int rc = journal_sqlite_open(c->state_dir, "midwatch halt", NULL, &j, e);
 
-    json_open(&o, &payload);
-    json_put_string(&o, "by", str_of(cli_who()));
-    json_put_string(&o, "why", str_of(why));
-    json_close(&o);
     if (rc == 0)
-        rc = j->ops->rows(j, 0, 1, see, &last, e);
-    row = (struct row){.seq = last.seq + 1, .kind = ROW_SYSTEM, .name = on ? STR("halt") : STR("release"),
-                       .payload = {payload.data, payload.len}, .at = item.at};
+        rc = writer_new(j, false, NULL, NULL, &w, e);
     if (rc == 0)
-        rc = j->ops->commit(j, &item, 1, e);
-    if (j)
-        j->ops->free(j);
-    buf_free(&payload);
+        rc = system_halt(w, h, on, cli_who(), why, e);
+    writer_free(w);
     return rc;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one person decides for all runs, by name: midwatch revoke, midwatch policy on, midwatch halt. The journal's owner writes it, else
- * this command does. */
+/* What one person decides for all runs, by name: midwatch revoke, midwatch policy on, midwatch halt. The journal's owner
+ * writes it, else this command does. */
 #include "cli/owner.h"
 
 #include "base/json.h"
